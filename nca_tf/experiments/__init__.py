@@ -1,0 +1,1 @@
+"""One module per result: a frozen `Config` and `run(config)`."""
