@@ -1,0 +1,207 @@
+"""Running mean and variance of a stream, exact under merging.
+
+Chan, Golub and LeVeque (1979), "Updating formulae and a pairwise algorithm for
+computing sample variances", equation 2.1. Everything is float64 with an
+integer count: a float32 count stops growing at 2^24, and the textbook form
+E[x^2] - E[x]^2 loses all digits once the mean is large against the deviation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+
+class RunningMoments:
+  """Count, mean and variance of all values seen, element by element.
+
+  There is no made-up prior: with nothing seen the count is 0 and the mean 0,
+  and merging an empty object changes nothing. `var` and `std` are those of
+  `numpy.var` and `numpy.std`, NaN where they are not defined. Only `scale` and
+  `normalize`, which a network's input must survive from the first step on, use
+  1 until two values have been seen.
+
+  Example:
+    moments = RunningMoments(shape=(3,))
+    moments.update(observations)  # [B, 3]
+    moments.merge(moments_of_another_worker)
+    inputs = moments.normalize(observations, clip=5.0)
+
+  Attributes:
+    count: values seen, an int.
+    mean: float64 array of the given shape; zeros while the count is 0.
+  """
+
+  def __init__(self, shape: tuple[int, ...] = ()):
+    """Makes an empty object.
+
+    Args:
+      shape: shape of one value, without the batch axis.
+    """
+    self.count = 0
+    self.mean = np.zeros(shape, np.float64)
+    self._squares = np.zeros(shape, np.float64)  # M_2, sum of (x - mean)^2
+
+  @property
+  def shape(self) -> tuple[int, ...]:
+    """Shape of one value."""
+    return self.mean.shape
+
+  def update(self, batch) -> None:
+    """Adds values.
+
+    Args:
+      batch: [B, *shape] numbers; B may be 0.
+
+    Raises:
+      ValueError: wrong shape or a value that is not finite. Nothing changed.
+    """
+    batch = np.asarray(batch, np.float64)
+    if batch.ndim == 0 or batch.shape[1:] != self.shape:
+      raise ValueError(
+        f'batch must be of shape (B, *{self.shape}), got {batch.shape}'
+      )
+    if not np.all(np.isfinite(batch)):
+      raise ValueError(
+        'batch must be finite, got'
+        f' {np.sum(~np.isfinite(batch))} of {batch.size} values not finite'
+      )
+    if len(batch):
+      mean = batch.mean(axis=0)
+      self._add(len(batch), mean, np.square(batch - mean).sum(axis=0))
+
+  def merge(self, other: RunningMoments) -> None:
+    """Adds all that another object has seen, as if it had been seen here.
+
+    Args:
+      other: moments of values of the same shape; left as it is.
+
+    Raises:
+      ValueError: the shapes differ.
+    """
+    if other.shape != self.shape:
+      raise ValueError(
+        f'other must be of shape {self.shape}, got {other.shape}'
+      )
+    if other.count:
+      self._add(other.count, other.mean, other._squares)
+
+  def _add(self, count, mean, squares):
+    total = self.count + count
+    delta = mean - self.mean
+    self.mean = self.mean + delta * (count / total)
+    self._squares = (
+      self._squares + squares + np.square(delta) * (self.count * count / total)
+    )
+    self.count = total
+
+  def var(self, ddof: int = 0) -> np.ndarray:
+    """Variance as of `numpy.var`: NaN while the count is not above `ddof`."""
+    if self.count <= ddof:
+      return np.full(self.shape, np.nan)
+    return self._squares / (self.count - ddof)
+
+  def std(self, ddof: int = 0) -> np.ndarray:
+    """Standard deviation, the square root of `var(ddof)`."""
+    return np.sqrt(self.var(ddof))
+
+  def scale(self, floor: float = 1e-8) -> np.ndarray:
+    """Positive number to divide by: `std()`, but 1 until two values are seen.
+
+    Args:
+      floor: smallest result, for elements that never changed.
+    """
+    if self.count < 2:
+      return np.ones(self.shape)
+    return np.maximum(self.std(), floor)
+
+  def normalize(self, values, clip: float | None = None) -> np.ndarray:
+    """Values less the mean, over the scale, clipped to [-clip, clip].
+
+    Args:
+      values: [..., *shape].
+      clip: largest magnitude of the result; None leaves it as it is.
+    """
+    values = (np.asarray(values, np.float64) - self.mean) / self.scale()
+    return values if clip is None else np.clip(values, -clip, clip)
+
+  def state(self) -> dict[str, int | np.ndarray]:
+    """Everything there is, for a checkpoint: count, mean, squares."""
+    return {
+      'count': self.count,
+      'mean': self.mean.copy(),
+      'squares': self._squares.copy(),
+    }
+
+  @classmethod
+  def from_state(cls, state: Mapping) -> RunningMoments:
+    """Object from what `state()` gave, also after a round trip through JSON.
+
+    Raises:
+      ValueError: a name is missing, or the values contradict each other.
+    """
+    missing = {'count', 'mean', 'squares'} - set(state)
+    if missing:
+      raise ValueError(
+        f'state must have {sorted(missing)}, got {sorted(state)}'
+      )
+    mean = np.array(state['mean'], np.float64)
+    squares = np.array(state['squares'], np.float64)
+    if mean.shape != squares.shape or int(state['count']) < 0:
+      raise ValueError(
+        'state must have a count >= 0 and equal shapes, got count'
+        f' {state["count"]}, mean {mean.shape}, squares {squares.shape}'
+      )
+    moments = cls(mean.shape)
+    moments.count = int(state['count'])
+    moments.mean = mean
+    moments._squares = squares
+    return moments
+
+
+def combine_mean_std(
+  count_a: int, mean_a, std_a, count_b: int, mean_b, std_b, *, ddof: int = 0
+) -> tuple[int, np.ndarray, np.ndarray]:
+  """Mean and standard deviation of two sets from those of each.
+
+  Exact only when `ddof` is the one that both deviations were computed with:
+  taking `numpy.std` (ddof 0) for a sample deviation (ddof 1) is 13 % off for
+  sets of two.
+
+  Args:
+    count_a: size of the first set, at least 0; a set that is not larger than
+      `ddof` has no deviation, and what `std_a` holds is then ignored.
+    mean_a: mean of the first set.
+    std_a: standard deviation of the first set.
+    count_b: size of the second set.
+    mean_b: mean of the second set.
+    std_b: standard deviation of the second set.
+    ddof: 0 for population deviations, 1 for sample deviations.
+
+  Returns:
+    Count, mean and standard deviation (same `ddof`) of the union.
+
+  Raises:
+    ValueError: a negative count, or shapes that differ.
+  """
+  both = [
+    _moments('a', count_a, mean_a, std_a, ddof),
+    _moments('b', count_b, mean_b, std_b, ddof),
+  ]
+  both[0].merge(both[1])
+  return both[0].count, both[0].mean, both[0].std(ddof)
+
+
+def _moments(name, count, mean, std, ddof):
+  if count < 0:
+    raise ValueError(f'count_{name} must be at least 0, got {count}')
+  mean, std = np.asarray(mean, np.float64), np.asarray(std, np.float64)
+  squares = np.zeros_like(mean)
+  if not count:
+    mean = squares
+  if count > max(ddof, 1):  # One value deviates from its mean by nothing.
+    squares = np.square(std) * (count - ddof)
+  return RunningMoments.from_state(
+    {'count': count, 'mean': mean, 'squares': squares}
+  )
