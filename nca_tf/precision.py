@@ -1,0 +1,35 @@
+"""Numeric precision of everything that Keras builds."""
+
+# Name: (Keras floatx, Keras dtype policy).
+PRECISIONS = {
+  'float32': ('float32', 'float32'),
+  'float64': ('float64', 'float64'),
+  'mixed_bfloat16': ('float32', 'mixed_bfloat16'),
+}
+
+
+def set_precision(name: str) -> None:
+  """Sets the precision for all layers, optimisers and tensors made later.
+
+  Call it before any layer is made: layers that exist keep what they have. Both
+  of Keras' switches are set, because neither brings the other along: with the
+  policy alone `ops.zeros` stays float32, and going back to floatx float32
+  leaves a policy of float64 behind. `ops.convert_to_tensor(1.0)` and
+  `tf.random.normal` are float32 under every setting: give them a dtype.
+
+  Args:
+    name: 'float32'; 'float64'; or 'mixed_bfloat16', which computes in bfloat16
+      and keeps variables in float32.
+
+  Raises:
+    ValueError: another name.
+  """
+  if name not in PRECISIONS:
+    raise ValueError(
+      f'name must be one of {", ".join(PRECISIONS)}, got {name!r}'
+    )
+  import keras  # Here, so that importing this module stays light.
+
+  floatx, policy = PRECISIONS[name]
+  keras.config.set_floatx(floatx)
+  keras.config.set_dtype_policy(policy)
