@@ -1,0 +1,203 @@
+"""Bootstrap intervals of means, differences and other statistics.
+
+The percentile bootstrap of Efron and Tibshirani (1993), "An Introduction to
+the Bootstrap", section 13.3. What is drawn again is always the independent
+unit, an episode or a seed, never the steps within one.
+"""
+
+import math
+import typing
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+# Numbers held at once while resampling; 32 MiB of float64.
+CHUNK = 2**22
+
+
+class Interval(typing.NamedTuple):
+  """A value with the interval around it.
+
+  Attributes:
+    mean: the mean, difference or statistic of the data as they are.
+    low: lower end. NaN when there is a single value, which says nothing of
+      its spread.
+    high: upper end, likewise.
+  """
+
+  mean: float
+  low: float
+  high: float
+
+  def text(self, digits: int = 1) -> str:
+    """Reads like '614.0 [541.3, 690.2]', or '614.0' without an interval."""
+    if math.isnan(self.low):
+      return f'{self.mean:.{digits}f}'
+    return (
+      f'{self.mean:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]'
+    )
+
+
+def bootstrap_mean(
+  values,
+  *,
+  rng: np.random.Generator | int,
+  level: float = 0.95,
+  resamples: int = 10000,
+) -> Interval:
+  """Mean of independent values with its interval.
+
+  Example:
+    interval = bootstrap_mean(scores, rng=np.random.default_rng(0))
+    print(interval.text())
+
+  Args:
+    values: [N] numbers, one per episode or seed.
+    rng: generator, or a seed for one.
+    level: chance that the interval is meant to hold the true mean with.
+    resamples: how often to draw again.
+
+  Raises:
+    ValueError: no values, values that are not finite, or a bad level.
+  """
+  values = _vector('values', values)
+  rng = _generator(rng)
+  _check(level, resamples)
+  draws = None
+  if len(values) > 1:
+    draws = _resampled_means(values, resamples, rng)
+  return _interval(values.mean(), draws, level)
+
+
+def bootstrap_difference(
+  a,
+  b,
+  *,
+  rng: np.random.Generator | int,
+  paired: bool = False,
+  level: float = 0.95,
+  resamples: int = 10000,
+) -> Interval:
+  """Mean of `a` less mean of `b`, with its interval.
+
+  Args:
+    a: [N] numbers.
+    b: [M] numbers.
+    rng: generator, or a seed for one.
+    paired: a[i] and b[i] belong together (same seed, same start) and are drawn
+      together; N must equal M.
+    level: as of `bootstrap_mean`.
+    resamples: as of `bootstrap_mean`.
+
+  Raises:
+    ValueError: as `bootstrap_mean`, or paired values of unequal number.
+  """
+  a, b = _vector('a', a), _vector('b', b)
+  if paired:
+    if len(a) != len(b):
+      raise ValueError(
+        f'b must have as many values as a when paired, got {len(a)}, {len(b)}'
+      )
+    return bootstrap_mean(a - b, rng=rng, level=level, resamples=resamples)
+  rng = _generator(rng)
+  _check(level, resamples)
+  draws = None
+  if len(a) > 1 and len(b) > 1:
+    draws = _resampled_means(a, resamples, rng)
+    draws = draws - _resampled_means(b, resamples, rng)
+  return _interval(a.mean() - b.mean(), draws, level)
+
+
+def bootstrap_statistic(
+  groups: Sequence,
+  statistic: Callable[[list], float],
+  *,
+  rng: np.random.Generator | int,
+  level: float = 0.95,
+  resamples: int = 1000,
+) -> Interval:
+  """Any statistic of whole episodes, with its interval.
+
+  Steps of one episode depend on each other, so whole episodes are drawn again;
+  resampling the steps would give an interval that is far too narrow.
+
+  Example:
+    groups = [(labels, scores) for labels, scores in episodes]
+    interval = bootstrap_statistic(groups, prediction.pooled_roc_auc, rng=rng)
+
+  Args:
+    groups: one object per episode, of whatever kind `statistic` understands.
+    statistic: maps a list of groups to a number; called `resamples` times. NaN
+      says that it is not defined for these groups (such as an area under a
+      curve without a positive): that resample is left out.
+    rng: generator, or a seed for one.
+    level: as of `bootstrap_mean`.
+    resamples: how often to draw again.
+
+  Raises:
+    ValueError: no groups, a statistic that is not finite for all the groups or
+      not defined for more than 5 % of the resamples.
+  """
+  groups = list(groups)
+  if not groups:
+    raise ValueError('groups must hold at least one episode, got none')
+  rng = _generator(rng)
+  _check(level, resamples)
+  value = float(statistic(groups))
+  if not math.isfinite(value):
+    raise ValueError(f'statistic must be finite for all groups, got {value}')
+  if len(groups) == 1:
+    return _interval(value, None, level)
+  chosen = rng.integers(len(groups), size=(resamples, len(groups)))
+  draws = np.array([statistic([groups[i] for i in row]) for row in chosen])
+  draws = draws[~np.isnan(draws)]
+  if len(draws) < 0.95 * resamples:
+    raise ValueError(
+      'statistic must be defined for 95 % of the resamples at least, got'
+      f' {len(draws)} of {resamples}: more episodes are needed'
+    )
+  return _interval(value, draws, level)
+
+
+def _resampled_means(values, resamples, rng):
+  means = np.empty(resamples)
+  rows = max(1, CHUNK // len(values))
+  for start in range(0, resamples, rows):
+    stop = min(start + rows, resamples)
+    chosen = rng.integers(len(values), size=(stop - start, len(values)))
+    means[start:stop] = values[chosen].mean(axis=1)
+  return means
+
+
+def _interval(value, draws, level):
+  if draws is None:
+    return Interval(float(value), math.nan, math.nan)
+  low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+  return Interval(float(value), float(low), float(high))
+
+
+def _vector(name, values):
+  values = np.asarray(values, np.float64)
+  if values.ndim != 1 or not len(values):
+    raise ValueError(
+      f'{name} must be a list of at least one number, got shape {values.shape}'
+    )
+  bad = np.sum(~np.isfinite(values))
+  if bad:
+    raise ValueError(
+      f'{name} must be finite, got {bad} of {len(values)} values not finite'
+    )
+  return values
+
+
+def _generator(rng):
+  if rng is None:
+    raise ValueError('rng must be a numpy Generator or a seed, got None')
+  return np.random.default_rng(rng)
+
+
+def _check(level, resamples):
+  if not 0 < level < 1:
+    raise ValueError(f'level must be between 0 and 1, got {level}')
+  if resamples < 1:
+    raise ValueError(f'resamples must be at least 1, got {resamples}')

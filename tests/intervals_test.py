@@ -1,0 +1,152 @@
+"""Bootstrap intervals against SciPy and against repeated sampling."""
+
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from nca_tf.analysis import Interval
+from nca_tf.analysis import bootstrap_difference
+from nca_tf.analysis import bootstrap_mean
+from nca_tf.analysis import bootstrap_statistic
+from nca_tf.analysis import intervals
+from nca_tf.analysis import pooled_roc_auc
+from nca_tf.analysis import roc_auc
+
+
+def scores(size, seed=0):
+  return np.random.default_rng(seed).gamma(2.0, 150.0, size)
+
+
+def test_mean_agrees_with_scipy():
+  data = scores(60)
+  ours = bootstrap_mean(data, rng=1)
+  theirs = scipy.stats.bootstrap(
+    (data,), np.mean, method='percentile', rng=2, n_resamples=10000
+  ).confidence_interval
+  assert ours.mean == data.mean()
+  width = theirs.high - theirs.low
+  assert abs(ours.low - theirs.low) < 0.05 * width
+  assert abs(ours.high - theirs.high) < 0.05 * width
+
+
+@pytest.mark.parametrize('level', [0.5, 0.95])
+def test_the_interval_covers_the_truth_as_often_as_it_says(level):
+  rng = np.random.default_rng(3)
+  hits = 0
+  for _ in range(400):
+    interval = bootstrap_mean(
+      rng.normal(10, 4, 50), rng=rng, level=level, resamples=400
+    )
+    hits += interval.low <= 10 <= interval.high
+  assert abs(hits / 400 - level) < 0.075
+
+
+def test_chunks_do_not_change_the_result(monkeypatch):
+  whole = bootstrap_mean(scores(30), rng=5, resamples=999)
+  monkeypatch.setattr(intervals, 'CHUNK', 64)
+  assert bootstrap_mean(scores(30), rng=5, resamples=999) == whole
+
+
+def test_same_seed_same_interval():
+  a = bootstrap_mean(scores(9), rng=7)
+  assert a == bootstrap_mean(scores(9), rng=np.random.default_rng(7))
+  assert a != bootstrap_mean(scores(9), rng=8)
+
+
+def test_difference_agrees_with_scipy():
+  a, b = scores(50, 1), scores(80, 2) * 0.5
+  ours = bootstrap_difference(a, b, rng=1)
+  theirs = scipy.stats.bootstrap(
+    (a, b),
+    lambda a, b, axis: a.mean(axis) - b.mean(axis),
+    method='percentile',
+    rng=2,
+    n_resamples=10000,
+  ).confidence_interval
+  assert ours.mean == pytest.approx(a.mean() - b.mean())
+  assert ours.low > 0
+  np.testing.assert_allclose(ours[1:], theirs, atol=4)
+
+
+def test_pairs_are_drawn_together():
+  a = scores(40)
+  b = a - 5 + np.random.default_rng(1).normal(size=40)
+  paired = bootstrap_difference(a, b, rng=0, paired=True)
+  apart = bootstrap_difference(a, b, rng=0)
+  assert paired.mean == pytest.approx(apart.mean)
+  assert 4 < paired.low < paired.high < 6
+  assert apart.low < 0 < apart.high
+
+
+def test_whole_episodes_are_drawn_again():
+  rng = np.random.default_rng(0)
+  offsets = rng.normal(size=20)
+  groups = [offset + rng.normal(0, 0.1, 500) for offset in offsets]
+
+  def mean(chosen):
+    return np.concatenate(chosen).mean()
+
+  episodes = bootstrap_statistic(groups, mean, rng=1)
+  steps = bootstrap_mean(np.concatenate(groups), rng=1, resamples=1000)
+  assert episodes.mean == pytest.approx(steps.mean)
+  assert episodes.high - episodes.low > 10 * (steps.high - steps.low)
+  means = bootstrap_mean([group.mean() for group in groups], rng=2)
+  np.testing.assert_allclose(episodes, means, atol=0.05)
+
+
+def test_statistic_of_tuples_and_undefined_resamples():
+  rng = np.random.default_rng(0)
+  groups = []
+  for i in range(30):
+    labels = np.zeros(20, int)
+    labels[-1] = i % 5 == 0  # Most episodes end at the time limit.
+    groups.append((labels, labels + rng.normal(size=20)))
+  interval = bootstrap_statistic(groups, pooled_roc_auc, rng=1)
+  labels, values = (np.concatenate(part) for part in zip(*groups, strict=True))
+  assert interval.mean == roc_auc(labels, values)
+  assert interval.low < interval.mean < interval.high
+  rare = groups[:2]  # Half of the resamples have no positive or are single.
+  with pytest.raises(ValueError, match='95 % of the .*more episodes'):
+    bootstrap_statistic(rare, pooled_roc_auc, rng=1)
+  with pytest.raises(ValueError, match='finite for all groups, got nan'):
+    bootstrap_statistic(groups[1:2], pooled_roc_auc, rng=1)
+
+
+def test_one_value_has_no_interval():
+  for interval in (
+    bootstrap_mean([3.0], rng=0),
+    bootstrap_difference([4.0], [1.0, 1.0], rng=0),
+    bootstrap_statistic([3.0], np.mean, rng=0),
+  ):
+    assert interval.mean == 3
+    assert math.isnan(interval.low) and math.isnan(interval.high)
+    assert interval.text() == '3.0'
+  assert Interval(614.04, 541.3, 690.2).text() == '614.0 [541.3, 690.2]'
+
+
+@pytest.mark.parametrize(
+  'call, message',
+  [
+    (
+      lambda: bootstrap_mean([], rng=0),
+      'values must be a list of',
+    ),
+    (lambda: bootstrap_mean([[1.0]], rng=0), r'got shape \(1, 1\)'),
+    (lambda: bootstrap_mean([1, np.nan], rng=0), 'finite, got 1 of 2'),
+    (lambda: bootstrap_mean([1, np.inf], rng=0), 'finite, got 1 of 2'),
+    (lambda: bootstrap_mean([1, 2], rng=None), 'rng must be .*got None'),
+    (lambda: bootstrap_mean([1, 2], rng=0, level=95), 'level .*got 95'),
+    (lambda: bootstrap_mean([1, 2], rng=0, resamples=0), 'resamples .*got 0'),
+    (lambda: bootstrap_difference([1], [], rng=0), 'b must be a list'),
+    (
+      lambda: bootstrap_difference([1, 2], [1], rng=0, paired=True),
+      'as many values as a when paired, got 2, 1',
+    ),
+    (lambda: bootstrap_statistic([], np.mean, rng=0), 'groups .*got none'),
+  ],
+)
+def test_wrong_values_are_named(call, message):
+  with pytest.raises(ValueError, match=message):
+    call()
