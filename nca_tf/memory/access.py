@@ -1,0 +1,233 @@
+"""One memory access: interface -> usage -> write -> link -> read.
+
+Graves et al., Nature 538 (2016), Methods ('the paper'). Conventions:
+  'paper'     strengths 1 + softplus; read modes in the raw interface in the
+              order backward, content, forward; the exact gradient.
+  'deepmind'  as in DeepMind's published code: strengths softplus; read modes
+              in the order backward, forward, content; no gradient through the
+              write weights into the usage.
+"""
+
+from typing import Any, NamedTuple
+
+import keras
+from keras import ops
+
+from nca_tf.memory import addressing
+
+Tensor = Any
+
+CONVENTIONS = ('paper', 'deepmind')
+
+
+class Interface(NamedTuple):
+  """What the controller tells the memory at one step (xi_t in the paper).
+
+  The read modes are always in the order backward, content, forward once they
+  are activated.
+  """
+
+  read_keys: Tensor  # [B, R, W]
+  read_strengths: Tensor  # [B, R]
+  write_key: Tensor  # [B, W]
+  write_strength: Tensor  # [B, 1]
+  erase_vector: Tensor  # [B, W]
+  write_vector: Tensor  # [B, W]
+  free_gates: Tensor  # [B, R]
+  allocation_gate: Tensor  # [B, 1]
+  write_gate: Tensor  # [B, 1]
+  read_modes: Tensor  # [B, R, 3]
+
+
+class AccessState(NamedTuple):
+  """The memory and its book-keeping after a step; all zeros at the start."""
+
+  memory: Tensor  # [B, N, W]
+  usage: Tensor  # [B, N]
+  write_weights: Tensor  # [B, N]
+  read_weights: Tensor  # [B, R, N]
+  link: Tensor  # [B, N, N]
+  precedence: Tensor  # [B, N]
+
+
+def interface_shapes(read_heads: int, word_size: int) -> Interface:
+  """Shapes of the interface's parts without the batch axis, in raw order."""
+  return Interface(
+    read_keys=(read_heads, word_size),
+    read_strengths=(read_heads,),
+    write_key=(word_size,),
+    write_strength=(1,),
+    erase_vector=(word_size,),
+    write_vector=(word_size,),
+    free_gates=(read_heads,),
+    allocation_gate=(1,),
+    write_gate=(1,),
+    read_modes=(read_heads, 3),
+  )
+
+
+def interface_size(read_heads: int, word_size: int) -> int:
+  """Length of the raw interface: R W + 3 W + 5 R + 3, as in the paper."""
+  return read_heads * word_size + 3 * word_size + 5 * read_heads + 3
+
+
+def state_shapes(memory_slots: int, word_size: int, read_heads: int):
+  """Shapes of an AccessState's tensors without the batch axis."""
+  return AccessState(
+    memory=(memory_slots, word_size),
+    usage=(memory_slots,),
+    write_weights=(memory_slots,),
+    read_weights=(read_heads, memory_slots),
+    link=(memory_slots, memory_slots),
+    precedence=(memory_slots,),
+  )
+
+
+def check_convention(convention: str) -> str:
+  """Returns the convention's name, or raises ValueError."""
+  if convention not in CONVENTIONS:
+    raise ValueError(
+      f'convention must be one of {CONVENTIONS}, got {convention!r}'
+    )
+  return convention
+
+
+def activate(raw: Interface, convention: str = 'paper') -> Interface:
+  """Brings each part of a raw interface into its range.
+
+  Args:
+    raw: parts before activation; read modes in the convention's order.
+    convention: see the module.
+
+  Returns:
+    The interface: gates and erase vector in (0, 1), strengths positive, read
+    modes on the simplex in the order backward, content, forward.
+  """
+  check_convention(convention)
+  modes = ops.softmax(raw.read_modes, axis=-1)
+  if convention == 'paper':
+    oneplus = 1.0  # oneplus(x) = 1 + log(1 + e^x)
+  else:
+    oneplus = 0.0
+    modes = ops.stack([modes[..., 0], modes[..., 2], modes[..., 1]], axis=-1)
+  return raw._replace(
+    read_strengths=oneplus + ops.softplus(raw.read_strengths),
+    write_strength=oneplus + ops.softplus(raw.write_strength),
+    erase_vector=ops.sigmoid(raw.erase_vector),
+    free_gates=ops.sigmoid(raw.free_gates),
+    allocation_gate=ops.sigmoid(raw.allocation_gate),
+    write_gate=ops.sigmoid(raw.write_gate),
+    read_modes=modes,
+  )
+
+
+def parse_interface(
+  raw: Tensor, read_heads: int, word_size: int, convention: str = 'paper'
+) -> Interface:
+  """Cuts a controller's vector into an activated interface.
+
+  Args:
+    raw: [B, interface_size(read_heads, word_size)], the parts in the order of
+      `Interface`, which is the paper's.
+    read_heads: R.
+    word_size: W.
+    convention: see the module.
+
+  Returns:
+    The activated interface, at least in float32.
+
+  Raises:
+    ValueError: raw has another length, or there is no such convention.
+  """
+  size = interface_size(read_heads, word_size)
+  if raw.shape[-1] != size:
+    raise ValueError(
+      f'raw must be of shape [B, {size}] for {read_heads} read heads and words '
+      f'of {word_size}, got {tuple(raw.shape)}'
+    )
+  raw = _widen(raw)
+  parts = []
+  start = 0
+  for shape in interface_shapes(read_heads, word_size):
+    stop = start + shape[0] * (shape[1] if len(shape) == 2 else 1)
+    part = raw[:, start:stop]
+    parts.append(ops.reshape(part, (-1, *shape)) if len(shape) == 2 else part)
+    start = stop
+  return activate(Interface(*parts), convention)
+
+
+def step(
+  interface: Interface, state: AccessState, convention: str = 'paper'
+) -> tuple[Tensor, AccessState]:
+  """One access to the memory; computes in float32 at least.
+
+  Args:
+    interface: activated.
+    state: of the previous step.
+    convention: 'deepmind' stops the gradient of the write weights in the
+      usage; the values are the same.
+
+  Returns:
+    The words read, [B, R, W], and the new state in the given state's dtypes.
+  """
+  check_convention(convention)
+  dtypes = [tensor.dtype for tensor in state]
+  interface = Interface(*map(_widen, interface))
+  state = AccessState(*map(_widen, state))
+
+  last_written = state.write_weights
+  if convention == 'deepmind':
+    last_written = ops.stop_gradient(last_written)
+  usage = addressing.usage_update(
+    state.usage, last_written, state.read_weights, interface.free_gates
+  )
+  write_weights = _write_weights(interface, state.memory, usage)
+  memory = _write(interface, state.memory, write_weights)
+  # The link uses the precedence from before this write.
+  link = addressing.link_update(state.link, state.precedence, write_weights)
+  precedence = addressing.precedence_update(state.precedence, write_weights)
+  read_weights = _read_weights(interface, memory, link, state.read_weights)
+  reads = ops.einsum('brn,bnw->brw', read_weights, memory)
+
+  after = AccessState(
+    memory, usage, write_weights, read_weights, link, precedence
+  )
+  return reads, AccessState(*map(ops.cast, after, dtypes))
+
+
+def _write_weights(interface: Interface, memory: Tensor, usage: Tensor):
+  """w_t = g_w (g_a a_t + (1 - g_a) c_t), content from before the write."""
+  content = addressing.content_weights(
+    memory, interface.write_key[:, None], interface.write_strength
+  )[:, 0]  # [B, N]
+  allocation = addressing.allocation_weights(usage)
+  gate = interface.allocation_gate  # g_a, [B, 1]
+  return interface.write_gate * (gate * allocation + (1.0 - gate) * content)
+
+
+def _write(interface: Interface, memory: Tensor, write_weights: Tensor):
+  """M_t = M_{t-1} (1 - w e^T) + w v^T, with one product by w."""
+  erased = memory * interface.erase_vector[:, None]
+  change = interface.write_vector[:, None] - erased  # [B, N, W]
+  return memory + write_weights[:, :, None] * change
+
+
+def _read_weights(interface, memory, link, last_read_weights):
+  """Each head's mixture of backward, content and forward weightings."""
+  content = addressing.content_weights(
+    memory, interface.read_keys, interface.read_strengths
+  )
+  backward, forward = addressing.follow_links(link, last_read_weights)
+  modes = interface.read_modes[..., None]  # [B, R, 3, 1]
+  return (
+    modes[:, :, 0] * backward
+    + modes[:, :, 1] * content
+    + modes[:, :, 2] * forward
+  )
+
+
+def _widen(tensor: Tensor) -> Tensor:
+  """The tensor in float32 where it has less, otherwise as it is."""
+  if keras.backend.standardize_dtype(tensor.dtype) in ('bfloat16', 'float16'):
+    return ops.cast(tensor, 'float32')
+  return tensor

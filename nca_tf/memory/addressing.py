@@ -1,0 +1,134 @@
+"""Where to read and write: content, allocation and temporal linkage.
+
+Graves et al., 'Hybrid computing using a neural network with dynamic external
+memory', Nature 538 (2016), Methods; below 'the paper'. Pure functions of
+tensors. They compute in the precision they are given; `access.step` never
+gives them less than float32.
+"""
+
+from typing import Any
+
+from keras import ops
+
+Tensor = Any
+
+# DeepMind's published code adds this in the same places. The paper has none:
+# a zero key, an empty memory or a full one would then divide by zero.
+EPSILON = 1e-6
+
+
+def content_weights(memory: Tensor, keys: Tensor, strengths: Tensor) -> Tensor:
+  """Softmax of strength times cosine similarity, C(M, k, beta) in the paper.
+
+  Args:
+    memory: [B, N, W].
+    keys: [B, R, W], one per head.
+    strengths: [B, R], not negative.
+
+  Returns:
+    Weightings over the slots, [B, R, N]; each sums to 1.
+  """
+  dots = ops.einsum('brw,bnw->brn', keys, memory)
+  key_norms = ops.sqrt(ops.sum(ops.square(keys), axis=-1) + EPSILON)
+  row_norms = ops.sqrt(ops.sum(ops.square(memory), axis=-1) + EPSILON)
+  norms = key_norms[:, :, None] * row_norms[:, None, :]  # [B, R, N]
+  cosines = dots / (norms + EPSILON)
+  return ops.softmax(cosines * strengths[:, :, None], axis=-1)
+
+
+def usage_update(
+  usage: Tensor,
+  write_weights: Tensor,
+  read_weights: Tensor,
+  free_gates: Tensor,
+) -> Tensor:
+  """Usage after the last step's write and after what was read is freed.
+
+  Args:
+    usage: u_{t-1}, [B, N].
+    write_weights: of the previous step, [B, N].
+    read_weights: of the previous step, [B, R, N].
+    free_gates: f_t, [B, R].
+
+  Returns:
+    u_t = (u + w - u w) psi, with the retention psi = prod_r (1 - f_r w_r),
+    [B, N], in [0, 1].
+  """
+  usage = usage + (1.0 - usage) * write_weights
+  # One factor per head: the gradient of reduce_prod is far slower than that.
+  for head in range(read_weights.shape[1]):
+    freed = free_gates[:, head, None] * read_weights[:, head]  # [B, N]
+    usage = usage * (1.0 - freed)
+  return usage
+
+
+def allocation_weights(usage: Tensor) -> Tensor:
+  """Weighting that prefers the least used slots, a_t in the paper.
+
+  With phi the slots in order of rising usage,
+    a[phi_j] = (1 - u[phi_j]) prod_{i<j} u[phi_i].
+  At exact ties the lowest index comes first. The order is a discontinuous
+  function of the usage: the gradient flows through the values alone.
+
+  Args:
+    usage: [B, N], in [0, 1].
+
+  Returns:
+    [B, N], not negative, with sum 1 - prod(usage).
+  """
+  slots = usage.shape[-1]
+  # 1 - u' with u' = EPSILON + (1 - EPSILON) u. A product of exact zeros would
+  # have a gradient of 0/0 in some backends; u' is never zero.
+  nonusage = (1.0 - EPSILON) * (1.0 - usage)
+  free, order = ops.top_k(nonusage, k=slots)  # most free slot first
+  below = ops.cumprod(1.0 - free, axis=-1)
+  below = ops.concatenate([ops.ones_like(below[:, :1]), below[:, :-1]], axis=-1)
+  return ops.take_along_axis(free * below, ops.argsort(order), axis=-1)
+
+
+def link_update(link: Tensor, precedence: Tensor, write_weights: Tensor):
+  """Which slot was written after which: the temporal link matrix.
+
+  Args:
+    link: L_{t-1}, [B, N, N]; entry [i, j] says that i was written after j.
+    precedence: p_{t-1}, of the previous step, [B, N].
+    write_weights: w_t, [B, N].
+
+  Returns:
+    L_t[i, j] = (1 - w_i - w_j) L_{t-1}[i, j] + w_i p_j, zero on the diagonal.
+  """
+  rows = write_weights[:, :, None]
+  columns = write_weights[:, None, :]
+  link = (1.0 - rows - columns) * link + rows * precedence[:, None, :]
+  return link * (1.0 - ops.eye(link.shape[-1], dtype=link.dtype))
+
+
+def precedence_update(precedence: Tensor, write_weights: Tensor) -> Tensor:
+  """How much each slot was the last one written.
+
+  Args:
+    precedence: p_{t-1}, [B, N].
+    write_weights: w_t, [B, N].
+
+  Returns:
+    p_t = (1 - sum_i w_i) p_{t-1} + w_t, [B, N].
+  """
+  total = ops.sum(write_weights, axis=-1, keepdims=True)
+  return (1.0 - total) * precedence + write_weights
+
+
+def follow_links(link: Tensor, read_weights: Tensor) -> tuple[Tensor, Tensor]:
+  """Moves each read weighting one write back and one write ahead in time.
+
+  Args:
+    link: L_t, [B, N, N].
+    read_weights: of the previous step, [B, R, N].
+
+  Returns:
+    backward = L^T w and forward = L w, each [B, R, N].
+  """
+  # Operands in this order: a row-major link times a thin matrix is a third
+  # faster than the thin matrix times the transposed link.
+  forward = ops.einsum('bij,brj->bri', link, read_weights)
+  backward = ops.einsum('bri,bij->brj', read_weights, link)
+  return backward, forward

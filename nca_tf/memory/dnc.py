@@ -1,0 +1,329 @@
+"""The Differentiable Neural Computer as a Keras RNN cell.
+
+Graves et al., 'Hybrid computing using a neural network with dynamic external
+memory', Nature 538 (2016), Methods ('the paper'). Everything is keras.ops, so
+that it runs on Keras' other backends as well.
+"""
+
+import numbers
+from typing import Any, NamedTuple
+
+import keras
+from keras import ops
+
+from nca_tf.memory import access
+
+Tensor = Any
+
+
+class DNCState(NamedTuple):
+  """A DNC's state. It flattens in the order in which the fields stand here."""
+
+  controller: tuple  # the controller's own state, for an LSTM h, c: [B, H]
+  reads: Tensor  # words read at the last step, [B, R, W]
+  access: access.AccessState
+
+
+@keras.saving.register_keras_serializable(package='nca_tf')
+class DNCCell(keras.layers.Layer):
+  """One step of a DNC: controller, memory access, output.
+
+  The controller sees the input beside the words read at the previous step.
+  Its output h gives the interface to the memory; the cell's output is
+  W_y h + W_r r with the words r read now (with one bias). Two deviations from
+  the paper: the interface's matrix has a bias, as DeepMind's code has it, and
+  cosines and allocation have an epsilon (see `addressing`).
+
+  `call(inputs [B, F], states) -> (output [B, O], states)` with `states` a
+  `DNCState`, or anything nested that flattens to the same tensors; the next
+  states come back in the structure and in the dtypes of the given ones. The
+  state starts at zero. In mixed precision the matrices of controller,
+  interface and output compute in half precision, the memory in float32.
+
+      cell = DNCCell(256, memory_slots=64, word_size=32, read_heads=4)
+      state = cell.get_initial_state(batch_size=16)
+      output, state = cell(inputs, state)
+      sequence = keras.layers.RNN(cell, return_sequences=True)(sequences)
+
+  In `keras.layers.RNN` the whole state is carried in the compute dtype, and
+  symbolic shapes of a returned state are wrong, as Keras knows only states of
+  two axes there; `DNC` has neither flaw.
+
+  Args:
+    controller: number of LSTM units, or any Keras RNN cell, or a feed-forward
+      layer such as keras.layers.Dense. Its first output axis is the batch.
+    memory_slots: N.
+    word_size: W.
+    read_heads: R.
+    output_size: O; None gives h and the words read, concatenated.
+    convention: 'paper' or 'deepmind', see `access`.
+    **kwargs: Keras' own: name, dtype, trainable.
+
+  Raises:
+    ValueError: an argument is out of its range.
+  """
+
+  def __init__(
+    self,
+    controller: int | keras.layers.Layer,
+    memory_slots: int = 64,
+    word_size: int = 32,
+    read_heads: int = 4,
+    output_size: int | None = None,
+    convention: str = 'paper',
+    **kwargs,
+  ):
+    # Our own casts: Keras would squeeze the memory into the compute dtype.
+    super().__init__(autocast=False, **kwargs)
+    self.memory_slots = _check_size('memory_slots', memory_slots)
+    self.word_size = _check_size('word_size', word_size)
+    self.read_heads = _check_size('read_heads', read_heads)
+    if output_size is not None:
+      output_size = _check_size('output_size', output_size)
+    self.convention = access.check_convention(convention)
+    self.controller = self._make_controller(controller)
+    self._requested_output_size = output_size
+    self._interface = keras.layers.Dense(
+      access.interface_size(self.read_heads, self.word_size),
+      dtype=self.dtype_policy,
+      name='interface',
+    )
+    self._readout = None
+    if output_size is not None:
+      self._readout = keras.layers.Dense(
+        output_size, dtype=self.dtype_policy, name='readout'
+      )
+
+  def _make_controller(self, controller):
+    if isinstance(controller, keras.layers.Layer):
+      return controller
+    units = _check_size('controller', controller)
+    return keras.layers.LSTMCell(
+      units, dtype=self.dtype_policy, name='controller'
+    )
+
+  @property
+  def _is_recurrent(self) -> bool:
+    return hasattr(self.controller, 'state_size')
+
+  @property
+  def reads_size(self) -> int:
+    """R W, the length of the words read at one step."""
+    return self.read_heads * self.word_size
+
+  @property
+  def controller_size(self) -> int:
+    """Length of the controller's output h."""
+    for name in ('output_size', 'units'):
+      size = getattr(self.controller, name, None)
+      if isinstance(size, int):
+        return size
+    if self._is_recurrent:
+      return keras.tree.flatten(self.controller.state_size)[0]
+    if not self.built:
+      raise ValueError(
+        'output_size must be given, or the cell built, to know the size of '
+        f'the output of {self.controller.name}'
+      )
+    shape = (None, self._built_features + self.reads_size)
+    return self.controller.compute_output_shape(shape)[-1]
+
+  @property
+  def output_size(self) -> int:
+    """O, the length of one output."""
+    if self._requested_output_size is not None:
+      return self._requested_output_size
+    return self.controller_size + self.reads_size
+
+  @property
+  def state_size(self) -> DNCState:
+    """Shapes of the state without the batch axis, nested as the state."""
+    controller = ()
+    if self._is_recurrent:
+      controller = tuple(_as_list(self.controller.state_size))
+    return DNCState(
+      controller=controller,
+      reads=(self.read_heads, self.word_size),
+      access=access.state_shapes(
+        self.memory_slots, self.word_size, self.read_heads
+      ),
+    )
+
+  def get_initial_state(self, batch_size: int | None = None) -> DNCState:
+    """The state before the first step: all zeros, in the dtypes kept."""
+    controller = ()
+    if self._is_recurrent:
+      controller = tuple(
+        _as_list(self.controller.get_initial_state(batch_size=batch_size))
+      )
+    dtype = self._memory_dtype
+    sizes = self.state_size
+    return DNCState(
+      controller=controller,
+      reads=ops.zeros((batch_size, *sizes.reads), dtype),
+      access=access.AccessState(
+        *(ops.zeros((batch_size, *shape), dtype) for shape in sizes.access)
+      ),
+    )
+
+  @property
+  def _memory_dtype(self) -> str:
+    half = self.compute_dtype in ('bfloat16', 'float16')
+    return 'float32' if half else self.compute_dtype
+
+  def build(self, input_shape):
+    """Makes the weights; none of them depends on the number of slots."""
+    features = input_shape[-1]
+    if features is None:
+      raise ValueError(
+        f'inputs must have a known last axis, got shape {tuple(input_shape)}'
+      )
+    self._built_features = features
+    joined = (input_shape[0], features + self.reads_size)
+    if not self.controller.built:
+      self.controller.build(joined)
+    # Marks the cell first: the size of a general controller needs F.
+    self.built = True
+    self._interface.build((input_shape[0], self.controller_size))
+    if self._readout is not None:
+      hidden = self.controller_size + self.reads_size
+      self._readout.build((input_shape[0], hidden))
+
+  def call(self, inputs, states, training=False):
+    """One step, [B, F] -> [B, O]; see the class."""
+    state = self.pack_state(states)
+    hidden, after, _ = self.advance(inputs, state, training)
+    flat = [
+      ops.cast(new, old.dtype)
+      for new, old in zip(
+        keras.tree.flatten(after), keras.tree.flatten(states), strict=True
+      )
+    ]
+    return self.read_out(hidden), keras.tree.pack_sequence_as(states, flat)
+
+  def advance(self, inputs, state: DNCState, training=False):
+    """A step without the output matrix, which a sequence needs only once.
+
+    Args:
+      inputs: [B, F].
+      state: of the previous step.
+      training: passed to a controller that has dropout.
+
+    Returns:
+      h beside the words read [B, H + R W], the next state, and the activated
+      `access.Interface` of this step.
+    """
+    dtype = self.compute_dtype
+    reads = ops.reshape(state.reads, (-1, self.reads_size))
+    joined = ops.concatenate(
+      [ops.cast(inputs, dtype), ops.cast(reads, dtype)], axis=-1
+    )
+    hidden, controller = self._control(joined, state.controller, training)
+    interface = access.parse_interface(
+      ops.cast(self._interface(hidden), self._memory_dtype),
+      self.read_heads,
+      self.word_size,
+      self.convention,
+    )
+    reads, memory = access.step(interface, state.access, self.convention)
+    flat_reads = ops.reshape(reads, (-1, self.reads_size))
+    hidden = ops.concatenate(
+      [ops.cast(hidden, dtype), ops.cast(flat_reads, dtype)], axis=-1
+    )
+    reads = ops.cast(reads, state.reads.dtype)
+    return hidden, DNCState(controller, reads, memory), interface
+
+  def _control(self, joined, state, training):
+    layer = self.controller
+    if not self._is_recurrent:
+      return layer(joined, training=training), ()
+    # Keras' own cells want a single state bare.
+    nested = isinstance(layer.state_size, (list, tuple))
+    hidden, after = layer(
+      joined, list(state) if nested else state[0], training=training
+    )
+    # Dropout masks that Keras keeps on the cell would leak out of a loop.
+    for name in ('reset_dropout_mask', 'reset_recurrent_dropout_mask'):
+      getattr(layer, name, lambda: None)()
+    flat = [
+      ops.cast(new, old.dtype)
+      for new, old in zip(
+        keras.tree.flatten(after), keras.tree.flatten(state), strict=True
+      )
+    ]
+    return hidden, keras.tree.pack_sequence_as(state, flat)
+
+  def read_out(self, hidden):
+    """W_y h + W_r r from `advance`'s first result, or that result itself."""
+    return hidden if self._readout is None else self._readout(hidden)
+
+  def pack_state(self, states) -> DNCState:
+    """Any nesting of the state's tensors as a DNCState.
+
+    Args:
+      states: flattens to the tensors of `state_size`, in that order.
+
+    Returns:
+      The same tensors.
+
+    Raises:
+      ValueError: not as many tensors, or one of another shape.
+    """
+    flat = [ops.convert_to_tensor(x) for x in keras.tree.flatten(states)]
+    sizes = _flat_shapes(self.state_size)
+    got = [tuple(tensor.shape[1:]) for tensor in flat]
+    if got != sizes:
+      raise ValueError(
+        f'states must be {len(sizes)} tensors of shapes {sizes} after the '
+        f'batch axis, got {got}'
+      )
+    template = DNCState(
+      controller=self.state_size.controller,
+      reads=0,
+      access=access.AccessState(*range(6)),
+    )
+    return keras.tree.pack_sequence_as(template, flat)
+
+  def resize(self, memory_slots: int) -> 'DNCCell':
+    """A new cell with copies of the weights and another number of slots."""
+    config = {**self.get_config(), 'memory_slots': memory_slots}
+    cell = type(self).from_config(config)
+    if self.built:
+      cell.build((None, self._built_features))
+      cell.set_weights(self.get_weights())
+    return cell
+
+  def get_config(self):
+    """Keras' configuration; the controller as a serialised layer."""
+    return {
+      **super().get_config(),
+      'controller': keras.saving.serialize_keras_object(self.controller),
+      'memory_slots': self.memory_slots,
+      'word_size': self.word_size,
+      'read_heads': self.read_heads,
+      'output_size': self._requested_output_size,
+      'convention': self.convention,
+    }
+
+  @classmethod
+  def from_config(cls, config):
+    """The cell of a configuration."""
+    controller = keras.saving.deserialize_keras_object(config['controller'])
+    return cls(**{**config, 'controller': controller})
+
+
+def _check_size(name: str, value) -> int:
+  integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+  if not integer or value < 1:
+    raise ValueError(f'{name} must be an integer of at least 1, got {value!r}')
+  return int(value)
+
+
+def _as_list(state) -> list:
+  return list(state) if isinstance(state, (list, tuple)) else [state]
+
+
+def _flat_shapes(sizes: DNCState) -> list[tuple]:
+  """Shapes of `state_size` in the state's flattening order."""
+  controller = [(size,) for size in keras.tree.flatten(sizes.controller)]
+  return [*controller, sizes.reads, *sizes.access]

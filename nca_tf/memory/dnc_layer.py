@@ -1,0 +1,216 @@
+"""The Differentiable Neural Computer as a layer over sequences."""
+
+from typing import Any, NamedTuple
+
+import keras
+from keras import ops
+
+from nca_tf.memory import access
+from nca_tf.memory import dnc
+
+Tensor = Any
+
+
+class Trace(NamedTuple):
+  """What happened in the memory at every step of a sequence."""
+
+  memory: Tensor  # [B, T, N, W], after the step, as all states here
+  usage: Tensor  # [B, T, N]
+  write_weights: Tensor  # [B, T, N]
+  read_weights: Tensor  # [B, T, R, N]
+  free_gates: Tensor  # [B, T, R]
+  allocation_gate: Tensor  # [B, T, 1]
+  write_gate: Tensor  # [B, T, 1]
+  read_modes: Tensor  # [B, T, R, 3]: backward, content, forward
+
+
+@keras.saving.register_keras_serializable(package='nca_tf')
+class DNC(keras.layers.Layer):
+  """Runs a DNCCell over sequences.
+
+  `call(sequences [B, T, F], mask=None, initial_state=None)`. Where the mask
+  [B, T] is false the state stays as it is, the input is not looked at, and the
+  output is the last one again (zeros before the first), as in Keras.
+
+      layer = DNC(DNCCell(256), return_sequences=True, return_state=True)
+      outputs, state = layer(sequences)
+      outputs, state = layer(more_sequences, initial_state=state)
+
+  Returns the outputs [B, T, O], or the last one [B, O]; with `return_state`
+  also the last `DNCState`, and with `return_trace` also a `Trace`, whose gates
+  at masked steps mean nothing.
+
+  Args:
+    cell: a DNCCell; its dtype policy is the layer's.
+    return_sequences: outputs of all steps instead of the last one.
+    return_state: append the last state.
+    return_trace: append the trace; memory-hungry, [B, T, N, W].
+    **kwargs: Keras' own: name, trainable.
+
+  Raises:
+    ValueError: cell is no DNCCell, or a tensor has another shape.
+  """
+
+  def __init__(
+    self,
+    cell: dnc.DNCCell,
+    return_sequences: bool = False,
+    return_state: bool = False,
+    return_trace: bool = False,
+    **kwargs,
+  ):
+    if not isinstance(cell, dnc.DNCCell):
+      raise ValueError(f'cell must be a DNCCell, got {type(cell).__name__}')
+    kwargs['dtype'] = cell.dtype_policy
+    super().__init__(autocast=False, **kwargs)
+    self.cell = cell
+    self.return_sequences = return_sequences
+    self.return_state = return_state
+    self.return_trace = return_trace
+    self.supports_masking = True
+
+  def build(self, sequences_shape, initial_state_shape=None):
+    """Builds the cell."""
+    del initial_state_shape
+    if len(sequences_shape) != 3:
+      raise ValueError(
+        f'sequences must be [B, T, F], got shape {tuple(sequences_shape)}'
+      )
+    if not self.cell.built:
+      self.cell.build((sequences_shape[0], sequences_shape[2]))
+
+  def get_initial_state(self, batch_size: int | None = None) -> dnc.DNCState:
+    """The state before the first step: all zeros."""
+    return self.cell.get_initial_state(batch_size)
+
+  def call(self, sequences, mask=None, initial_state=None, training=False):
+    """Runs the sequence; see the class."""
+    if initial_state is None:
+      initial_state = self.get_initial_state(ops.shape(sequences)[0])
+    state = self.cell.pack_state(initial_state)
+    sequences = ops.cast(sequences, self.compute_dtype)
+    hidden, trace, state = self._unroll(sequences, mask, state, training)
+    outputs = self.cell.read_out(
+      hidden if self.return_sequences else hidden[:, -1:]
+    )
+    if mask is not None:  # As in Keras: zeros before the first output.
+      seen = ops.cumsum(ops.cast(mask, 'int32'), axis=1) > 0
+      seen = (seen if self.return_sequences else seen[:, -1:])[:, :, None]
+      outputs = ops.where(seen, outputs, ops.zeros_like(outputs))
+    results = [outputs if self.return_sequences else outputs[:, 0]]
+    if self.return_state:
+      results.append(state)
+    if self.return_trace:
+      results.append(trace)
+    return results[0] if len(results) == 1 else tuple(results)
+
+  def _unroll(self, sequences, mask, state, training):
+    """Runs the cell over time in Keras' loop.
+
+    Keras' own handling of masks assumes on some backends that an output is
+    one tensor and stands in the state, so the mask travels as a last column of
+    the inputs, and the last output as a last tensor of the state.
+    """
+    carried = keras.tree.flatten(state)
+    if mask is not None:
+      keep = ops.cast(mask, 'bool')[:, :, None]
+      sequences = ops.where(keep, sequences, ops.zeros_like(sequences))
+      column = ops.cast(keep, sequences.dtype)
+      sequences = ops.concatenate([sequences, column], axis=-1)
+      size = self.cell.controller_size + self.cell.reads_size
+      shape = (ops.shape(sequences)[0], size)
+      carried = [*carried, ops.zeros(shape, self.compute_dtype)]
+
+    def step(inputs, carried):
+      if mask is None:
+        hidden, after, interface = self.cell.advance(
+          inputs, keras.tree.pack_sequence_as(state, carried), training
+        )
+        flat = keras.tree.flatten(after)
+      else:
+        *before, hidden = carried
+        new_hidden, after, interface = self.cell.advance(
+          inputs[:, :-1], keras.tree.pack_sequence_as(state, before), training
+        )
+        keep = inputs[:, -1] > 0.5  # [B]
+        hidden = _select(keep, new_hidden, hidden)
+        flat = [
+          _select(keep, new, old)
+          for new, old in zip(keras.tree.flatten(after), before, strict=True)
+        ]
+        after = keras.tree.pack_sequence_as(state, flat)
+        flat = [*flat, hidden]
+      emitted = (hidden,)
+      if self.return_trace:
+        emitted = (hidden, *_trace(after.access, interface))
+      return emitted, tuple(flat)
+
+    loop = keras.layers.RNN(
+      _Step(step),
+      return_sequences=self.return_sequences or self.return_trace,
+      name='unroll',
+    )
+    _, emitted, last = loop.inner_loop(sequences, tuple(carried), mask=None)
+    hidden, *trace = emitted
+    last = list(last)[: len(keras.tree.flatten(state))]
+    trace = Trace(*trace) if self.return_trace else None
+    return hidden, trace, keras.tree.pack_sequence_as(state, last)
+
+  def compute_mask(self, inputs, mask=None):
+    """The mask goes on with a sequence of outputs."""
+    del inputs
+    return mask if self.return_sequences else None
+
+  def resize(self, memory_slots: int) -> 'DNC':
+    """A new layer with copies of the weights and another number of slots."""
+    config = {**self.get_config(), 'cell': self.cell.resize(memory_slots)}
+    return type(self)(**config)
+
+  def get_config(self):
+    """Keras' configuration; the cell as a serialised layer."""
+    config = super().get_config()
+    del config['dtype']  # It is the cell's.
+    return {
+      **config,
+      'cell': keras.saving.serialize_keras_object(self.cell),
+      'return_sequences': self.return_sequences,
+      'return_state': self.return_state,
+      'return_trace': self.return_trace,
+    }
+
+  @classmethod
+  def from_config(cls, config):
+    """The layer of a configuration."""
+    cell = keras.saving.deserialize_keras_object(config['cell'])
+    return cls(**{**config, 'cell': cell})
+
+
+class _Step:
+  """Dresses a function up as the cell that keras.layers.RNN wants."""
+
+  state_size = 1
+
+  def __init__(self, function):
+    self.call = function
+
+  def __call__(self, inputs, states):
+    return self.call(inputs, states)
+
+
+def _select(keep, new, old):
+  """New where `keep` [B], else old; the tensors are [B, ...]."""
+  keep = ops.reshape(keep, (-1, *[1] * (len(new.shape) - 1)))
+  return ops.where(keep, new, old)
+
+
+def _trace(state: access.AccessState, interface: access.Interface) -> Trace:
+  return Trace(
+    memory=state.memory,
+    usage=state.usage,
+    write_weights=state.write_weights,
+    read_weights=state.read_weights,
+    free_gates=interface.free_gates,
+    allocation_gate=interface.allocation_gate,
+    write_gate=interface.write_gate,
+    read_modes=interface.read_modes,
+  )
