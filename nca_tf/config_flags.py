@@ -15,10 +15,10 @@ alone; a preset overrides the default and a flag on the command line (or in a
 
 import dataclasses
 import math
+import os
 import pathlib
 import sys
 import textwrap
-import types
 import typing
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
@@ -348,18 +348,25 @@ def _define(config_class):
 
 
 def _set_threads(threads):
+  """Limits TensorFlow, also one that is not imported yet, and NumPy."""
   if not threads:
     return
-  import tensorflow as tf  # Not needed, and slow, when nothing is to be set.
-
-  tf.config.threading.set_intra_op_parallelism_threads(threads)
-  tf.config.threading.set_inter_op_parallelism_threads(threads)
+  for name in (
+    'OMP_NUM_THREADS',
+    'TF_NUM_INTEROP_THREADS',
+    'TF_NUM_INTRAOP_THREADS',
+  ):
+    os.environ[name] = str(threads)
+  tf = sys.modules.get('tensorflow')
+  if tf is not None:
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
 
 
 def _is_storage_fault(error):
   """Tells a failed read or write of TensorFlow from a bug."""
   tf = sys.modules.get('tensorflow')
-  if not isinstance(tf, types.ModuleType):
+  if tf is None:
     return False
   bugs = (
     tf.errors.InternalError,
