@@ -1,0 +1,96 @@
+"""Shuffled batches of frames for V, with bounded memory."""
+
+import numpy as np
+
+
+class FrameBatches:
+  """Batches of single frames out of shards of episodes.
+
+  In each epoch the shards are shuffled and gathered into pools of at most about
+  `pool` frames; frames are shuffled within a pool. Where all shards fit into
+  one pool they are read once. Every batch is a function of (seed, step) alone.
+
+    frames = FrameBatches(counts, load, batch=100, seed=0)
+    frames.batch(step)  # uint8 [100, 64, 64, 3]
+  """
+
+  def __init__(self, counts, load, batch, seed, pool=150_000):
+    """Checks that the data fill a batch.
+
+    Args:
+      counts: number of frames of each shard.
+      load: function of the shard's position, returns its frames, uint8.
+      batch: frames per batch.
+      seed: of the shuffling.
+      pool: frames in memory, about 1.8 GB at the default.
+
+    Raises:
+      ValueError: fewer frames than one batch.
+    """
+    if sum(counts) < batch:
+      raise ValueError(
+        f'a batch of {batch} needs as many frames, got {sum(counts)}'
+      )
+    self._counts = counts
+    self._load = load
+    self._batch = batch
+    self._seed = seed
+    self._limit = max(pool, batch)
+    self._plan = None  # (epoch, pools, batches before each pool)
+    self._pool = (None, None)  # shards, frames
+    self._order = (None, None)  # (epoch, pool), permutation
+    self.batches_per_epoch = self._make_plan(0)[2][-1]
+
+  def batch(self, step):
+    """Frames uint8 [batch, H, W, C] of training step `step`."""
+    epoch, position = self._epoch(step)
+    _, pools, before = self._make_plan(epoch)
+    number = int(np.searchsorted(before, position, side='right')) - 1
+    frames = self._frames(pools[number])
+    order = self._permutation(epoch, number, len(frames))
+    start = (position - before[number]) * self._batch
+    return frames[order[start : start + self._batch]]
+
+  def _epoch(self, step):
+    """Epochs can differ by a batch or two: pools round their size down."""
+    epoch = 0
+    while True:
+      size = self._make_plan(epoch)[2][-1]
+      if step < size:
+        return epoch, step
+      step -= size
+      epoch += 1
+
+  def _make_plan(self, epoch):
+    if self._plan is None or self._plan[0] != epoch:
+      random = np.random.default_rng((self._seed, epoch))
+      pools, size = [[]], 0
+      for shard in random.permutation(len(self._counts)):
+        if pools[-1] and size + self._counts[shard] > self._limit:
+          pools.append([])
+          size = 0
+        pools[-1].append(int(shard))
+        size += self._counts[shard]
+      batches = [
+        sum(self._counts[shard] for shard in pool) // self._batch
+        for pool in pools
+      ]
+      self._plan = (
+        epoch,
+        [sorted(pool) for pool in pools],
+        np.concatenate([[0], np.cumsum(batches)]),
+      )
+    return self._plan
+
+  def _frames(self, shards):
+    if self._pool[0] != shards:
+      self._pool = (None, None)  # free the last pool before reading the next
+      frames = np.concatenate([self._load(shard) for shard in shards])
+      self._pool = (shards, frames)
+    return self._pool[1]
+
+  def _permutation(self, epoch, number, size):
+    if self._order[0] != (epoch, number):
+      random = np.random.default_rng((self._seed, epoch, number))
+      self._order = ((epoch, number), random.permutation(size))
+    return self._order[1]

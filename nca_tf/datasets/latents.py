@@ -1,0 +1,138 @@
+"""Latents: what M trains on, the posterior of every recorded frame.
+
+As doomrnn's series files: mean and log variance per frame, never frames, and z
+drawn anew at every use (World Models, appendix A.2).
+"""
+
+import os
+import pathlib
+import typing
+import zipfile
+
+import numpy as np
+
+
+class Latents(typing.NamedTuple):
+  """Steps of whole episodes, one after the other; F steps in all."""
+
+  mean: np.ndarray  # [F, Z] float16
+  log_variance: np.ndarray  # [F, Z] float16
+  action: np.ndarray  # [F] int32, or [F, A] float32 when continuous
+  reward: np.ndarray  # [F] float32
+  is_first: np.ndarray  # [F] bool
+  is_terminal: np.ndarray  # [F] bool
+  episode: np.ndarray  # [F] int32, index of the episode
+
+  @property
+  def episodes(self):
+    """List of slices, one per episode, in order."""
+    starts = np.flatnonzero(self.is_first)
+    ends = np.append(starts[1:], len(self.is_first))
+    return [slice(start, end) for start, end in zip(starts, ends, strict=True)]
+
+
+def save(latents, path):
+  """Writes one file, complete or not at all."""
+  path = pathlib.Path(path)
+  temporary = path.with_suffix('.partial')
+  with temporary.open('wb') as file:
+    np.savez(file, **latents._asdict())
+  os.replace(temporary, path)
+
+
+def load(folder):
+  """Joins every `part-*.npz` of a folder, in order.
+
+  Raises:
+    ValueError: no part, or a damaged one.
+  """
+  paths = sorted(pathlib.Path(folder).glob('part-*.npz'))
+  if not paths:
+    raise ValueError(f'no latents in {folder}')
+  return concatenate([_load_part(path) for path in paths])
+
+
+def concatenate(parts):
+  """Joins Latents along time."""
+  return Latents(*(np.concatenate(field) for field in zip(*parts, strict=True)))
+
+
+def select(latents, episodes):
+  """The given episodes (positions in `latents.episodes`), in that order."""
+  slices = latents.episodes
+  steps = np.concatenate(
+    [np.arange(slices[i].start, slices[i].stop) for i in episodes]
+  )
+  return Latents(*(field[steps] for field in latents))
+
+
+def _load_part(path):
+  try:
+    with path.open('rb') as file, np.load(file, allow_pickle=False) as arrays:
+      return Latents(**{name: arrays[name] for name in Latents._fields})
+  except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as e:
+    raise ValueError(f'damaged latents in {path}: {e}') from e
+
+
+class Streams:
+  """Windows for M with the state carried from each to the next.
+
+  As doomrnn: in each epoch the episodes are shuffled, joined and cut into
+  `batch` streams of equal length; windows of `window` transitions follow each
+  other along the streams. Every batch is a function of (seed, step) alone.
+
+    streams = Streams(latents, batch=16, window=64, seed=0)
+    fresh, window = streams.window(step)  # fresh: a new epoch, reset the state
+  """
+
+  def __init__(self, latents, batch, window, seed):
+    """Checks that the data fill at least one window.
+
+    Args:
+      latents: Latents to walk through.
+      batch: number of streams, B.
+      window: transitions per window, T.
+      seed: of the shuffling.
+
+    Raises:
+      ValueError: fewer than batch * (window + 1) steps.
+    """
+    self._latents = latents
+    self._batch = batch
+    self._window = window
+    self._seed = seed
+    self._order = None
+    length = len(latents.is_first) // batch
+    self.windows_per_epoch = (length - 1) // window
+    if self.windows_per_epoch < 1:
+      raise ValueError(
+        f'batch {batch} of windows of {window} needs at least '
+        f'{batch * (window + 1)} recorded steps, got {len(latents.is_first)}'
+      )
+
+  def window(self, step):
+    """Steps [B, T + 1] of training step `step`.
+
+    Returns:
+      Whether an epoch begins, and Latents with leading axes [B, T + 1]; the
+      last step of a window is the first of the next.
+    """
+    epoch, position = divmod(step, self.windows_per_epoch)
+    start = position * self._window
+    rows = self._streams(epoch)[:, start : start + self._window + 1]
+    return position == 0, Latents(*(field[rows] for field in self._latents))
+
+  def _streams(self, epoch):
+    """Row indices [B, length] of one epoch."""
+    if self._order is None or self._order[0] != epoch:
+      episodes = self._latents.episodes
+      shuffled = np.random.default_rng((self._seed, epoch)).permutation(
+        len(episodes)
+      )
+      steps = np.concatenate(
+        [np.arange(episodes[i].start, episodes[i].stop) for i in shuffled]
+      )
+      length = len(steps) // self._batch
+      steps = steps[: length * self._batch].reshape(self._batch, length)
+      self._order = (epoch, steps)
+    return self._order[1]

@@ -1,0 +1,71 @@
+"""The one training loop: progress, metrics, checkpoints, resume, NaN."""
+
+import math
+import time
+
+from nca_tf import faults
+from nca_tf.training import progress
+
+LOG_EVERY = 50  # steps
+SAVE_SECONDS = 60
+
+
+def fit(stage, step, total, *, checkpoints, log, on_log=None, log_every=None):
+  """Runs `step(index)` for every index below `total` that is not done yet.
+
+  Checkpoints fall on the borders of logging windows, so that a resumed run
+  writes the very records of an uninterrupted one.
+
+  Args:
+    stage: its name in metrics and on the screen.
+    step: function of the step's index; trains once and returns a dict of
+      scalars. It must depend on the index and on checkpointed state alone.
+    total: number of steps.
+    checkpoints: training.checkpoints.Checkpoints of this stage.
+    log: training.metrics.MetricsLog.
+    on_log: called with the number of finished steps after each record.
+    log_every: steps per record; by default at most 50 and at least 10 records.
+
+  Raises:
+    Fault: a value that is not finite; the last good checkpoint stays.
+  """
+  log_every = log_every or max(1, min(LOG_EVERY, total // 10))
+  start = checkpoints.restore()
+  log.rewind(stage, start)
+  saved = time.monotonic()
+  window = []
+  with progress.Progress(stage, total, 'steps', start) as bar:
+    for index in range(start, total):
+      window.append(_finite(stage, index, step(index), checkpoints))
+      done = index + 1
+      if done % log_every and done < total:
+        continue
+      means = _means(window)
+      window = []
+      log.write(stage, done, **means)
+      bar.update(done, **means)
+      if on_log:
+        on_log(done)
+      if done == total or time.monotonic() - saved > SAVE_SECONDS:
+        checkpoints.save(done)
+        saved = time.monotonic()
+  log.flush()
+
+
+def _finite(stage, index, scalars, checkpoints):
+  scalars = {name: float(value) for name, value in scalars.items()}
+  for name, value in scalars.items():
+    if not math.isfinite(value):
+      good = checkpoints.latest or 'none yet'
+      raise faults.Fault(
+        f'{stage}: {name} is {value} at step {index}; training stopped, '
+        f'last good checkpoint: {good}'
+      )
+  return scalars
+
+
+def _means(window):
+  return {
+    name: sum(scalars[name] for scalars in window) / len(window)
+    for name in window[0]
+  }

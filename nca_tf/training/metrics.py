@@ -1,0 +1,90 @@
+"""Metrics of a run: one JSON line per record, and the same in TensorBoard."""
+
+import json
+import math
+import os
+import pathlib
+
+import tensorflow as tf
+
+
+class MetricsLog:
+  """Writes `metrics.jsonl` and TensorBoard event files of one run folder.
+
+  log = MetricsLog(folder.path, folder.tensorboard)
+  log.write('vision', step=100, loss=45.1)
+  log.image('vision/reconstructions', picture, step=100)  # [H, W, 3] uint8
+  """
+
+  def __init__(self, path, tensorboard):
+    """Opens the log; `path` is the run folder."""
+    self._path = pathlib.Path(path) / 'metrics.jsonl'
+    self._writer = tf.summary.create_file_writer(str(tensorboard))
+
+  def write(self, stage, step, **scalars):
+    """Appends one record and its scalars under `stage/`."""
+    values = {name: float(value) for name, value in scalars.items()}
+    line = json.dumps({'stage': stage, 'step': int(step), **values})
+    with self._path.open('a') as file:
+      file.write(line + '\n')
+    with self._writer.as_default(step=step):
+      for name, value in values.items():
+        if math.isfinite(value):
+          tf.summary.scalar(f'{stage}/{name}', value)
+
+  def records(self, stage=None):
+    """Records written so far (of one stage); a torn last line is left out."""
+    if not self._path.exists():
+      return []
+    records = []
+    for line in self._path.read_text().splitlines():
+      try:
+        record = json.loads(line)
+      except json.JSONDecodeError:
+        continue  # cut off by a kill
+      if stage in (None, record['stage']):
+        records.append(record)
+    return records
+
+  def rewind(self, stage, step):
+    """Forgets the records of `stage` after `step`: they are made again."""
+    kept = [
+      record
+      for record in self.records()
+      if record['stage'] != stage or record['step'] <= step
+    ]
+    temporary = self._path.with_suffix('.partial')
+    temporary.write_text(''.join(json.dumps(r) + '\n' for r in kept))
+    os.replace(temporary, self._path)
+
+  def image(self, tag, picture, step):
+    """One RGB picture, uint8 [H, W, 3]."""
+    with self._writer.as_default(step=step):
+      tf.summary.image(tag, picture[None])
+    self.flush()
+
+  def animation(self, tag, gif, size, step):
+    """An animated GIF, given as its bytes and its (height, width)."""
+    image = tf.compat.v1.Summary.Image(
+      height=size[0], width=size[1], colorspace=3, encoded_image_string=gif
+    )
+    value = tf.compat.v1.Summary.Value(tag=tag, image=image)
+    summary = tf.compat.v1.Summary(value=[value])
+    with self._writer.as_default(step=step):
+      tf.summary.experimental.write_raw_pb(summary.SerializeToString())
+    self.flush()
+
+  def histogram(self, tag, values, step):
+    """Distribution of any array."""
+    with self._writer.as_default(step=step):
+      tf.summary.histogram(tag, values)
+
+  def text(self, tag, markdown, step=0):
+    """A text or a table in Markdown."""
+    with self._writer.as_default(step=step):
+      tf.summary.text(tag, markdown)
+    self.flush()
+
+  def flush(self):
+    """Makes TensorBoard see what was written."""
+    self._writer.flush()

@@ -1,0 +1,120 @@
+"""Trains M on latents: windows with carried state, z drawn anew each time."""
+
+import keras
+import tensorflow as tf
+
+from nca_tf import random_numbers
+from nca_tf.world_model import model as model_lib
+from nca_tf.world_model import vision as vision_lib
+
+
+class Decay(keras.optimizers.schedules.LearningRateSchedule):
+  """(initial - floor) * rate ** step + floor, as in doomrnn."""
+
+  def __init__(self, initial, rate, floor=1e-5):
+    """Learning rate at step 0, factor per step, and limit."""
+    self.initial = initial
+    self.rate = rate
+    self.floor = floor
+
+  def __call__(self, step):
+    """Learning rate at `step`."""
+    step = tf.cast(step, tf.float32)
+    return (self.initial - self.floor) * self.rate**step + self.floor
+
+  def get_config(self):
+    """Constructor arguments."""
+    return {'initial': self.initial, 'rate': self.rate, 'floor': self.floor}
+
+
+class ModelTrainer:
+  """Truncated back-propagation through time over latents.Streams.
+
+  trainer = ModelTrainer(model, streams, seed=0, learning_rate=Decay(1e-3, 1))
+  loop.fit('model', trainer.step, 1000, checkpoints=..., log=...)
+  """
+
+  def __init__(
+    self, model, streams, *, seed, learning_rate, done_weight=10.0, jit=False
+  ):
+    """Builds the model, its optimiser and the carried state.
+
+    Args:
+      model: a MemoryModel.
+      streams: datasets.latents.Streams.
+      seed: of the posterior samples.
+      learning_rate: a number or a schedule.
+      done_weight: weight of the steps that end the game.
+      jit: compile with XLA.
+    """
+    model.build()
+    self._model = model
+    self._streams = streams
+    self._seed = seed
+    self._done_weight = done_weight
+    batch = streams.window(0)[1].is_first.shape[0]
+    self.state = [
+      tf.Variable(tf.zeros_like(part), trainable=False)
+      for part in model.initial(batch)
+    ]
+    # Each value is clipped to +-1, as in doomrnn.
+    self.optimizer = keras.optimizers.Adam(learning_rate, clipvalue=1.0)
+    self.optimizer.build(model.trainable_variables)
+    self._train = tf.function(self._update, autograph=False, jit_compile=jit)
+
+  def step(self, index):
+    """Trains on window `index`; returns the terms of the loss."""
+    fresh, window = self._streams.window(index)
+    return self._train(
+      tf.constant(fresh), tensors(window), tf.constant(index, tf.int32)
+    )
+
+  def _update(self, fresh, window, index):
+    model = self._model
+    transitions = sample_transitions(
+      window, model.action_size, random_numbers.key(self._seed, 'model', index)
+    )
+    keep = 1 - tf.cast(fresh, self.state[0].dtype)
+    state = [part * keep for part in self.state]
+    with tf.GradientTape() as tape:
+      prediction, state = model.unroll(
+        transitions.z[:, :-1],
+        transitions.action[:, :-1],
+        transitions.is_first[:, :-1],
+        state,
+      )
+      terms = model_lib.model_loss(prediction, transitions, self._done_weight)
+    gradients = tape.gradient(terms['loss'], model.trainable_variables)
+    self.optimizer.apply_gradients(
+      zip(gradients, model.trainable_variables, strict=True)
+    )
+    for variable, value in zip(self.state, state, strict=True):
+      variable.assign(value)
+    return {**terms, 'gradient_norm': tf.linalg.global_norm(gradients)}
+
+
+def tensors(window):
+  """Latents of NumPy arrays -> Latents of tensors."""
+  return type(window)(*(tf.constant(field) for field in window))
+
+
+def sample_transitions(window, action_size, key=None):
+  """Latents [B, T + 1] -> Transitions.
+
+  Args:
+    window: Latents of tensors.
+    action_size: number of discrete actions, or of continuous components.
+    key: of the random stream; None takes the posterior mean.
+  """
+  dtype = keras.backend.floatx()
+  z = tf.cast(window.mean, dtype)
+  if key is not None:
+    noise = random_numbers.normal(key, tf.shape(z), dtype)
+    log_variance = tf.cast(window.log_variance, dtype)
+    z = vision_lib.sample_posterior(z, log_variance, noise)
+  action = window.action
+  if action.dtype.is_integer:
+    action = tf.one_hot(action, action_size, dtype=dtype)
+  return model_lib.Transitions(
+    z, action, window.reward, window.is_first, window.is_terminal
+  )

@@ -1,0 +1,62 @@
+"""Trains V on recorded frames."""
+
+import keras
+import tensorflow as tf
+
+from nca_tf import random_numbers
+from nca_tf.world_model import codec
+from nca_tf.world_model import vision as vision_lib
+
+
+class VisionTrainer:
+  """Adam on V's loss, one batch of frames per step.
+
+  trainer = VisionTrainer(vision, frames.batch, seed=0, learning_rate=1e-4)
+  loop.fit('vision', trainer.step, 1000, checkpoints=..., log=...)
+  """
+
+  def __init__(self, vision, batch, *, seed, learning_rate, jit=False):
+    """Builds the optimiser.
+
+    Args:
+      vision: a VisionModel.
+      batch: function of the step, returns frames uint8 [B, 64, 64, 3].
+      seed: of the posterior noise.
+      learning_rate: Adam's.
+      jit: compile with XLA; on CPU this gains nothing for convolutions.
+    """
+    vision.build()
+    self._vision = vision
+    self._batch = batch
+    self._seed = seed
+    self.optimizer = keras.optimizers.Adam(learning_rate)
+    self.optimizer.build(vision.trainable_variables)
+    self._train = tf.function(self._update, autograph=False, jit_compile=jit)
+    self._evaluate = tf.function(self._losses, autograph=False)
+
+  def step(self, index):
+    """Trains once; returns loss, reconstruction (per image) and kl (nats)."""
+    frames = tf.constant(self._batch(index))
+    return self._train(frames, tf.constant(index, tf.int32))
+
+  def evaluate(self, frames):
+    """The same terms on held-out frames, uint8 [K, 64, 64, 3]."""
+    loss = self._evaluate(tf.constant(frames), tf.constant(-1, tf.int32))
+    return loss._asdict()
+
+  def _losses(self, frames, index):
+    frames = codec.scale(frames, self._vision.variable_dtype)
+    mean, log_variance = self._vision.encode(frames)
+    key = random_numbers.key(self._seed, 'vision', index)
+    noise = random_numbers.normal(key, tf.shape(mean), mean.dtype)
+    z = vision_lib.sample_posterior(mean, log_variance, noise)
+    reconstruction = self._vision.decode(z)
+    return vision_lib.vision_loss(frames, reconstruction, mean, log_variance)
+
+  def _update(self, frames, index):
+    with tf.GradientTape() as tape:
+      loss = self._losses(frames, index)
+    variables = self._vision.trainable_variables
+    gradients = tape.gradient(loss.total, variables)
+    self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+    return {**loss._asdict(), 'gradient_norm': tf.linalg.global_norm(gradients)}

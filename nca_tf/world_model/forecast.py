@@ -1,0 +1,152 @@
+"""What M forecasts of held-out episodes: one step, and open loop.
+
+One-step forecasts are teacher-forced: M sees every frame up to t and forecasts
+t + 1. Open-loop forecasts fork from there and feed M its own mean latent with
+the actions that were really taken.
+"""
+
+import typing
+
+import numpy as np
+import tensorflow as tf
+
+from nca_tf.world_model import mixture
+
+CHUNK = 25  # steps between two forks
+
+
+class Forecasts(typing.NamedTuple):
+  """Forecasts of E episodes, padded to T transitions.
+
+  Entry [e, t] is the forecast of step t + 1 made at step t.
+  """
+
+  mean: np.ndarray  # [E, T, Z]
+  nll: np.ndarray  # [E, T] nats per dimension
+  done_logit: np.ndarray  # [E, T]
+  open_loop: np.ndarray  # [E, forks, K, Z]; entry k is of step start + k + 1
+  starts: np.ndarray  # [forks], the step at which each fork is made
+
+
+class Episodes(typing.NamedTuple):
+  """E episodes padded to one length; all [E, T + 1, ...]."""
+
+  z: np.ndarray  # latents seen and forecast, [E, T + 1, Z]
+  action: np.ndarray  # [E, T + 1, A], one-hot for discrete games
+  is_first: np.ndarray  # [E, T + 1]
+  frames: np.ndarray  # [E], number of real frames; what follows is padding
+  ended: np.ndarray  # [E], whether the step after the last frame is death
+
+
+def pad(latents, action_size, noise=None):
+  """Latents of whole episodes -> Episodes.
+
+  The step that repeats the last frame after death is no frame of its own.
+
+  Args:
+    latents: datasets.latents.Latents.
+    action_size: number of discrete actions.
+    noise: numpy Generator to draw z from its posterior; None takes its mean.
+  """
+  slices = latents.episodes
+  length = max(part.stop - part.start for part in slices)
+  length = 1 + -(-(length - 1) // CHUNK) * CHUNK
+  count, size = len(slices), latents.mean.shape[1]
+  z = np.zeros((count, length, size), np.float32)
+  action = np.zeros((count, length, action_size), np.float32)
+  is_first = np.zeros((count, length), bool)
+  is_first[:, 0] = True
+  frames, ended = np.zeros(count, int), np.zeros(count, bool)
+  for row, part in enumerate(slices):
+    steps = part.stop - part.start
+    mean = latents.mean[part].astype(np.float32)
+    if noise is not None:
+      scale = np.exp(0.5 * latents.log_variance[part].astype(np.float32))
+      mean = mean + scale * noise.standard_normal(mean.shape, np.float32)
+    z[row, :steps] = mean
+    action[row, :steps] = one_hot(latents.action[part], action_size)
+    ended[row] = latents.is_terminal[part][-1]
+    frames[row] = steps - ended[row]
+  return Episodes(z, action, is_first, frames, ended)
+
+
+def one_hot(action, action_size):
+  """Discrete actions [T] -> [T, A]; continuous ones pass through."""
+  if np.issubdtype(action.dtype, np.integer):
+    return np.eye(action_size, dtype=np.float32)[action]
+  return action.reshape(len(action), action_size)
+
+
+def forecast(model, episodes, horizon=50):
+  """Runs M over all episodes at once.
+
+  Args:
+    model: a MemoryModel.
+    episodes: Episodes.
+    horizon: K, steps of each open-loop forecast.
+
+  Returns:
+    Forecasts.
+  """
+  teacher = tf.function(_teacher(model), autograph=False)
+  free = tf.function(_open_loop(model, horizon), autograph=False)
+  count, length, _ = episodes.z.shape
+  state = model.initial(count)
+  one_step, forks, starts = [], [], []
+  for begin in range(0, length - 1, CHUNK):
+    window = slice(begin, begin + CHUNK)
+    mean, nll, done, state = teacher(
+      episodes.z[:, window],
+      episodes.action[:, window],
+      episodes.is_first[:, window],
+      episodes.z[:, begin + 1 : begin + CHUNK + 1],
+      state,
+    )
+    one_step.append((mean, nll, done))
+    start = begin + CHUNK - 1
+    actions = _padded(episodes.action[:, start + 1 :], horizon - 1)
+    forks.append(free(mean[:, -1], actions, state).numpy())
+    starts.append(start)
+  mean, nll, done = (
+    np.concatenate([part.numpy() for part in parts], axis=1)
+    for parts in zip(*one_step, strict=True)
+  )
+  return Forecasts(mean, nll, done, np.stack(forks, 1), np.array(starts))
+
+
+def _padded(actions, steps):
+  actions = actions[:, :steps]
+  missing = steps - actions.shape[1]
+  return np.pad(actions, ((0, 0), (0, missing), (0, 0)))
+
+
+def _teacher(model):
+  def run(z, action, is_first, target, state):
+    prediction, state = model.unroll(z, action, is_first, state)
+    nll = mixture.negative_log_likelihood(prediction.latent, target)
+    mean = mixture.mixture_mean(prediction.latent)
+    return mean, nll, prediction.done_logit, state
+
+  return run
+
+
+def _open_loop(model, horizon):
+  def run(first, actions, state):
+    actions = tf.transpose(actions, [1, 0, 2])
+    inputs = tf.TensorArray(actions.dtype, horizon - 1).unstack(actions)
+    outputs = tf.TensorArray(first.dtype, horizon).write(0, first)
+    never = tf.zeros(tf.shape(first)[:1], tf.bool)
+
+    def body(index, z, state, outputs):
+      prediction, state = model.step(z, inputs.read(index), never, state)
+      z = mixture.mixture_mean(prediction.latent)
+      return index + 1, z, state, outputs.write(index + 1, z)
+
+    _, _, _, outputs = tf.while_loop(
+      lambda index, *_: index < horizon - 1,
+      body,
+      (tf.constant(0), first, list(state), outputs),
+    )
+    return tf.transpose(outputs.stack(), [1, 0, 2])
+
+  return run

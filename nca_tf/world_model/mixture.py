@@ -1,0 +1,176 @@
+"""Mixture-density head: a mixture of Gaussians over the next latent.
+
+Bishop, Mixture Density Networks (1994); Ha and Schmidhuber, World Models
+(2018), section 2.2 and appendix A.2.
+"""
+
+import typing
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+from keras import ops
+
+from nca_tf import random_numbers
+
+tfd = tfp.distributions
+
+_NOISE = 0x5EED
+
+MINIMUM_SCALE = 1e-3  # below it the likelihood of one point grows unbounded
+
+
+class MixtureParameters(typing.NamedTuple):
+  """What a MixtureHead returns.
+
+  Per-dimension mixtures (the default) have logits [..., D, K]; a joint mixture
+  has logits [..., K], one weight per component for all dimensions.
+  """
+
+  logits: object  # [..., D, K] or [..., K]
+  loc: object  # [..., D, K]
+  scale: object  # [..., D, K], at least MINIMUM_SCALE
+
+
+@keras.saving.register_keras_serializable('nca_tf')
+class MixtureHead(keras.layers.Layer):
+  """Dense layer to the parameters of a Gaussian mixture over D dimensions.
+
+  3 * D * K outputs per-dimension, K + 2 * D * K joint (960 and 645 at D = 64,
+  K = 5).
+
+    head = MixtureHead(64, components=5)
+    parameters = head(features)               # [..., F]
+    next_z = sample(parameters, seed=(1, 2))
+  """
+
+  def __init__(self, dimensions, components=5, joint=False, **kwargs):
+    """Checks the sizes.
+
+    Args:
+      dimensions: D, at least 1.
+      components: K, at least 1.
+      joint: one mixture weight for all dimensions instead of one each.
+      **kwargs: of keras.layers.Layer.
+
+    Raises:
+      ValueError: a size below 1.
+    """
+    super().__init__(**kwargs)
+    for name, value in (('dimensions', dimensions), ('components', components)):
+      if value < 1:
+        raise ValueError(f'{name} must be at least 1, got {value}')
+    self.dimensions = dimensions
+    self.components = components
+    self.joint = joint
+    weights = components * (1 if joint else dimensions)
+    self.dense = keras.layers.Dense(
+      weights + 2 * dimensions * components, dtype=self.dtype_policy
+    )
+
+  def build(self, input_shape):
+    """Builds the one dense layer."""
+    self.dense.build(input_shape)
+    self.built = True
+
+  def call(self, features):
+    """Features [..., F] -> MixtureParameters."""
+    outputs = self.dense(features)
+    shape = tuple(ops.shape(outputs)[:-1])
+    pair = (self.dimensions, self.components)
+    weights = self.components * (1 if self.joint else self.dimensions)
+    size = self.dimensions * self.components
+    logits = outputs[..., :weights]
+    if not self.joint:
+      logits = ops.reshape(logits, shape + pair)
+    loc = ops.reshape(outputs[..., weights : weights + size], shape + pair)
+    scale = ops.reshape(outputs[..., weights + size :], shape + pair)
+    return MixtureParameters(
+      logits, loc, ops.softplus(scale + _UNIT_SCALE) + MINIMUM_SCALE
+    )
+
+  def get_config(self):
+    """Constructor arguments, for `.keras` files."""
+    return {
+      **super().get_config(),
+      'dimensions': self.dimensions,
+      'components': self.components,
+      'joint': self.joint,
+    }
+
+
+_UNIT_SCALE = (
+  0.5413  # softplus(0.5413) = 1: an untrained head starts at N(0, 1)
+)
+
+
+def mixture(parameters, temperature=1.0):
+  """The distribution over the next latent, event shape [D].
+
+  Temperature as in the published code: logits / tau and scale * sqrt(tau). A
+  temperature above 1 makes the dream harder to exploit (World Models, 4.3).
+
+  Args:
+    parameters: MixtureParameters.
+    temperature: tau, a positive scalar or tensor.
+
+  Returns:
+    A TFP distribution; batch shape is that of the features.
+  """
+  joint = len(parameters.logits.shape) < len(parameters.loc.shape)
+  tau = tf.convert_to_tensor(temperature, parameters.loc.dtype)
+  scale = parameters.scale * tf.sqrt(tau)
+  weights = tfd.Categorical(logits=parameters.logits / tau)
+  if joint:
+    axes = _last_to(parameters.loc, -2)
+    components = tfd.MultivariateNormalDiag(axes, _last_to(scale, -2))
+    return tfd.MixtureSameFamily(weights, components)
+  components = tfd.Normal(parameters.loc, scale)
+  return tfd.Independent(tfd.MixtureSameFamily(weights, components), 1)
+
+
+def sample(parameters, seed, temperature=1.0):
+  """Draws the next latent, [..., D].
+
+  A component by the Gumbel-max trick, then its Gaussian: the same numbers with
+  and without XLA, which TFP's sampler does not give.
+
+  Args:
+    parameters: MixtureParameters.
+    seed: int32 [2], key of the random stream.
+    temperature: tau, as in `mixture`.
+  """
+  logits, loc, scale = parameters
+  tau = tf.cast(temperature, loc.dtype)
+  seed = tf.cast(seed, tf.int32)
+  uniform = random_numbers.uniform(seed, tf.shape(logits), loc.dtype)
+  gumbel = -tf.math.log(-tf.math.log(uniform))
+  chosen = tf.one_hot(
+    tf.argmax(logits / tau + gumbel, -1), logits.shape[-1], dtype=loc.dtype
+  )
+  if len(logits.shape) < len(loc.shape):
+    chosen = chosen[..., None, :]
+  seed = seed + [_NOISE, 0]  # another stream than the choice's
+  noise = random_numbers.normal(seed, tf.shape(loc)[:-1], loc.dtype)
+  spread = tf.reduce_sum(chosen * scale, -1) * tf.sqrt(tau)
+  return tf.reduce_sum(chosen * loc, -1) + spread * noise
+
+
+def mixture_mean(parameters):
+  """Mean of the mixture, [..., D]."""
+  weights = ops.softmax(parameters.logits, axis=-1)
+  if len(weights.shape) < len(parameters.loc.shape):
+    weights = ops.expand_dims(weights, -2)
+  return ops.sum(weights * parameters.loc, axis=-1)
+
+
+def negative_log_likelihood(parameters, targets):
+  """Nats per dimension: [..., D] targets -> [...]."""
+  targets = tf.cast(targets, parameters.loc.dtype)
+  log_prob = mixture(parameters).log_prob(targets)
+  return -log_prob / targets.shape[-1]
+
+
+def _last_to(tensor, axis):
+  """[..., D, K] -> [..., K, D], components before dimensions."""
+  return ops.swapaxes(tensor, -1, axis)

@@ -1,0 +1,238 @@
+"""M, the memory model: predicts the next latent, the reward and the end.
+
+Ha and Schmidhuber, World Models (2018), section 2.2 and appendix A.2, with any
+registered recurrent cell in the place of the LSTM. Letters: B batch, T time,
+Z latent size, A action size, F features.
+"""
+
+import typing
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from nca_tf.memory import cells
+from nca_tf.world_model import mixture
+
+
+class Prediction(typing.NamedTuple):
+  """What M says of step t + 1, given everything up to step t."""
+
+  latent: mixture.MixtureParameters  # of z at t + 1
+  done_logit: object  # [...], of the game ending at t + 1
+  reward: object  # [...], of the action at t; None without a reward head
+
+
+class Transitions(typing.NamedTuple):
+  """Consecutive steps; step t + 1 of row b follows step t."""
+
+  z: object  # [B, T + 1, Z]
+  action: object  # [B, T + 1, A]; one-hot for discrete games
+  reward: object  # [B, T + 1]
+  is_first: object  # [B, T + 1] bool
+  is_terminal: object  # [B, T + 1] bool; death, not the time limit
+
+
+@keras.saving.register_keras_serializable('nca_tf')
+class ResettingCell(keras.layers.Layer):
+  """A recurrent cell whose state returns to zero where an episode starts.
+
+  The last input channel is the start flag, 0 or 1, and stays an input of the
+  wrapped cell, as doomrnn's restart flag does.
+  """
+
+  def __init__(self, cell, **kwargs):
+    """Wraps `cell`, any Keras RNN cell."""
+    super().__init__(**kwargs)
+    self.cell = cell
+    self.state_size = cell.state_size
+    self.output_size = cell.output_size
+
+  def build(self, input_shape):
+    """Builds the wrapped cell."""
+    if not self.cell.built:
+      self.cell.build(input_shape)
+    self.built = True
+
+  def get_initial_state(self, batch_size=None):
+    """The wrapped cell's."""
+    return self.cell.get_initial_state(batch_size=batch_size)
+
+  def call(self, inputs, states, training=False):
+    """One step, [B, F] -> [B, O]."""
+    keep = 1 - inputs[:, -1]
+    states = keras.tree.map_structure(
+      lambda state: (
+        state
+        * ops.cast(
+          ops.reshape(keep, (-1,) + (1,) * (len(state.shape) - 1)), state.dtype
+        )
+      ),
+      states,
+    )
+    return self.cell(inputs, states)
+
+
+class MemoryModel(keras.Model):
+  """Recurrent cell under mixture, done and (where wanted) reward heads.
+
+  model = MemoryModel(cells.make('dnc', 256), latent_size=64, action_size=3)
+  state = model.initial(batch)
+  prediction, state = model.step(z, action, is_first, state)
+  prediction, state = model.unroll(z, actions, is_first, state)
+  """
+
+  def __init__(
+    self,
+    cell,
+    latent_size,
+    action_size,
+    mixtures=5,
+    joint=False,
+    reward=False,
+    **kwargs,
+  ):
+    """Makes the heads around a cell.
+
+    Args:
+      cell: a Keras RNN cell, e.g. from `nca_tf.memory.cells.make`.
+      latent_size: Z.
+      action_size: A, the number of actions or of their components.
+      mixtures: Gaussians per dimension (or jointly).
+      joint: one mixture weight for all dimensions.
+      reward: whether the game has a reward to predict.
+      **kwargs: of keras.Model.
+    """
+    super().__init__(**kwargs)
+    self.latent_size = latent_size
+    self.action_size = action_size
+    self.rnn = keras.layers.RNN(
+      ResettingCell(cell), return_sequences=True, return_state=True
+    )
+    # Heads and losses stay in full precision under mixed policies.
+    full = self.dtype_policy.variable_dtype
+    self.latent_head = mixture.MixtureHead(
+      latent_size, mixtures, joint, dtype=full
+    )
+    self.done_head = keras.layers.Dense(1, dtype=full)
+    self.reward_head = keras.layers.Dense(1, dtype=full) if reward else None
+
+  @property
+  def cell(self):
+    """The recurrent cell, without the reset around it."""
+    return self.rnn.cell.cell
+
+  def build(self, input_shape=None):
+    """Builds every variable by one step of a batch of one."""
+    if self.built:
+      return
+    width = self.latent_size + self.action_size + 1
+    self.rnn.build((None, None, width))
+    self.built = True
+    self.step(
+      ops.zeros((1, self.latent_size)),
+      ops.zeros((1, self.action_size)),
+      ops.zeros((1,), 'bool'),
+      self.initial(1),
+    )
+
+  def initial(self, batch):
+    """State before the first step: a flat list of tensors [B, ...]."""
+    return keras.tree.flatten(self.cell.get_initial_state(batch_size=batch))
+
+  def step(self, z, action, is_first, state):
+    """One step: z [B, Z], action [B, A], is_first [B] -> Prediction, state."""
+    inputs = self._inputs(z, action, is_first)
+    output, state = self.rnn.cell(inputs, self._pack(state))
+    return self._heads(output), keras.tree.flatten(state)
+
+  def unroll(self, z, action, is_first, state):
+    """T steps: z [B, T, Z], action [B, T, A], is_first [B, T].
+
+    Returns:
+      Prediction with leading axes [B, T], and the state after the last step.
+    """
+    inputs = self._inputs(z, action, is_first)
+    output, *state = self.rnn(inputs, initial_state=self._pack(state))
+    return self._heads(output), keras.tree.flatten(state)
+
+  def features(self, state):
+    """Named features of a state that a controller may read: h, c, reads..."""
+    return cells.features(self.cell, self._pack(state))
+
+  def call(self, z, action, is_first):
+    """Unrolls from the initial state; the predictions alone."""
+    return self.unroll(z, action, is_first, self.initial(ops.shape(z)[0]))[0]
+
+  def _inputs(self, z, action, is_first):
+    dtype = self.compute_dtype
+    flag = ops.expand_dims(ops.cast(is_first, dtype), -1)
+    parts = [ops.cast(z, dtype), ops.cast(action, dtype), flag]
+    return ops.concatenate(parts, axis=-1)
+
+  def _pack(self, state):
+    reference = self.cell.get_initial_state(batch_size=1)
+    return keras.tree.pack_sequence_as(reference, list(state))
+
+  def _heads(self, output):
+    reward = None
+    if self.reward_head is not None:
+      reward = self.reward_head(output)[..., 0]
+    return Prediction(
+      self.latent_head(output), self.done_head(output)[..., 0], reward
+    )
+
+
+def masks(is_first, is_terminal):
+  """Which predictions have a target, both [B, T] from flags [B, T + 1].
+
+  The step after an episode's last belongs to another episode: nothing is
+  learned across that border. After death the game gives no frame (the recorded
+  one repeats the last), so the latent has no target there, only `done` has.
+
+  Returns:
+    latent mask, done mask.
+  """
+  follows = tf.logical_not(is_first[:, 1:])
+  return tf.logical_and(follows, tf.logical_not(is_terminal[:, 1:])), follows
+
+
+def model_loss(prediction, transitions, done_weight=10.0):
+  """Mixture NLL plus weighted done cross-entropy plus squared reward error.
+
+  The latent term is the mean over steps and dimensions, as in doomrnn; there
+  the done term gives positives ten times the weight, since one step in some
+  three hundred is one.
+
+  Args:
+    prediction: Prediction of T steps, from steps 0..T-1 of `transitions`.
+    transitions: Transitions of T + 1 steps.
+    done_weight: weight of the positives.
+
+  Returns:
+    dict of scalars: loss, nll (nats per dimension), done (nats), reward.
+  """
+  dtype = prediction.done_logit.dtype
+  latent_mask, done_mask = masks(transitions.is_first, transitions.is_terminal)
+  nll = mixture.negative_log_likelihood(prediction.latent, transitions.z[:, 1:])
+  ended = tf.cast(transitions.is_terminal[:, 1:], dtype)
+  done = tf.nn.weighted_cross_entropy_with_logits(
+    ended, prediction.done_logit, tf.cast(done_weight, dtype)
+  )
+  terms = {
+    'nll': _masked_mean(nll, latent_mask),
+    'done': _masked_mean(done, done_mask),
+  }
+  if prediction.reward is not None:
+    reward = tf.cast(transitions.reward[:, :-1], dtype)
+    terms['reward'] = _masked_mean(
+      tf.square(prediction.reward - reward), done_mask
+    )
+  return {'loss': tf.add_n(list(terms.values())), **terms}
+
+
+def _masked_mean(values, mask):
+  mask = tf.cast(mask, values.dtype)
+  # Masked entries must not carry a NaN or an infinity into the sum.
+  values = tf.where(mask > 0, values, tf.zeros_like(values))
+  return tf.reduce_sum(values) / tf.maximum(tf.reduce_sum(mask), 1)

@@ -1,0 +1,188 @@
+"""V, the vision model: a convolutional variational autoencoder.
+
+Ha and Schmidhuber, World Models (2018), section 2 and appendix A.1; Kingma and
+Welling, Auto-Encoding Variational Bayes (2013).
+"""
+
+import typing
+
+import keras
+from keras import ops
+
+FRAME_SHAPE = (64, 64, 3)
+ARCHITECTURES = ('reference', 'light')
+
+
+class VisionLoss(typing.NamedTuple):
+  """Terms of V's loss, each a scalar averaged over the batch."""
+
+  total: object
+  reconstruction: object  # sum of squares per image
+  kl: object  # nats per image, before the floor
+
+
+def kl_divergence(mean, log_variance):
+  """KL(N(mean, variance) || N(0, 1)) in nats, [B, Z] -> [B]."""
+  terms = 1 + log_variance - ops.square(mean) - ops.exp(log_variance)
+  return -0.5 * ops.sum(terms, axis=-1)
+
+
+def sample_posterior(mean, log_variance, noise):
+  """Z ~ N(mean, variance) from standard normal noise, all [..., Z]."""
+  return mean + ops.exp(0.5 * log_variance) * noise
+
+
+def vision_loss(frames, reconstructions, mean, log_variance, free_nats=0.5):
+  """Sum of squared errors plus KL with a floor (doomrnn's objective).
+
+  Args:
+    frames: [B, 64, 64, 3] in 0..1.
+    reconstructions: like `frames`.
+    mean: [B, Z] posterior mean.
+    log_variance: [B, Z] posterior log variance.
+    free_nats: floor of the KL per latent dimension, in nats; below it an image
+      pays nothing, which keeps the posterior from collapsing.
+
+  Returns:
+    VisionLoss of scalars.
+  """
+  error = ops.square(frames - reconstructions)
+  reconstruction = ops.mean(ops.sum(error, axis=(1, 2, 3)))
+  kl = kl_divergence(mean, log_variance)
+  floor = free_nats * mean.shape[-1]
+  total = reconstruction + ops.mean(ops.maximum(kl, floor))
+  return VisionLoss(total, reconstruction, ops.mean(kl))
+
+
+@keras.saving.register_keras_serializable('nca_tf')
+class VisionModel(keras.Model):
+  """Convolutional VAE over 64x64 RGB frames.
+
+  'reference' is doomrnn's network, 4,446,915 parameters at 64 latents; 'light'
+  has half the channels and same-padded convolutions, a tenth of the parameters
+  and a third of the cost per image.
+
+    vision = VisionModel(latent_size=64)
+    mean, log_variance = vision.encode(frames)  # [B, 64, 64, 3] -> [B, 64]
+    frames = vision.decode(mean)                # [B, 64] -> [B, 64, 64, 3]
+  """
+
+  def __init__(self, latent_size=64, architecture='reference', **kwargs):
+    """Makes the encoder and the decoder.
+
+    Args:
+      latent_size: dimensions of z.
+      architecture: 'reference' or 'light'.
+      **kwargs: of keras.Model.
+
+    Raises:
+      ValueError: an unknown architecture or a size below 1.
+    """
+    super().__init__(**kwargs)
+    if architecture not in ARCHITECTURES:
+      raise ValueError(
+        f'architecture must be one of {ARCHITECTURES}, got {architecture!r}'
+      )
+    if latent_size < 1:
+      raise ValueError(f'latent_size must be at least 1, got {latent_size}')
+    self.latent_size = latent_size
+    self.architecture = architecture
+    reference = architecture == 'reference'
+    self.encoder = _reference_encoder() if reference else _light_encoder()
+    self.decoder = _reference_decoder() if reference else _light_decoder()
+    # The posterior and the loss stay in full precision under mixed policies.
+    self.to_mean = keras.layers.Dense(latent_size, dtype=_full_precision(self))
+    self.to_log_variance = keras.layers.Dense(
+      latent_size, dtype=_full_precision(self)
+    )
+
+  def build(self, input_shape=None):
+    """Builds every variable, whatever batch comes first."""
+    if self.built:
+      return
+    self.encoder.build((None, *FRAME_SHAPE))
+    features = self.encoder.compute_output_shape((None, *FRAME_SHAPE))
+    self.to_mean.build(features)
+    self.to_log_variance.build(features)
+    self.decoder.build((None, self.latent_size))
+    self.built = True
+
+  def encode(self, frames):
+    """Posterior of z: frames [B, 64, 64, 3] in 0..1 -> mean, log variance."""
+    features = self.encoder(frames)
+    return self.to_mean(features), self.to_log_variance(features)
+
+  def decode(self, z):
+    """Frames in 0..1, [B, 64, 64, 3], of latents [B, Z]."""
+    return ops.cast(self.decoder(z), self.variable_dtype)
+
+  def call(self, frames):
+    """Reconstructs frames from the posterior mean."""
+    return self.decode(self.encode(frames)[0])
+
+  def get_config(self):
+    """Constructor arguments, for `.keras` files."""
+    return {
+      **super().get_config(),
+      'latent_size': self.latent_size,
+      'architecture': self.architecture,
+    }
+
+
+def _full_precision(layer):
+  return layer.dtype_policy.variable_dtype
+
+
+def _reference_encoder():
+  convolution = keras.layers.Conv2D
+  return keras.Sequential(
+    [
+      convolution(filters, 4, strides=2, activation='relu')
+      for filters in (32, 64, 128, 256)
+    ]
+    + [keras.layers.Flatten()],
+    name='encoder',
+  )
+
+
+def _reference_decoder():
+  deconvolution = keras.layers.Conv2DTranspose
+  return keras.Sequential(
+    [
+      keras.layers.Dense(1024),
+      keras.layers.Reshape((1, 1, 1024)),
+      deconvolution(128, 5, strides=2, activation='relu'),
+      deconvolution(64, 5, strides=2, activation='relu'),
+      deconvolution(32, 6, strides=2, activation='relu'),
+      deconvolution(3, 6, strides=2, activation='sigmoid'),
+    ],
+    name='decoder',
+  )
+
+
+def _light_encoder():
+  convolution = keras.layers.Conv2D
+  return keras.Sequential(
+    [
+      convolution(filters, 4, strides=2, padding='same', activation='relu')
+      for filters in (16, 32, 64, 64)
+    ]
+    + [keras.layers.Flatten()],
+    name='encoder',
+  )
+
+
+def _light_decoder():
+  deconvolution = keras.layers.Conv2DTranspose
+  same = {'strides': 2, 'padding': 'same'}
+  return keras.Sequential(
+    [
+      keras.layers.Dense(1024, activation='relu'),
+      keras.layers.Reshape((4, 4, 64)),
+      deconvolution(64, 4, activation='relu', **same),
+      deconvolution(32, 4, activation='relu', **same),
+      deconvolution(16, 4, activation='relu', **same),
+      deconvolution(3, 4, activation='sigmoid', **same),
+    ],
+    name='decoder',
+  )
