@@ -1,0 +1,89 @@
+"""Runs a game engine so that it never outlives the process that plays it.
+
+Started in the engine's place, with the bare standard library:
+
+    python -I -S engine_guard.py OWNER FOLDER ENGINE [ENGINE ARGUMENTS]
+
+The guard moves to its own session, works in FOLDER (so that the engine's
+files land there) and starts ENGINE as its child. The kernel tells the guard
+when the owner is gone, also by `kill -9` of its whole process group; the
+guard then kills the engine and removes FOLDER and the engine's shared memory.
+If the guard itself is killed, the kernel kills the engine. No process id is
+looked up, so none can be mistaken. Linux only (prctl).
+"""
+
+import ctypes
+import os
+import pathlib
+import shutil
+import signal
+import sys
+
+_PR_SET_PDEATHSIG = 1
+_INSTANCE_FLAG = '+viz_instance_id'
+_SHARED_MEMORY = pathlib.Path('/dev/shm')
+
+
+class _OwnerGone(Exception):
+  """Raised by the signal that the kernel sends when the owner ends."""
+
+
+def _on_signal(number, frame):
+  del number, frame
+  raise _OwnerGone
+
+
+def _signal_when_parent_ends(number: int):
+  ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
+
+
+def _start(engine: str, arguments: list[str]) -> int:
+  """Starts the engine as a child that dies with this process."""
+  guard = os.getpid()
+  child = os.fork()
+  if child:
+    return child
+  try:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _signal_when_parent_ends(signal.SIGKILL)
+    if os.getppid() == guard:
+      os.execv(engine, [engine, *arguments])
+  finally:
+    os._exit(127)
+
+
+def _clean(folder: str, arguments: list[str]):
+  """Removes what a killed owner could not remove itself."""
+  shutil.rmtree(folder, ignore_errors=True)
+  if _INSTANCE_FLAG not in arguments[:-1]:
+    return
+  instance = arguments[arguments.index(_INSTANCE_FLAG) + 1]
+  for kind in ('MQCtr', 'MQDoom', 'SM'):
+    (_SHARED_MEMORY / f'ViZDoom{kind}{instance}').unlink(missing_ok=True)
+
+
+def main(owner: int, folder: str, engine: str, *arguments: str) -> int:
+  """Runs the engine to its end and returns its exit status."""
+  os.setsid()
+  os.chdir(folder)
+  signal.signal(signal.SIGTERM, _on_signal)
+  child = 0
+  try:
+    _signal_when_parent_ends(signal.SIGTERM)
+    if os.getppid() != owner:
+      raise _OwnerGone
+    child = _start(engine, list(arguments))
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status) & 0xFF
+  except _OwnerGone:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if child:
+      os.kill(child, signal.SIGKILL)
+      os.waitpid(child, 0)
+    if os.getppid() != owner:
+      _clean(folder, list(arguments))
+    return 1
+
+
+if __name__ == '__main__':
+  os._exit(main(int(sys.argv[1]), *sys.argv[2:]))

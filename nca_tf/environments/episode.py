@@ -1,0 +1,90 @@
+"""One episode of a game, determined by its seed."""
+
+import threading
+import zlib
+from typing import NamedTuple
+
+import gymnasium
+import numpy as np
+
+_COMPRESSION = 1  # zlib's fastest: higher levels save 5 % for twice the time.
+
+
+class Result(NamedTuple):
+  """One episode of L steps.
+
+  Attributes:
+    index: Position of its seed in the sequence of seeds.
+    seed: The seed that determines it.
+    score: Sum of the rewards.
+    tics: L times the frame skip, cut by the end: game time survived.
+    terminated: Whether it ended by death and not by the time limit.
+    actions: int32 or float32 [L], or None where nothing was recorded.
+    rewards: float32 [L], or None.
+    frames: One zlib block of uint8 [L + 1, height, width, channels], or None.
+  """
+
+  index: int
+  seed: int
+  score: float
+  tics: int
+  terminated: bool
+  actions: np.ndarray | None = None
+  rewards: np.ndarray | None = None
+  frames: bytes | None = None
+
+
+class Stopped(Exception):
+  """The process that wanted the episode is gone."""
+
+
+def play(
+  env: gymnasium.Env,
+  policy,
+  index: int,
+  seed: int,
+  *,
+  record: bool = False,
+  stop: threading.Event | None = None,
+) -> Result:
+  """Plays one episode in this process.
+
+  Args:
+    env: A game.
+    policy: A policy for it.
+    index: Copied to the result.
+    seed: Determines the episode, together with the game and the policy.
+    record: Whether the result holds the actions, rewards and frames.
+    stop: `threading.Event` that ends the episode early, or None.
+
+  Returns:
+    A `Result`.
+
+  Raises:
+    GameCrashed: The engine died.
+    Stopped: `stop` was set.
+  """
+  observation, _ = env.reset(seed=seed)
+  policy.reset(np.random.default_rng((seed, 1)))
+  frames, actions, rewards = [observation], [], []
+  terminated = truncated = False
+  info = {}
+  while not (terminated or truncated):
+    if stop is not None and stop.is_set():
+      raise Stopped
+    action = policy.act(observation)
+    observation, reward, terminated, truncated, info = env.step(action)
+    rewards.append(reward)
+    if record:
+      actions.append(action)
+      frames.append(observation)
+  tics = info.get('tics', len(rewards))
+  result = Result(index, seed, float(sum(rewards)), tics, terminated)
+  if not record:
+    return result
+  kind = np.float32 if isinstance(actions[0], np.floating) else np.int32
+  return result._replace(
+    actions=np.asarray(actions, kind).reshape(len(actions)),
+    rewards=np.asarray(rewards, np.float32),
+    frames=zlib.compress(np.stack(frames).tobytes(), _COMPRESSION),
+  )

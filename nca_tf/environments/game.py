@@ -1,0 +1,34 @@
+"""What every game says about itself, and how it reports a broken engine."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class GameSpec:
+  """Facts about a game that models, recorders and tables need.
+
+  Attributes:
+    name: Name in `environments.names()`.
+    observation_shape: Height, width and channels of a uint8 frame.
+    actions: Number of discrete actions.
+    action_kind: 'discrete' (an index) or 'continuous' (one float in [-1, 1]).
+    time_limit: Steps after which an episode is truncated, in the game's own
+      time unit.
+    has_reward: Whether the reward says more than "one more step survived".
+    policies: Names of the scripted policies that make sense in this game.
+  """
+
+  name: str
+  observation_shape: tuple[int, ...]
+  actions: int
+  action_kind: str
+  time_limit: int
+  has_reward: bool
+  policies: tuple[str, ...]
+
+
+class GameCrashed(RuntimeError):
+  """The game's engine died; the next `reset` starts a new one.
+
+  The episode is lost, but with the same seed it can be played again.
+  """

@@ -1,0 +1,286 @@
+"""Plays many episodes in parallel processes, the same ones whatever happens.
+
+Each episode is determined by its seed, so a worker or an engine that dies is
+replaced and its episode played again: the results do not depend on the number
+of processes, nor on what died. Workers import no TensorFlow, use one thread,
+and end when the process that started them does, however that happens.
+
+Example:
+  >>> for result in workers.play('vizdoom', 'random', [1, 2, 3], processes=2):
+  ...   print(result.seed, result.score, result.terminated)
+"""
+
+import collections
+import contextlib
+import multiprocessing.connection
+import os
+import pathlib
+import select
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from nca_tf import environments
+from nca_tf.environments import episode
+from nca_tf.environments import policies
+
+_ROOT = str(pathlib.Path(__file__).resolve().parents[2])
+_COMMAND = (
+  'import sys; sys.path[0] = sys.argv[1]; '
+  'from nca_tf.environments import workers; workers.serve(int(sys.argv[2]))'
+)
+_ONE_THREAD = ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS')
+_ATTEMPTS = 5  # Per episode, before its failure is taken to be no accident.
+_AHEAD = 4  # Episodes per worker that may be finished before their turn.
+_GRACE = 3.0  # Seconds for a worker to close its engine and end.
+
+
+class _Job(NamedTuple):
+  """What a worker is told once."""
+
+  name: str
+  policy: str
+  record: bool
+  options: dict[str, Any]
+
+
+# ----------------------------------------------------------- in the worker
+
+
+def _watch(handle: int, stop: threading.Event):
+  """Ends this process soon after the other end of `handle` is closed."""
+  poll = select.poll()
+  poll.register(handle, 0)  # Hang-ups are always reported.
+  poll.poll()
+  stop.set()
+  time.sleep(_GRACE)
+  os._exit(1)
+
+
+def _replay(
+  env, policy, task, record: bool, stop: threading.Event
+) -> episode.Result:
+  """Plays an episode, again when its engine dies."""
+  for _ in range(_ATTEMPTS - 1):
+    with contextlib.suppress(environments.GameCrashed):
+      return episode.play(env, policy, *task, record=record, stop=stop)
+  return episode.play(env, policy, *task, record=record, stop=stop)
+
+
+def serve(handle: int):
+  """Plays the episodes asked for over a socket: a worker's main function."""
+  stop = threading.Event()
+  threading.Thread(target=_watch, args=(handle, stop), daemon=True).start()
+  connection = multiprocessing.connection.Connection(handle)
+  env = None
+  try:
+    job = connection.recv()
+    env = environments.make(job.name, **job.options)
+    spec = environments.get_spec(job.name, **job.options)
+    policy = policies.make(job.policy, spec)
+    while True:
+      task = connection.recv()
+      connection.send(_replay(env, policy, task, job.record, stop))
+  except (EOFError, OSError, episode.Stopped):
+    pass  # Nobody wants more.
+  except Exception as error:
+    with contextlib.suppress(OSError):
+      connection.send(error)
+  finally:
+    if env is not None:
+      env.close()
+    connection.close()
+
+
+# ---------------------------------------------------- in the calling process
+
+
+class _Worker:
+  """A worker process and the tasks it has not answered yet."""
+
+  def __init__(self, job: _Job, folder: str):
+    ours, theirs = socket.socketpair()
+    with theirs:
+      path = [_ROOT, *filter(None, [os.environ.get('PYTHONPATH')])]
+      self.process = subprocess.Popen(
+        [sys.executable, '-c', _COMMAND, _ROOT, str(theirs.fileno())],
+        stdin=subprocess.DEVNULL,
+        pass_fds=(theirs.fileno(),),
+        env={
+          **os.environ,
+          **dict.fromkeys(_ONE_THREAD, '1'),
+          'PYTHONPATH': os.pathsep.join(path),
+          'TMPDIR': folder,
+        },
+        # Ctrl-C is for the caller, which then ends its workers in order.
+        start_new_session=True,
+      )
+    self.connection = multiprocessing.connection.Connection(ours.detach())
+    self.tasks = collections.deque()
+    with contextlib.suppress(OSError):  # Then `receive` reports it.
+      self.connection.send(job)
+
+  def send(self, task: tuple[int, int]):
+    self.tasks.append(task)
+    with contextlib.suppress(OSError):
+      self.connection.send(task)
+
+  def receive(self) -> episode.Result | None:
+    """Returns the next result, or None when the worker is dead."""
+    try:
+      answer = self.connection.recv()
+    except (EOFError, OSError):
+      return None
+    if isinstance(answer, Exception):
+      raise answer
+    self.tasks.popleft()
+    return answer
+
+  def close(self, grace: float = _GRACE):
+    """Ends the process: politely first, then with a signal."""
+    self.connection.close()
+    try:
+      self.process.wait(grace)
+    except subprocess.TimeoutExpired:
+      self.process.kill()
+      self.process.wait()
+
+
+class _Pool:
+  """Workers, the tasks that wait, and the results that wait for their turn."""
+
+  def __init__(self, job: _Job, tasks, count: int, patience: float):
+    self._job = job
+    self._waiting = collections.deque(tasks)
+    self._patience = patience
+    self._attempts = collections.Counter()
+    self._folder = tempfile.TemporaryDirectory(
+      prefix='nca_tf_', ignore_cleanup_errors=True
+    )
+    self._workers = []
+    self._count = count
+    self.results = {}
+
+  def work(self, turn: int):
+    """Hands out tasks and takes in results until `turn` may have changed."""
+    while len(self._workers) < self._count:
+      self._workers.append(_Worker(self._job, self._folder.name))
+    self._assign(turn)
+    by_connection = {worker.connection: worker for worker in self._workers}
+    ready = multiprocessing.connection.wait(by_connection, self._patience)
+    for connection in ready:
+      worker = by_connection[connection]
+      result = worker.receive()
+      if result is None:
+        self._replace(worker)
+      else:
+        self.results[result.index] = result
+    if not ready:  # A hung engine: nothing came from anybody for too long.
+      for worker in [worker for worker in self._workers if worker.tasks]:
+        self._replace(worker)
+    self._assign(turn)
+
+  def _assign(self, turn: int):
+    """Gives each worker one task to play and one to go on with at once."""
+    limit = turn + _AHEAD * self._count
+    for depth in (1, 2):
+      for worker in self._workers:
+        if not self._waiting or self._waiting[0][0] >= limit:
+          return
+        if len(worker.tasks) < depth:
+          worker.send(self._waiting.popleft())
+
+  def _replace(self, worker: _Worker):
+    """Drops a worker and puts its tasks back in front."""
+    self._workers.remove(worker)
+    tasks = list(worker.tasks)
+    worker.close(grace=0)
+    if not tasks:
+      tasks = [self._waiting.popleft()] if self._waiting else []
+    for index, seed in tasks[:1]:
+      self._attempts[index] += 1
+      if self._attempts[index] >= _ATTEMPTS:
+        raise RuntimeError(
+          f'{_ATTEMPTS} workers died while playing the episode with seed {seed}'
+        )
+    self._waiting = collections.deque(sorted([*tasks, *self._waiting]))
+
+  def close(self):
+    for worker in self._workers:
+      worker.connection.close()  # All of them begin to end at the same time.
+    for worker in self._workers:
+      worker.close()
+    self._folder.cleanup()
+
+
+def play(
+  name: str,
+  policy: str,
+  seeds: Sequence[int],
+  *,
+  processes: int = 0,
+  record: bool = False,
+  options: Mapping[str, Any] | None = None,
+  patience: float = 300.0,
+) -> Iterator[episode.Result]:
+  """Plays one episode per seed and yields the results in the order of seeds.
+
+  Workers run ahead of the consumer by a few episodes, not more. Closing the
+  iterator, or an exception in its consumer's `with contextlib.closing(...)`,
+  ends all workers and engines.
+
+  Args:
+    name: A game of `environments.names()`.
+    policy: A scripted policy of that game.
+    seeds: One non-negative integer per episode.
+    processes: Worker processes; 0 is one per processor core.
+    record: Whether results hold the actions, rewards and frames.
+    options: Options of `environments.make`.
+    patience: Seconds without any result after which busy workers are replaced.
+
+  Raises:
+    ImportError: The game's engine is not installed.
+    RuntimeError: An episode killed worker after worker.
+    ValueError: There is no such game or policy, or an option is wrong.
+  """
+  options = dict(options or {})
+  seeds = [int(seed) for seed in seeds]
+  if processes < 0:
+    raise ValueError(f'processes must be at least 0, got {processes}')
+  if any(seed < 0 for seed in seeds):
+    raise ValueError(f'seeds must be non-negative, got {min(seeds)}')
+  chosen = policies.make(policy, environments.get_spec(name, **options))
+  if chosen.blind and not record:
+    options.setdefault('frames', False)
+  environments.make(name, **options).close()  # Wrong options are told here.
+  count = min(processes or _cores(), max(1, len(seeds)))
+  job = _Job(name, policy, record, options)
+  return _play(job, list(enumerate(seeds)), count, patience)
+
+
+def _play(
+  job: _Job, tasks, count: int, patience: float
+) -> Iterator[episode.Result]:
+  if not tasks:
+    return
+  pool = _Pool(job, tasks, count, patience)
+  try:
+    for turn in range(len(tasks)):
+      while turn not in pool.results:
+        pool.work(turn)
+      yield pool.results.pop(turn)
+  finally:
+    pool.close()
+
+
+def _cores() -> int:
+  return (
+    len(os.sched_getaffinity(0))
+    if hasattr(os, 'sched_getaffinity')
+    else (os.cpu_count() or 1)
+  )

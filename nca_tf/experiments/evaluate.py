@@ -1,0 +1,181 @@
+"""Scores a scripted policy in the real game.
+
+The baselines that an agent has to beat: Ha & Schmidhuber 2018
+(arXiv:1803.10122), table 2, and the blind metronome.
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import pathlib
+from typing import Any, ClassVar
+
+import numpy as np
+
+from nca_tf import config_flags
+from nca_tf import environments
+from nca_tf import faults
+from nca_tf.analysis import intervals
+from nca_tf.environments import workers
+from nca_tf.training import progress
+from nca_tf.training import run_folder
+
+NAME = 'evaluate'
+_EPISODES = 'episodes.jsonl'
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(config_flags.Common):
+  """What to score."""
+
+  env: str = config_flags.option(
+    'vizdoom', 'Game to play.', choices=environments.names()
+  )
+  policy: str = config_flags.option('random', 'Scripted policy to score.')
+  episodes: int = config_flags.option(
+    200, 'Episodes to play.', minimum=1, identity=False
+  )
+  time_limit: int = config_flags.option(
+    0, "Steps after which an episode ends; 0 is the game's own.", minimum=0
+  )
+  processes: int = config_flags.option(
+    0,
+    'Games played at once; 0 is one per core.',
+    minimum=0,
+    maximum=1024,
+    identity=False,
+  )
+
+  PRESETS: ClassVar = {
+    'smoke': {'episodes': 6, 'time_limit': 120},
+    'laptop': {},
+    'paper': {'episodes': 1000},
+  }
+
+  def validate(self):
+    """Refuses a policy that the game does not have."""
+    names = environments.get_spec(self.env).policies
+    if self.policy not in names:
+      raise faults.UsageError(
+        f'--policy must be one of {", ".join(names)}, got {self.policy!r}'
+      )
+
+
+def summarise(scores, at_limit, seed: int = 0) -> dict[str, Any]:
+  """Returns the figures of one policy.
+
+  Args:
+    scores: [N] returns.
+    at_limit: [N] whether an episode was ended by the time limit.
+    seed: Of the bootstrap.
+
+  Returns:
+    Mean, standard deviation (of a sample), standard error, median, the share
+    of episodes that reach the limit, and the mean's bootstrap 95 % interval.
+    The spread of a single episode is None.
+  """
+  scores = np.asarray(scores, np.float64)
+  deviation = float(scores.std(ddof=1)) if len(scores) > 1 else None
+  interval = intervals.bootstrap_mean(scores, rng=np.random.default_rng(seed))
+  return {
+    'episodes': len(scores),
+    'mean': float(scores.mean()),
+    'standard_deviation': deviation,
+    'standard_error': deviation and deviation / len(scores) ** 0.5,
+    'median': float(np.median(scores)),
+    'share_at_limit': float(np.mean(at_limit)),
+    'low': interval.low if len(scores) > 1 else None,
+    'high': interval.high if len(scores) > 1 else None,
+  }
+
+
+def describe(policy: str, figures: dict[str, Any]) -> str:
+  """Returns the figures as a line to print."""
+  if figures['standard_deviation'] is None:
+    return f'{policy}: {figures["mean"]:.1f} (one episode)'
+  return (
+    '{policy}: mean {mean:.1f} +- {standard_deviation:.1f} '
+    '(standard error {standard_error:.1f}, 95 % interval '
+    '{low:.1f} to {high:.1f}), median {median:.0f}, '
+    '{share:.1f} % at the time limit, {episodes} episodes'
+  ).format(policy=policy, share=100 * figures['share_at_limit'], **figures)
+
+
+def _read_episodes(file: pathlib.Path) -> list[dict[str, Any]]:
+  """Returns the finished episodes, cutting a half line off the file's end."""
+  episodes, end = [], 0
+  if not file.exists():
+    return episodes
+  for line in file.read_bytes().splitlines(keepends=True):
+    try:
+      episode = json.loads(line)
+      whole = line.endswith(b'\n') and episode['index'] == len(episodes)
+    except (ValueError, KeyError, TypeError):
+      whole = False
+    if not whole:
+      break
+    episodes.append(episode)
+    end += len(line)
+  os.truncate(file, end)
+  return episodes
+
+
+def play(config: Config, file: pathlib.Path) -> list[dict[str, Any]]:
+  """Plays the episodes that `file` lacks and returns all of them.
+
+  Args:
+    config: What to play.
+    file: JSON lines of index, seed, score, tics and terminated; each finished
+      episode is added to it at once.
+  """
+  episodes = _read_episodes(file)
+  first = len(episodes)
+  label, total = f'{config.env}, {config.policy}', config.episodes
+  results = workers.play(
+    config.env,
+    config.policy,
+    [
+      environments.episode_seed(config.seed, index)
+      for index in range(first, total)
+    ],
+    processes=config.processes,
+    options={'time_limit': config.time_limit} if config.time_limit else {},
+  )
+  with (
+    contextlib.closing(results),
+    open(file, 'a', encoding='utf-8') as stream,
+    progress.Progress(label, total, 'episodes', min(first, total)) as bar,
+  ):
+    bar.update(min(first, total))
+    for result in results:
+      episode = {
+        'index': first + result.index,
+        'seed': result.seed,
+        'score': result.score,
+        'tics': result.tics,
+        'terminated': result.terminated,
+      }
+      stream.write(json.dumps(episode) + '\n')
+      stream.flush()
+      episodes.append(episode)
+      bar.update(
+        len(episodes), mean=np.mean([each['score'] for each in episodes])
+      )
+  return episodes[:total]
+
+
+def run(config: Config) -> dict[str, Any]:
+  """Plays, prints the figures and returns them; they are in `stages.json`."""
+  name = f'{config.env}-{config.policy}-{config.seed}'
+  with run_folder.RunFolder.open(config, NAME, name) as run_dir:
+    episodes = play(config, run_dir.path / _EPISODES)
+    figures = summarise(
+      [episode['score'] for episode in episodes],
+      [not episode['terminated'] for episode in episodes],
+      config.seed,
+    )
+    run_dir.finish('evaluate', figures)
+    print(describe(config.policy, figures))
+    print(f'{run_dir.path / _EPISODES} holds every episode')
+  return figures

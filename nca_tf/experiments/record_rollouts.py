@@ -1,0 +1,190 @@
+"""Records episodes that a scripted policy plays in the real game.
+
+Source: Ha & Schmidhuber 2018 (arXiv:1803.10122), section 3.1: 10,000 random
+rollouts.
+"""
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import tensorflow as tf
+
+from nca_tf import config_flags
+from nca_tf import environments
+from nca_tf import faults
+from nca_tf.datasets import rollouts
+from nca_tf.environments import episode
+from nca_tf.environments import workers
+from nca_tf.training import progress
+from nca_tf.training import run_folder
+
+NAME = 'record_rollouts'
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(config_flags.Common):
+  """What to record."""
+
+  env: str = config_flags.option(
+    'vizdoom', 'Game to play.', choices=environments.names()
+  )
+  policy: str = config_flags.option('random', 'Scripted policy that plays.')
+  episodes: int = config_flags.option(
+    400, 'Episodes to record.', minimum=1, identity=False
+  )
+  time_limit: int = config_flags.option(
+    0, "Steps after which an episode ends; 0 is the game's own.", minimum=0
+  )
+  processes: int = config_flags.option(
+    0,
+    'Games played at once; 0 is one per core.',
+    minimum=0,
+    maximum=1024,
+    identity=False,
+  )
+  shard_size: int = config_flags.option(
+    64, 'Episodes per file.', minimum=1, identity=False
+  )
+
+  PRESETS: ClassVar = {
+    'smoke': {'episodes': 6, 'time_limit': 120},
+    'laptop': {},
+    'paper': {'episodes': 10000},
+  }
+
+  def validate(self):
+    """Refuses a policy that the game does not have."""
+    names = environments.get_spec(self.env).policies
+    if self.policy not in names:
+      raise faults.UsageError(
+        f'--policy must be one of {", ".join(names)}, got {self.policy!r}'
+      )
+
+
+def make_spec(
+  env: str, policy: str, seed: int, options: Mapping[str, Any]
+) -> rollouts.Spec:
+  """Returns what `collect` writes beside the shards."""
+  spec = environments.get_spec(env, **options)
+  return rollouts.Spec(
+    game=env,
+    observation_shape=spec.observation_shape,
+    actions=spec.actions,
+    action_kind=spec.action_kind,
+    source={'policy': policy, 'seed': seed, 'options': dict(options)},
+  )
+
+
+def collect(
+  folder: str | os.PathLike,
+  env: str,
+  policy: str,
+  episodes: int,
+  seed: int,
+  *,
+  processes: int = 0,
+  shard_size: int = 64,
+  progress: Callable[..., Any] | None = None,
+  options: Mapping[str, Any] | None = None,
+) -> int:
+  """Records episodes, going on behind those that a folder has already.
+
+  Episode `index` is the same whatever was recorded before it, by however many
+  processes.
+
+  Args:
+    folder: Where the shards go.
+    env: Name of the game.
+    policy: Name of a scripted policy.
+    episodes: How many episodes the folder shall hold.
+    seed: Determines all episodes.
+    processes: Games played at once; 0 is one per core.
+    shard_size: Episodes per file.
+    progress: Called with the number of episodes done, and figures by name.
+    options: Options of `environments.make`.
+
+  Returns:
+    The number of steps recorded by this call.
+
+  Raises:
+    faults.Fault: The disk is full or failing; what is complete stays readable.
+    ValueError: The folder holds other rollouts, or a name is unknown.
+  """
+  options = dict(options or {})
+  report = progress or (lambda done, **figures: None)
+  steps = 0
+  with _storage_faults(folder):
+    spec = make_spec(env, policy, seed, options)
+    writer = rollouts.Writer(folder, spec, shard_size)
+  first = writer.next_index
+  report(min(first, episodes))
+  results = workers.play(
+    env,
+    policy,
+    [
+      environments.episode_seed(seed, index) for index in range(first, episodes)
+    ],
+    processes=processes,
+    record=True,
+    options=options,
+  )
+  with contextlib.closing(results):
+    for result in results:
+      with _storage_faults(folder):
+        writer.append(_as_episode(result, first))
+      steps += len(result.actions)
+      report(writer.next_index, steps=steps)
+  with _storage_faults(folder):
+    writer.close()
+  return steps
+
+
+def _as_episode(result: episode.Result, first: int) -> rollouts.Episode:
+  return rollouts.make_episode(
+    first + result.index,
+    result.seed,
+    result.frames,
+    result.actions,
+    result.rewards,
+    result.terminated,
+  )
+
+
+@contextlib.contextmanager
+def _storage_faults(folder):
+  """Turns a full or failing disk into one line."""
+  try:
+    yield
+  except (OSError, tf.errors.OpError) as error:
+    reason = error.strerror if isinstance(error, OSError) else error.message
+    raise faults.Fault(
+      f'cannot write rollouts to {folder}: {reason}; whole episodes are kept, '
+      'the same command goes on behind them'
+    ) from error
+
+
+def run(config: Config):
+  """Records into `run_dir/rollouts`."""
+  name = f'{config.env}-{config.policy}-{config.seed}'
+  with run_folder.RunFolder.open(config, NAME, name) as run_dir:
+    folder = run_dir.path / 'rollouts'
+    label, total = f'{config.env}, {config.policy}', config.episodes
+    done = min(rollouts.count(folder), total)
+    with progress.Progress(label, total, 'episodes', done) as bar:
+      collect(
+        folder,
+        config.env,
+        config.policy,
+        config.episodes,
+        config.seed,
+        processes=config.processes,
+        shard_size=config.shard_size,
+        progress=bar.update,
+        options={'time_limit': config.time_limit} if config.time_limit else {},
+      )
+    whole = rollouts.count(folder)
+    run_dir.finish('record', {'episodes': whole})
+    print(f'{whole} episodes in {folder}')
