@@ -14,9 +14,10 @@ alone; a preset overrides the default and a flag on the command line (or in a
 """
 
 import dataclasses
-import math
+import errno
 import os
 import pathlib
+import re
 import sys
 import textwrap
 import typing
@@ -26,6 +27,7 @@ from typing import Any, ClassVar
 from absl import flags
 
 from nca_tf import faults
+from nca_tf import flag_parser
 
 _HELP = ('-h', '-help', '--help', '--helpshort', '--helpfull')
 
@@ -230,88 +232,6 @@ def main(
     _leave(argv[0], error, 1)
 
 
-class _Parser(flags.ArgumentParser):
-  """Checks one flag's value and says in words what is allowed."""
-
-  def __init__(self, name, kind, metadata):
-    self.name = name
-    self.kind = kind
-    self.choices = metadata.get('choices')
-    self.minimum = metadata.get('minimum')
-    self.maximum = metadata.get('maximum')
-    self.allowed = self._describe()
-
-  def flag_type(self):
-    return self.kind.__name__
-
-  def parse(self, argument):
-    """Returns the value of a text, or a native value once checked."""
-    try:
-      value = self._convert(argument)
-    except ValueError:
-      self._refuse(argument)
-    entries = value if isinstance(value, tuple) else (value,)
-    if not all(map(self._is_allowed, entries)):
-      self._refuse(argument)
-    return value
-
-  def show(self, value):
-    """Returns a value as it would be typed on the command line."""
-    if isinstance(value, tuple):
-      return ','.join(map(str, value)) or "''"
-    if isinstance(value, bool):
-      return str(value).lower()
-    return str(value) if value != '' else "''"
-
-  def _convert(self, argument):
-    if self.kind is tuple:
-      if isinstance(argument, str):
-        argument = [part for part in argument.split(',') if argument]
-      return tuple(int(part) for part in argument)
-    if not isinstance(argument, str):
-      return float(argument) if self.kind is float else argument
-    if self.kind is bool:
-      words = {'true': True, '1': True, 'false': False, '0': False}
-      if argument.lower() not in words:
-        raise ValueError(argument)
-      return words[argument.lower()]
-    return self.kind(argument)
-
-  def _is_allowed(self, value):
-    if isinstance(value, float) and not math.isfinite(value):
-      return False
-    if self.choices is not None and value not in self.choices:
-      return False
-    if self.minimum is not None and value < self.minimum:
-      return False
-    return self.maximum is None or value <= self.maximum
-
-  def _refuse(self, argument):
-    raise flags.IllegalFlagValueError(
-      f'--{self.name} must be {self.allowed}, got {argument!r}'
-    )
-
-  def _describe(self):
-    if self.choices is not None:
-      words = [str(choice) for choice in self.choices]
-      text = 'one of ' + ', '.join(words) if len(words) > 1 else words[0]
-    else:
-      text = {
-        bool: 'true or false',
-        float: 'a number',
-        int: 'an integer',
-        str: 'a text',
-        tuple: 'integers separated by commas',
-      }[self.kind]
-    if self.minimum is not None and self.maximum is not None:
-      return f'{text} from {self.minimum} to {self.maximum}'
-    if self.minimum is not None:
-      return f'{text} of at least {self.minimum}'
-    if self.maximum is not None:
-      return f'{text} of at most {self.maximum}'
-    return text
-
-
 def _define(config_class):
   """Returns absl flags of their own registry, and a parser per field."""
   flag_values = flags.FlagValues()
@@ -325,7 +245,7 @@ def _define(config_class):
         f'{field.name} must be bool, float, int, str or tuple[int, ...], '
         f'got {hint}'
       )
-    parser = _Parser(field.name, kind, field.metadata)
+    parser = flag_parser.Parser(field.name, kind, field.metadata)
     flags.DEFINE_flag(
       flags.Flag(
         parser=parser,
@@ -374,13 +294,16 @@ def _is_storage_fault(error):
     tf.errors.OutOfRangeError,
     tf.errors.UnimplementedError,
   )
-  return isinstance(error, tf.errors.OpError) and not isinstance(error, bugs)
+  if not isinstance(error, tf.errors.OpError):
+    return False
+  return os.strerror(errno.EFBIG) in str(error) or not isinstance(error, bugs)
 
 
 def _leave(program, message, status):
   if isinstance(message, OSError) and message.strerror:
     where = f': {message.filename}' if message.filename else ''
     message = f'{message.strerror}{where}'
+  message = re.sub(r'{{.*?}}|\[Op:.*', '', str(message))  # TensorFlow's nodes.
   print(f'{pathlib.Path(program).name}: {_one_line(message)}', file=sys.stderr)
   sys.exit(status)
 
