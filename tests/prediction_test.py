@@ -154,6 +154,7 @@ def test_table_is_aligned():
   table.add('random', 200, Interval(292.13, 272.5, 311.9))
   table.add('a|b', np.int64(8), np.float32(3.0))
   table.add('none', None, float('nan'))
+  table.add('nan', 1, Interval(*[float('nan')] * 3))
   assert table.text() == '\n'.join(
     [
       'policy    n                 score',
@@ -161,6 +162,7 @@ def test_table_is_aligned():
       'random  200  292.1 [272.5, 311.9]',
       'a|b       8                   3.0',
       'none      -                     -',
+      'nan       1                     -',
     ]
   )
   assert table.markdown() == (
@@ -169,6 +171,7 @@ def test_table_is_aligned():
     '| random | 200 | 292.1 [272.5, 311.9] |\n'
     '| a\\|b   |   8 |                  3.0 |\n'
     '| none   |   - |                    - |\n'
+    '| nan    |   1 |                    - |\n'
   )
 
 
