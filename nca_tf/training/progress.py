@@ -103,7 +103,7 @@ class Progress:
 
 def duration(seconds: float) -> str:
   """Returns a time in seconds as `12.3 s`, `4 min 05 s` or `3 h 20 min`."""
-  if seconds < 60:
+  if round(seconds, 1) < 60:
     return f'{seconds:.1f} s'
   seconds = round(seconds)
   if seconds < 3600:

@@ -1,0 +1,256 @@
+"""Tests of command lines generated from dataclasses."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+import types
+from typing import ClassVar
+
+import pytest
+
+from nca_tf import config_flags
+from nca_tf import faults
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(config_flags.Common):
+  env: str = config_flags.option('game', 'Game.', choices=('game', 'other'))
+  episodes: int = config_flags.option(400, 'Episodes to play.', minimum=1)
+  rate: float = config_flags.option(0.5, 'Rate.', minimum=0, maximum=1)
+  sizes: tuple[int, ...] = config_flags.option((3, 4), 'Sizes.', minimum=1)
+  record: bool = config_flags.option(True, 'Record?', identity=False)
+
+  PRESETS: ClassVar = {
+    'smoke': {'episodes': 6, 'sizes': (2,), 'record': False},
+    'paper': {'episodes': 10000},
+  }
+
+  def validate(self):
+    if self.env == 'other' and self.record:
+      raise faults.UsageError('--record must be false with --env=other')
+
+
+def test_default_then_preset_then_flag():
+  assert config_flags.resolve(Config).episodes == 400
+  assert config_flags.resolve(Config, ['--preset=smoke']).episodes == 6
+  config = config_flags.resolve(Config, ['--episodes=400', '--preset=smoke'])
+  assert (config.episodes, config.sizes) == (400, (2,))
+
+
+def test_types():
+  config = config_flags.resolve(
+    Config, ['--sizes=5,6,7', '--norecord', '--rate', '1', '--seed=7']
+  )
+  assert config.sizes == (5, 6, 7)
+  assert config.record is False
+  assert config.rate == 1.0
+  assert isinstance(config.rate, float)
+  assert config.seed == 7
+  assert config_flags.resolve(Config, ['--record=false']).record is False
+  assert config_flags.resolve(Config, ['--sizes=']).sizes == ()
+
+
+def test_flagfile(tmp_path):
+  (tmp_path / 'all.flags').write_text('# Few.\n--episodes=3\n--preset=smoke\n')
+  flagfile = f'--flagfile={tmp_path / "all.flags"}'
+  config = config_flags.resolve(Config, [flagfile, '--rate=0.25'])
+  assert (config.episodes, config.rate, config.sizes) == (3, 0.25, (2,))
+
+
+def test_binary_flagfile_is_refused(tmp_path):
+  (tmp_path / 'all.flags').write_bytes(b'\xff\xfe\x00')
+  with pytest.raises(faults.UsageError, match='--flagfile must be a text'):
+    config_flags.resolve(Config, [f'--flagfile={tmp_path / "all.flags"}'])
+
+
+@pytest.mark.parametrize(
+  'argument, message',
+  [
+    ('--episodes=0', r"--episodes must be an integer of at least 1, got '0'"),
+    ('--episodes=x', r"--episodes must be an integer of at least 1, got 'x'"),
+    ('--episodes=', r"--episodes must be an integer of at least 1, got ''"),
+    ('--episodes=1.5', r"--episodes must be an integer .*, got '1.5'"),
+    ('--rate=2', r"--rate must be a number from 0 to 1, got '2'"),
+    ('--rate=nan', r"--rate must be .*, got 'nan'"),
+    ('--sizes=1,0', r"--sizes must be integers .* at least 1, got '1,0'"),
+    ('--sizes=1,x', r"--sizes must be integers .*, got '1,x'"),
+    ('--env=doom', r"--env must be one of game, other, got 'doom'"),
+    ('--preset=big', r"--preset must be one of smoke, .*, got 'big'"),
+    ('--record=maybe', r"--record must be true or false, got 'maybe'"),
+    ('--norecord=1', r'--norecord=1 does not take an argument'),
+    ('--seed=-1', r"--seed must be an integer from 0 to .*, got '-1'"),
+    ('--jit=yes', r"--jit must be one of auto, on, off, got 'yes'"),
+    ('--episods=1', r"Unknown .*'episods'.*episodes.*--help"),
+    ('--episodes', r'Missing value for flag --episodes'),
+    ('extra', r"arguments must be flags like --seed=0, got 'extra'"),
+    ('--flagfile=/no/such', r'Unable to open flagfile.*/no/such'),
+    ('--env=a\nb', r'--env must be one of game, other'),
+    ('--env=other', r'--record must be false with --env=other'),
+  ],
+)
+def test_wrong_argument_is_one_line_that_names_it(argument, message):
+  with pytest.raises(faults.UsageError, match=message) as caught:
+    config_flags.resolve(Config, [argument])
+  assert '\n' not in str(caught.value)
+
+
+def test_help_lists_own_flags_with_sentence_default_and_presets(capsys):
+  config_flags.main('What it is.', Config, None, ['bin/play', '--help'])
+  text = capsys.readouterr().out
+  assert text.startswith('What it is.')
+  words = ' '.join(text.split())
+  assert (
+    '--episodes: Episodes to play. (an integer of at least 1; default: 400; '
+    'smoke: 6; paper: 10000)' in words
+  )
+  assert (
+    '--[no]record: Record? (true or false; default: true; smoke: false)'
+    in (words)
+  )
+  for field in dataclasses.fields(Config):
+    assert f'{field.name}: {field.metadata["help"].split()[0]}' in words
+  assert 'verbosity' not in text  # Another module's flag.
+
+
+def test_identity_leaves_out_what_does_not_change_the_result():
+  config = config_flags.resolve(Config, ['--sizes=8'])
+  assert config_flags.identity(config) == {
+    'env': 'game',
+    'episodes': 400,
+    'precision': 'float32',
+    'rate': 0.5,
+    'seed': 0,
+    'sizes': [8],
+  }
+  assert set(config_flags.as_dict(config)) == {
+    field.name for field in dataclasses.fields(Config)
+  }
+
+
+def test_wrong_preset_is_a_programming_error():
+  @dataclasses.dataclass(frozen=True)
+  class Wrong(config_flags.Common):
+    PRESETS: ClassVar = {'smoke': {'sede': 1}}
+
+  with pytest.raises(ValueError, match='PRESETS.*sede'):
+    config_flags.resolve(Wrong)
+
+
+def test_unsupported_type_is_a_programming_error():
+  @dataclasses.dataclass(frozen=True)
+  class Wrong(config_flags.Common):
+    settings: dict = config_flags.option(None, 'Settings.')
+
+  with pytest.raises(ValueError, match='settings must be bool, float'):
+    config_flags.resolve(Wrong)
+
+
+def run_main(run, capsys, *argv):
+  """Returns the exit status and what `main` wrote to stderr."""
+  with pytest.raises(SystemExit) as caught:
+    config_flags.main('Doc.', Config, run, ['bin/play', *argv])
+  return caught.value.code, capsys.readouterr().err
+
+
+def raising(error):
+  def run(config):
+    raise error
+
+  return run
+
+
+@pytest.mark.parametrize(
+  'error, status, line',
+  [
+    (faults.UsageError('--env must\nbe'), 2, 'play: --env must be\n'),
+    (faults.Fault('damaged'), 1, 'play: damaged\n'),
+    (
+      OSError(28, 'No space left on device', 'a/b'),
+      1,
+      'play: No space left on device: a/b\n',
+    ),
+    (
+      KeyboardInterrupt(),
+      130,
+      'play: interrupted; the same command resumes\n',
+    ),
+  ],
+)
+def test_errors_end_in_one_line(error, status, line, capsys):
+  assert run_main(raising(error), capsys) == (status, line)
+
+
+def test_wrong_flag_does_not_run(capsys):
+  status, text = run_main(raising(AssertionError()), capsys, '--seed=x')
+  assert status == 2
+  assert text.startswith('play: --seed must be')
+
+
+def test_bug_keeps_its_traceback():
+  with pytest.raises(ZeroDivisionError):
+    config_flags.main('Doc.', Config, raising(ZeroDivisionError()), ['play'])
+
+
+def fake_tensorflow(monkeypatch):
+  """Stands for TensorFlow, whose import takes seconds."""
+  op_error = type('OpError', (Exception,), {})
+  names = (
+    'InternalError',
+    'InvalidArgumentError',
+    'OutOfRangeError',
+    'ResourceExhaustedError',
+    'UnimplementedError',
+  )
+  errors = {name: type(name, (op_error,), {}) for name in names}
+  tf = types.SimpleNamespace(
+    errors=types.SimpleNamespace(OpError=op_error, **errors)
+  )
+  monkeypatch.setitem(sys.modules, 'tensorflow', tf)
+  return tf.errors
+
+
+def test_failed_write_of_tensorflow_ends_in_one_line(monkeypatch, capsys):
+  errors = fake_tensorflow(monkeypatch)
+  full = errors.ResourceExhaustedError('{{node Save}} No space [Op:SaveV2]')
+  assert run_main(raising(full), capsys) == (1, 'play: No space\n')
+  large = errors.OutOfRangeError('a; File too large')
+  assert run_main(raising(large), capsys) == (1, 'play: a; File too large\n')
+
+
+def test_wrong_shape_in_tensorflow_keeps_its_traceback(monkeypatch):
+  errors = fake_tensorflow(monkeypatch)
+  run = raising(errors.InvalidArgumentError('shape'))
+  with pytest.raises(errors.InvalidArgumentError):
+    config_flags.main('Doc.', Config, run, ['play'])
+
+
+def test_threads_reach_tensorflow(monkeypatch):
+  names = (
+    'OMP_NUM_THREADS',
+    'TF_NUM_INTEROP_THREADS',
+    'TF_NUM_INTRAOP_THREADS',
+  )
+  for name in names:
+    monkeypatch.setenv(name, '8')
+  seen = []
+  monkeypatch.delitem(sys.modules, 'tensorflow', raising=False)
+  config_flags.main(
+    'Doc.',
+    Config,
+    lambda config: seen.extend(os.environ[name] for name in names),
+    ['play', '--threads=3'],
+  )
+  assert seen == ['3', '3', '3']
+
+
+def test_answers_before_tensorflow_is_imported():
+  program = (
+    'import sys; from nca_tf import config_flags as c\n'
+    'try: c.main("", c.Common, None, ["play", "--seed=x"])\n'
+    'finally: print("tensorflow" in sys.modules)'
+  )
+  done = subprocess.run(
+    [sys.executable, '-c', program], capture_output=True, text=True
+  )
+  assert (done.returncode, done.stdout) == (2, 'False\n')
