@@ -40,6 +40,7 @@ class Checkpoints:
       return 0
     status = self._checkpoint.restore(self.latest)
     status.assert_existing_objects_matched()
+    status.expect_partial()  # loading a model leaves its optimiser aside
     return int(self._step.numpy())
 
   def save(self, step):

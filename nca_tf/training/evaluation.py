@@ -3,6 +3,7 @@
 Errors are pooled over steps; intervals draw whole episodes again.
 """
 
+import math
 import typing
 
 import numpy as np
@@ -173,26 +174,35 @@ class Row(typing.NamedTuple):
   done: dict | None  # auc, precision, recall
 
 
-def summary(rows):
-  """The table of all measures, analysis.table.Table.
+def latent_table(rows):
+  """Likelihood and errors of latents, analysis.table.Table.
 
   Args:
     rows: dict of name -> Row.
   """
-  columns = ['predictor', 'NLL/dim', 'MSE z~', 'MSE 1']
-  columns += [f'MSE {horizon} open' for horizon in HORIZONS[1:]]
-  columns += [f'pixel {horizon}' for horizon in HORIZONS]
-  columns += ['done AUC', 'precision', 'recall']
+  columns = ['predictor', 'NLL/dim', 'MSE 1, z drawn', 'MSE 1, z mean']
+  columns += [f'MSE {horizon}' for horizon in HORIZONS[1:]]
   result = table.Table(columns)
   for name, row in rows.items():
-    done = row.done or {'auc': None, 'precision': None, 'recall': None}
     result.add(
       name,
       row.nll.mean() if row.nll else None,
-      row.sampled.interval() if row.sampled else None,
-      row.mean.interval() if row.mean else None,
-      *(row.latent[h].mean() if row.latent else None for h in HORIZONS[1:]),
-      *(row.pixels[h].mean() * 1000 for h in HORIZONS),
+      row.sampled.interval(),
+      row.mean.interval(),
+      *(row.latent[horizon].mean() for horizon in HORIZONS[1:]),
+    )
+  return result
+
+
+def game_table(rows):
+  """Errors in pixels (times 1000) and the done head, analysis.table.Table."""
+  columns = ['predictor', *(f'pixels {horizon}' for horizon in HORIZONS)]
+  result = table.Table([*columns, 'done AUC', 'precision', 'recall'])
+  for name, row in rows.items():
+    done = row.done or dict.fromkeys(('auc', 'precision', 'recall'))
+    result.add(
+      name,
+      *(row.pixels[horizon].mean() * 1000 for horizon in HORIZONS),
       done['auc'],
       done['precision'],
       done['recall'],
@@ -201,21 +211,29 @@ def summary(rows):
 
 
 def as_json(rows):
-  """The same numbers as nested dicts of floats."""
+  """The same numbers as nested dicts; None where there is none."""
   return {
     name: {
-      'nll': row.nll.mean() if row.nll else None,
-      'mse_sampled': list(row.sampled.interval()) if row.sampled else None,
-      'mse': list(row.mean.interval()) if row.mean else None,
+      'nll': _number(row.nll.mean()) if row.nll else None,
+      'mse_drawn': _numbers(row.sampled.interval()),
+      'mse': _numbers(row.mean.interval()),
       'mse_open_loop': _means(row.latent),
       'pixel_mse': _means(row.pixels),
-      'done_auc': list(row.done['auc']) if row.done else None,
-      'done_precision': row.done['precision'] if row.done else None,
-      'done_recall': row.done['recall'] if row.done else None,
+      'done_auc': _numbers(row.done['auc']) if row.done else None,
+      'done_precision': _number(row.done['precision']) if row.done else None,
+      'done_recall': _number(row.done['recall']) if row.done else None,
     }
     for name, row in rows.items()
   }
 
 
+def _number(value):
+  return value if math.isfinite(value) else None
+
+
+def _numbers(values):
+  return [_number(value) for value in values]
+
+
 def _means(errors):
-  return {str(horizon): value.mean() for horizon, value in errors.items()}
+  return {str(key): _number(value.mean()) for key, value in errors.items()}

@@ -6,11 +6,12 @@ import time
 from nca_tf import faults
 from nca_tf.training import progress
 
-LOG_EVERY = 50  # steps
+LOG_EVERY = 50  # steps, at most
 SAVE_SECONDS = 60
+LOOKS = 10  # at held-out data, per training
 
 
-def fit(stage, step, total, *, checkpoints, log, on_log=None, log_every=None):
+def fit(stage, step, total, *, checkpoints, log, held_out=None):
   """Runs `step(index)` for every index below `total` that is not done yet.
 
   Checkpoints fall on the borders of logging windows, so that a resumed run
@@ -23,13 +24,14 @@ def fit(stage, step, total, *, checkpoints, log, on_log=None, log_every=None):
     total: number of steps.
     checkpoints: training.checkpoints.Checkpoints of this stage.
     log: training.metrics.MetricsLog.
-    on_log: called with the number of finished steps after each record.
-    log_every: steps per record; by default at most 50 and at least 10 records.
+    held_out: function of the number of finished steps, called about LOOKS
+      times; the scalars it returns are recorded as `held_out_...`.
 
   Raises:
     Fault: a value that is not finite; the last good checkpoint stays.
   """
-  log_every = log_every or max(1, min(LOG_EVERY, total // 10))
+  log_every = max(1, min(LOG_EVERY, total // (2 * LOOKS)))
+  look_every = log_every * max(1, total // (LOOKS * log_every))
   start = checkpoints.restore()
   log.rewind(stage, start)
   saved = time.monotonic()
@@ -42,10 +44,11 @@ def fit(stage, step, total, *, checkpoints, log, on_log=None, log_every=None):
         continue
       means = _means(window)
       window = []
+      if held_out and (done % look_every == 0 or done == total):
+        looked = held_out(done)
+        means |= {f'held_out_{name}': looked[name] for name in looked}
       log.write(stage, done, **means)
       bar.update(done, **means)
-      if on_log:
-        on_log(done)
       if done == total or time.monotonic() - saved > SAVE_SECONDS:
         checkpoints.save(done)
         saved = time.monotonic()

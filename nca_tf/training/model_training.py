@@ -61,6 +61,7 @@ class ModelTrainer:
     self.optimizer = keras.optimizers.Adam(learning_rate, clipvalue=1.0)
     self.optimizer.build(model.trainable_variables)
     self._train = tf.function(self._update, autograph=False, jit_compile=jit)
+    self._evaluate = tf.function(self._losses, autograph=False)
 
   def step(self, index):
     """Trains on window `index`; returns the terms of the loss."""
@@ -69,21 +70,37 @@ class ModelTrainer:
       tf.constant(fresh), tensors(window), tf.constant(index, tf.int32)
     )
 
+  def evaluate(self, streams, windows=8):
+    """Mean terms over the first windows of held-out streams."""
+    windows = min(windows, streams.windows_per_epoch)
+    first = tensors(streams.window(0)[1])
+    state = self._model.initial(first.is_first.shape[0])
+    totals = {}
+    for index in range(windows):
+      window = tensors(streams.window(index)[1])
+      terms, state = self._evaluate(window, tf.constant(index), state)
+      for name, value in terms.items():
+        totals[name] = totals.get(name, 0) + float(value) / windows
+    return totals
+
+  def _losses(self, window, index, state):
+    model = self._model
+    key = random_numbers.key(self._seed, 'model', index)
+    transitions = sample_transitions(window, model.action_size, key)
+    prediction, state = model.unroll(
+      transitions.z[:, :-1],
+      transitions.action[:, :-1],
+      transitions.is_first[:, :-1],
+      state,
+    )
+    terms = model_lib.model_loss(prediction, transitions, self._done_weight)
+    return terms, state
+
   def _update(self, fresh, window, index):
     model = self._model
-    transitions = sample_transitions(
-      window, model.action_size, random_numbers.key(self._seed, 'model', index)
-    )
-    keep = 1 - tf.cast(fresh, self.state[0].dtype)
-    state = [part * keep for part in self.state]
+    state = [part * (1 - tf.cast(fresh, part.dtype)) for part in self.state]
     with tf.GradientTape() as tape:
-      prediction, state = model.unroll(
-        transitions.z[:, :-1],
-        transitions.action[:, :-1],
-        transitions.is_first[:, :-1],
-        state,
-      )
-      terms = model_lib.model_loss(prediction, transitions, self._done_weight)
+      terms, state = self._losses(window, index, state)
     gradients = tape.gradient(terms['loss'], model.trainable_variables)
     self.optimizer.apply_gradients(
       zip(gradients, model.trainable_variables, strict=True)

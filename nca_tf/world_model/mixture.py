@@ -63,9 +63,9 @@ class MixtureHead(keras.layers.Layer):
     self.dimensions = dimensions
     self.components = components
     self.joint = joint
-    weights = components * (1 if joint else dimensions)
+    self._weights = components * (1 if joint else dimensions)
     self.dense = keras.layers.Dense(
-      weights + 2 * dimensions * components, dtype=self.dtype_policy
+      self._weights + 2 * dimensions * components, dtype=self.dtype_policy
     )
 
   def build(self, input_shape):
@@ -78,7 +78,7 @@ class MixtureHead(keras.layers.Layer):
     outputs = self.dense(features)
     shape = tuple(ops.shape(outputs)[:-1])
     pair = (self.dimensions, self.components)
-    weights = self.components * (1 if self.joint else self.dimensions)
+    weights = self._weights
     size = self.dimensions * self.components
     logits = outputs[..., :weights]
     if not self.joint:
@@ -120,13 +120,15 @@ def mixture(parameters, temperature=1.0):
   joint = len(parameters.logits.shape) < len(parameters.loc.shape)
   tau = tf.convert_to_tensor(temperature, parameters.loc.dtype)
   scale = parameters.scale * tf.sqrt(tau)
-  weights = tfd.Categorical(logits=parameters.logits / tau)
+  choice = tfd.Categorical(logits=parameters.logits / tau)
   if joint:
-    axes = _last_to(parameters.loc, -2)
-    components = tfd.MultivariateNormalDiag(axes, _last_to(scale, -2))
-    return tfd.MixtureSameFamily(weights, components)
+    # TFP wants components before dimensions.
+    components = tfd.MultivariateNormalDiag(
+      ops.swapaxes(parameters.loc, -1, -2), ops.swapaxes(scale, -1, -2)
+    )
+    return tfd.MixtureSameFamily(choice, components)
   components = tfd.Normal(parameters.loc, scale)
-  return tfd.Independent(tfd.MixtureSameFamily(weights, components), 1)
+  return tfd.Independent(tfd.MixtureSameFamily(choice, components), 1)
 
 
 def sample(parameters, seed, temperature=1.0):
@@ -156,12 +158,17 @@ def sample(parameters, seed, temperature=1.0):
   return tf.reduce_sum(chosen * loc, -1) + spread * noise
 
 
+def weights(parameters):
+  """Mixture weights, [..., D, K], or [..., 1, K] of a joint mixture."""
+  shares = ops.softmax(parameters.logits, axis=-1)
+  if len(shares.shape) < len(parameters.loc.shape):
+    shares = ops.expand_dims(shares, -2)
+  return shares
+
+
 def mixture_mean(parameters):
   """Mean of the mixture, [..., D]."""
-  weights = ops.softmax(parameters.logits, axis=-1)
-  if len(weights.shape) < len(parameters.loc.shape):
-    weights = ops.expand_dims(weights, -2)
-  return ops.sum(weights * parameters.loc, axis=-1)
+  return ops.sum(weights(parameters) * parameters.loc, axis=-1)
 
 
 def negative_log_likelihood(parameters, targets):
@@ -169,8 +176,3 @@ def negative_log_likelihood(parameters, targets):
   targets = tf.cast(targets, parameters.loc.dtype)
   log_prob = mixture(parameters).log_prob(targets)
   return -log_prob / targets.shape[-1]
-
-
-def _last_to(tensor, axis):
-  """[..., D, K] -> [..., K, D], components before dimensions."""
-  return ops.swapaxes(tensor, -1, axis)

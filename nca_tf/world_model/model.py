@@ -142,7 +142,7 @@ class MemoryModel(keras.Model):
 
   def step(self, z, action, is_first, state):
     """One step: z [B, Z], action [B, A], is_first [B] -> Prediction, state."""
-    inputs = self._inputs(z, action, is_first)
+    inputs = self.inputs(z, action, is_first)
     output, state = self.rnn.cell(inputs, self._pack(state))
     return self._heads(output), keras.tree.flatten(state)
 
@@ -152,7 +152,7 @@ class MemoryModel(keras.Model):
     Returns:
       Prediction with leading axes [B, T], and the state after the last step.
     """
-    inputs = self._inputs(z, action, is_first)
+    inputs = self.inputs(z, action, is_first)
     output, *state = self.rnn(inputs, initial_state=self._pack(state))
     return self._heads(output), keras.tree.flatten(state)
 
@@ -164,7 +164,8 @@ class MemoryModel(keras.Model):
     """Unrolls from the initial state; the predictions alone."""
     return self.unroll(z, action, is_first, self.initial(ops.shape(z)[0]))[0]
 
-  def _inputs(self, z, action, is_first):
+  def inputs(self, z, action, is_first):
+    """What the cell sees: z, action and start flag, [..., Z + A + 1]."""
     dtype = self.compute_dtype
     flag = ops.expand_dims(ops.cast(is_first, dtype), -1)
     parts = [ops.cast(z, dtype), ops.cast(action, dtype), flag]
@@ -210,7 +211,8 @@ def model_loss(prediction, transitions, done_weight=10.0):
     done_weight: weight of the positives.
 
   Returns:
-    dict of scalars: loss, nll (nats per dimension), done (nats), reward.
+    dict of scalars: loss, nll (nats per dimension), done_loss (nats) and,
+    with a reward head, reward_loss.
   """
   dtype = prediction.done_logit.dtype
   latent_mask, done_mask = masks(transitions.is_first, transitions.is_terminal)
@@ -221,11 +223,11 @@ def model_loss(prediction, transitions, done_weight=10.0):
   )
   terms = {
     'nll': _masked_mean(nll, latent_mask),
-    'done': _masked_mean(done, done_mask),
+    'done_loss': _masked_mean(done, done_mask),
   }
   if prediction.reward is not None:
     reward = tf.cast(transitions.reward[:, :-1], dtype)
-    terms['reward'] = _masked_mean(
+    terms['reward_loss'] = _masked_mean(
       tf.square(prediction.reward - reward), done_mask
     )
   return {'loss': tf.add_n(list(terms.values())), **terms}
