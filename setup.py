@@ -7,7 +7,7 @@ import setuptools
 
 ROOT = pathlib.Path(__file__).parent
 # All but bin/test, which needs a checkout and would hide the shell's `test`.
-BINARIES = ()
+BINARIES = ('evaluate', 'record_rollouts', 'train_world_model')
 
 
 def read_version():

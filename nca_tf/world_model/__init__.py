@@ -1,0 +1,1 @@
+"""V, M and what they share: codec, mixture, forecasts (Ha and Schmidhuber)."""
