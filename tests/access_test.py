@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import nca_tf  # noqa: F401  (chooses Keras' backend)
 from nca_tf.memory import access
 
 VECTORS = pathlib.Path(__file__).parents[1] / 'testdata' / 'dnc'
