@@ -158,7 +158,9 @@ def _draw_memory(stages, step, limit=200):
   }
   turns = np.flatnonzero(np.diff(latents.action[steps])) + 1
   figure = memory_trace.memory_trace(
-    trace, title='DNC over one held-out episode', marks=turns[:40]
+    trace,
+    title='DNC over one held-out episode (lines: the action changes)',
+    marks=turns[:40],
   )
   _publish(stages, 'memory_trace', figure, step)
   moments = np.unique(np.linspace(0, len(action) - 1, 6).astype(int))

@@ -1,0 +1,204 @@
+"""M with every registered cell: steps, resets, masks and its loss."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from nca_tf.memory import cells
+from nca_tf.world_model import mixture
+from nca_tf.world_model import model as model_lib
+
+BATCH, TIME, LATENT, ACTIONS = 3, 6, 4, 2
+SMALL = {'memory_slots': 5, 'word_size': 4, 'read_heads': 2}
+
+
+def make_model(cell, units=8, **options):
+  keras.utils.set_random_seed(0)
+  made = cells.make(cell, units, **SMALL)
+  model = model_lib.MemoryModel(made, LATENT, ACTIONS, 2, **options)
+  model.build()
+  return model
+
+
+@pytest.fixture(scope='module', params=cells.names())
+def model(request):
+  return make_model(request.param, reward=True)
+
+
+@pytest.fixture(scope='module')
+def sequence():
+  random = np.random.default_rng(1)
+  z = random.normal(size=(BATCH, TIME, LATENT)).astype(np.float32)
+  action = np.eye(ACTIONS, dtype=np.float32)[
+    random.integers(ACTIONS, size=(BATCH, TIME))
+  ]
+  is_first = np.zeros((BATCH, TIME), bool)
+  is_first[:, 0] = True
+  return z, action, is_first
+
+
+def _arrays(prediction):
+  return [np.asarray(part) for part in keras.tree.flatten(prediction)]
+
+
+def _assert_same(one, other, atol=2e-6):
+  for a, b in zip(_arrays(one), _arrays(other), strict=True):
+    np.testing.assert_allclose(a, b, atol=atol)
+
+
+def test_unroll_equals_steps(model, sequence):
+  whole, last = model.unroll(*sequence, model.initial(BATCH))
+  state = model.initial(BATCH)
+  for t in range(TIME):
+    step, state = model.step(*(part[:, t] for part in sequence), state)
+    at = keras.tree.map_structure(lambda part, t=t: part[:, t], whole)
+    _assert_same(step, at)
+  _assert_same(state, last)
+
+
+def test_state_carries_over_windows(model, sequence):
+  whole, last = model.unroll(*sequence, model.initial(BATCH))
+  _, middle = model.unroll(
+    *(part[:, :2] for part in sequence), model.initial(BATCH)
+  )
+  rest, state = model.unroll(*(part[:, 2:] for part in sequence), middle)
+  _assert_same(rest, keras.tree.map_structure(lambda part: part[:, 2:], whole))
+  _assert_same(state, last)
+
+
+def test_an_episode_start_forgets_what_was_before(model, sequence):
+  z, action, is_first = sequence
+  is_first = is_first.copy()
+  is_first[1, 3] = True
+  whole, _ = model.unroll(z, action, is_first, model.initial(BATCH))
+  fresh, _ = model.unroll(
+    z[1:2, 3:], action[1:2, 3:], is_first[1:2, 3:], model.initial(1)
+  )
+  row = keras.tree.map_structure(lambda part: part[1:2, 3:], whole)
+  _assert_same(row, fresh)
+
+
+def test_batch_rows_do_not_touch_each_other(model, sequence):
+  whole, _ = model.unroll(*sequence, model.initial(BATCH))
+  single, _ = model.unroll(*(part[:1] for part in sequence), model.initial(1))
+  _assert_same(keras.tree.map_structure(lambda part: part[:1], whole), single)
+
+
+def test_state_has_a_name_for_each_tensor(model):
+  names = cells.state_names(model.cell)
+  assert len(names) == len(set(names)) == len(model.initial(2))
+  features = model.features(model.initial(2))
+  assert {'h', 'c'} <= set(features)
+  assert all(part.shape[0] == 2 for part in features.values())
+
+
+def _transitions(sequence, terminal=()):
+  z, action, is_first = sequence
+  is_terminal = np.zeros_like(is_first)
+  for place in terminal:
+    is_terminal[place] = True
+  reward = np.linspace(-1, 1, BATCH * TIME, dtype=np.float32)
+  return model_lib.Transitions(
+    *(
+      tf.constant(part)
+      for part in (
+        z,
+        action,
+        reward.reshape(BATCH, TIME),
+        is_first,
+        is_terminal,
+      )
+    )
+  )
+
+
+def _predict(model, transitions):
+  return model.unroll(
+    transitions.z[:, :-1],
+    transitions.action[:, :-1],
+    transitions.is_first[:, :-1],
+    model.initial(BATCH),
+  )[0]
+
+
+def test_loss_against_numpy(model, sequence):
+  transitions = _transitions(sequence, terminal=[(0, 4), (2, 5)])
+  prediction = _predict(model, transitions)
+  terms = model_lib.model_loss(prediction, transitions, done_weight=10)
+  nll = mixture.negative_log_likelihood(
+    prediction.latent, transitions.z[:, 1:]
+  ).numpy()
+  ended = transitions.is_terminal.numpy()[:, 1:]
+  probability = 1 / (1 + np.exp(-prediction.done_logit.numpy()))
+  done = -np.where(ended, 10 * np.log(probability), np.log(1 - probability))
+  error = prediction.reward.numpy() - transitions.reward.numpy()[:, :-1]
+  wanted = {
+    'nll': nll[~ended].mean(),
+    'done_loss': done.mean(),
+    'reward_loss': np.square(error).mean(),
+  }
+  for name, value in wanted.items():
+    np.testing.assert_allclose(terms[name], value, rtol=1e-5)
+  np.testing.assert_allclose(terms['loss'], sum(wanted.values()), rtol=1e-5)
+
+
+def test_nothing_is_learned_across_the_border_of_episodes(model, sequence):
+  z, action, is_first = sequence
+  is_first = is_first.copy()
+  is_first[1, 3] = True
+  other = z.copy()
+  other[1, 3] += 5  # first frame of the next episode: no target
+  transitions = _transitions((z, action, is_first))
+  prediction = _predict(model, transitions)
+  one = model_lib.model_loss(prediction, transitions)
+  two = model_lib.model_loss(
+    prediction, _transitions((other, action, is_first))
+  )
+  assert float(one['loss']) == float(two['loss'])
+  _, done_mask = model_lib.masks(transitions.is_first, transitions.is_terminal)
+  assert not done_mask[1, 2] and done_mask[1, 3]
+
+
+def test_the_repeated_frame_after_death_is_no_target(model, sequence):
+  z, action, is_first = sequence
+  other = z.copy()
+  other[0, 5] += 5
+  death = [(0, 5)]
+  transitions = _transitions(sequence, death)
+  prediction = _predict(model, transitions)
+  one = model_lib.model_loss(prediction, transitions)
+  two = model_lib.model_loss(
+    prediction, _transitions((other, action, is_first), death)
+  )
+  assert float(one['nll']) == float(two['nll'])
+  alive = model_lib.model_loss(prediction, _transitions(sequence))
+  assert float(one['done_loss']) != float(alive['done_loss'])
+
+
+def test_every_weight_learns(model, sequence):
+  transitions = _transitions(sequence, terminal=[(0, 4)])
+  with tf.GradientTape() as tape:
+    loss = model_lib.model_loss(_predict(model, transitions), transitions)
+  gradients = tape.gradient(loss['loss'], model.trainable_variables)
+  for variable, gradient in zip(
+    model.trainable_variables, gradients, strict=True
+  ):
+    assert gradient is not None and np.any(gradient), variable.path
+
+
+@pytest.mark.parametrize('cell', cells.names())
+def test_mixed_precision_keeps_heads_and_loss_in_float32(cell, sequence):
+  before = keras.config.dtype_policy()
+  keras.config.set_dtype_policy('mixed_bfloat16')
+  try:
+    model = make_model(cell)
+    transitions = _transitions(sequence)
+    prediction = _predict(model, transitions)
+  finally:
+    keras.config.set_dtype_policy(before)
+  assert model.trainable_variables[0].dtype == 'float32'
+  assert prediction.latent.loc.dtype == tf.float32
+  assert prediction.done_logit.dtype == tf.float32
+  loss = model_lib.model_loss(prediction, transitions)['loss']
+  assert loss.dtype == tf.float32 and np.isfinite(loss)
