@@ -88,6 +88,8 @@ class DNC(keras.layers.Layer):
     if initial_state is None:
       initial_state = self.get_initial_state(ops.shape(sequences)[0])
     state = self.cell.pack_state(initial_state)
+    if mask is not None and len(mask.shape) != 2:
+      raise ValueError(f'mask must be [B, T], got shape {tuple(mask.shape)}')
     sequences = ops.cast(sequences, self.compute_dtype)
     hidden, trace, state = self._unroll(sequences, mask, state, training)
     outputs = self.cell.read_out(

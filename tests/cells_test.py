@@ -1,0 +1,112 @@
+"""One contract for every registered cell."""
+
+import keras
+import numpy as np
+import pytest
+
+from nca_tf.memory import cells
+from nca_tf.memory import dnc
+
+OPTIONS = {'memory_slots': 6, 'word_size': 4, 'read_heads': 2}
+DNC_NAMES = (
+  'h',
+  'c',
+  'reads',
+  'memory',
+  'usage',
+  'write_weights',
+  'read_weights',
+  'link',
+  'precedence',
+)
+
+
+def inputs(batch=3, size=5, seed=0):
+  rng = np.random.default_rng(seed)
+  return rng.normal(size=(batch, size)).astype('float32')
+
+
+@pytest.fixture(scope='module', params=cells.names())
+def cell(request):
+  return cells.make(request.param, 8, **OPTIONS)
+
+
+def test_both_cells_are_registered():
+  assert cells.names() == ('dnc', 'lstm')
+
+
+def test_state_starts_at_zero_with_named_batched_tensors(cell):
+  flat = keras.tree.flatten(cell.get_initial_state(batch_size=3))
+  assert len(flat) == len(cells.state_names(cell))
+  for tensor in flat:
+    assert tensor.shape[0] == 3
+    assert not np.any(tensor)
+
+
+def test_step_gives_an_output_and_a_state_like_the_one_before(cell):
+  state = cell.get_initial_state(batch_size=3)
+  output, after = cell(inputs(), state)
+  assert output.shape == (3, cell.output_size)
+  for new, old in zip(
+    keras.tree.flatten(after), keras.tree.flatten(state), strict=True
+  ):
+    assert (new.shape, new.dtype) == (old.shape, old.dtype)
+
+
+def test_runs_in_a_keras_rnn(cell):
+  sequences = np.stack([inputs(seed=t) for t in range(3)], axis=1)
+  outputs = keras.layers.RNN(cell, return_sequences=True)(sequences)
+  state = cell.get_initial_state(batch_size=3)
+  for t in range(3):
+    output, state = cell(sequences[:, t], state)
+    np.testing.assert_allclose(outputs[:, t], output, atol=1e-6)
+
+
+def test_features_are_rows_of_the_state(cell):
+  _, state = cell(inputs(), cell.get_initial_state(batch_size=3))
+  flat = keras.tree.flatten(state)
+  features = cells.features(cell, state)
+  assert set(features) >= {'h', 'c'}
+  for name, tensor in zip(cells.state_names(cell), flat, strict=True):
+    if name in features:
+      expected = np.reshape(tensor, (3, -1))
+      np.testing.assert_array_equal(features[name], expected)
+
+
+def test_flat_states_are_states_too(cell):
+  state = cell.get_initial_state(batch_size=3)
+  output, _ = cell(inputs(), state)
+  other, after = cell(inputs(), keras.tree.flatten(state))
+  np.testing.assert_array_equal(output, other)
+  assert set(cells.features(cell, after)) >= {'h', 'c'}
+
+
+def test_names_and_features_of_the_kinds():
+  lstm, cell = cells.make('lstm', 8), cells.make('dnc', 8, **OPTIONS)
+  assert cells.state_names(lstm) == ('h', 'c')
+  assert cells.state_names(cell) == DNC_NAMES
+  sizes = {
+    name: tensor.shape[1]
+    for name, tensor in cells.features(
+      cell, cell.get_initial_state(batch_size=1)
+    ).items()
+  }
+  assert sizes == {'h': 8, 'c': 8, 'reads': 2 * 4, 'memory': 6 * 4}
+
+
+def test_a_feed_forward_controller_offers_reads_and_memory():
+  cell = dnc.DNCCell(keras.layers.Dense(4), **OPTIONS)
+  assert cells.state_names(cell) == DNC_NAMES[2:]
+  features = cells.features(cell, cell.get_initial_state(batch_size=1))
+  assert set(features) == {'reads', 'memory'}
+
+
+def test_wrong_arguments_are_named():
+  with pytest.raises(ValueError, match=r"one of \('dnc', 'lstm'\), got 'gru'"):
+    cells.make('gru', 8)
+  with pytest.raises(ValueError, match='memory_slots must be .* got 0'):
+    cells.make('dnc', 8, memory_slots=0)
+  with pytest.raises(ValueError, match='cell must be of .* got GRUCell'):
+    cells.state_names(keras.layers.GRUCell(2))
+  with pytest.raises(ValueError, match=r'states must be 2 tensors \(h, c\)'):
+    cells.features(cells.make('lstm', 8), [np.zeros((1, 8))])
