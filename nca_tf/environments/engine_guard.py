@@ -18,10 +18,12 @@ import pathlib
 import shutil
 import signal
 import sys
+import time
 
 _PR_SET_PDEATHSIG = 1
 _INSTANCE_FLAG = '+viz_instance_id'
 _SHARED_MEMORY = pathlib.Path('/dev/shm')
+_PATIENCE = 5.0  # Seconds
 
 
 class _OwnerGone(Exception):
@@ -47,6 +49,10 @@ def _start(engine: str, arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     _signal_when_parent_ends(signal.SIGKILL)
     if os.getppid() == guard:
+      # What an engine has to say reaches its owner in other ways.
+      silence = os.open(os.devnull, os.O_RDWR)
+      for stream in range(3):
+        os.dup2(silence, stream)
       os.execv(engine, [engine, *arguments])
   finally:
     os._exit(127)
@@ -60,6 +66,19 @@ def _clean(folder: str, arguments: list[str]):
   instance = arguments[arguments.index(_INSTANCE_FLAG) + 1]
   for kind in ('MQCtr', 'MQDoom', 'SM'):
     (_SHARED_MEMORY / f'ViZDoom{kind}{instance}').unlink(missing_ok=True)
+
+
+def _is_gone(owner: int) -> bool:
+  """Tells whether the owner ended, which takes it a moment.
+
+  The kernel's signal comes when the thread that started the guard ends. Of a
+  process that is being killed, other threads may be a little later; of one
+  that goes on, none.
+  """
+  end = time.monotonic() + _PATIENCE
+  while os.getppid() == owner and time.monotonic() < end:
+    time.sleep(0.01)
+  return os.getppid() != owner
 
 
 def main(owner: int, folder: str, engine: str, *arguments: str) -> int:
@@ -80,7 +99,7 @@ def main(owner: int, folder: str, engine: str, *arguments: str) -> int:
     if child:
       os.kill(child, signal.SIGKILL)
       os.waitpid(child, 0)
-    if os.getppid() != owner:
+    if _is_gone(owner):
       _clean(folder, list(arguments))
     return 1
 

@@ -7,8 +7,10 @@ clamped skill 5 to Ultra-Violence, which is skill 4 in ViZDoom >= 1.1.
 import os
 import pathlib
 import shlex
+import shutil
 import sys
 import tempfile
+import weakref
 
 import gymnasium
 import numpy as np
@@ -143,7 +145,7 @@ class TakeCover(gymnasium.Env):
     else:
       self.action_space = gymnasium.spaces.Discrete(SPEC.actions)
     self._game = None
-    self._folder = None
+    self._remove_folder = None
     self._tics = 0
     self._over = True
     self._observation = np.zeros(SPEC.observation_shape, np.uint8)
@@ -203,9 +205,8 @@ class TakeCover(gymnasium.Env):
     started, self._game = self._game, None
     if started is not None:
       started.close()
-    folder, self._folder = self._folder, None
-    if folder is not None:
-      folder.cleanup()
+    if self._remove_folder is not None:
+      self._remove_folder()
 
   def _choose(self, action) -> int:
     """Returns 0 (left), 1 (stay) or 2 (right)."""
@@ -239,23 +240,21 @@ class TakeCover(gymnasium.Env):
       vizdoom.ViZDoomUnexpectedExitException,
       vizdoom.MessageQueueException,
       vizdoom.SharedMemoryException,
-      vizdoom.SignalException,
     )
 
   def _fail(self, error: Exception):
     """Drops the engine and reports what happened to it."""
     self._over = True
     self.close()
-    if isinstance(error, self._vizdoom.SignalException):
-      raise KeyboardInterrupt from error
     raise game.GameCrashed(f'ViZDoom engine died: {error}') from error
 
   def _start_engine(self):
     vizdoom = self._vizdoom
-    self._folder = tempfile.TemporaryDirectory(
-      prefix='nca_tf_', ignore_cleanup_errors=True
+    folder = pathlib.Path(tempfile.mkdtemp(prefix='nca_tf_'))
+    # Once: in `close`, or when an environment that nobody closed goes away.
+    self._remove_folder = weakref.finalize(
+      self, shutil.rmtree, folder, ignore_errors=True
     )
-    folder = pathlib.Path(self._folder.name)
     package = pathlib.Path(vizdoom.__file__).parent
     engine = vizdoom.DoomGame()
     engine.set_vizdoom_path(_write_launcher(folder, str(package / 'vizdoom')))

@@ -1,0 +1,87 @@
+"""Scripted policies: their streams of actions and their spread."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from nca_tf import environments
+from nca_tf.environments import policies
+
+SPEC = environments.get_spec('vizdoom')
+CONTINUOUS = environments.get_spec('vizdoom', action_kind='continuous')
+
+
+def actions(name, count, seed=0, spec=SPEC):
+  policy = policies.make(name, spec)
+  policy.reset(np.random.default_rng(seed))
+  return [policy.act(None) for _ in range(count)]
+
+
+@pytest.mark.parametrize('name', SPEC.policies)
+@pytest.mark.parametrize('spec', [SPEC, CONTINUOUS])
+def test_the_generator_determines_every_policy(name, spec):
+  assert actions(name, 200, 1, spec) == actions(name, 200, 1, spec)
+
+
+@pytest.mark.parametrize('name', SPEC.policies)
+def test_actions_are_those_of_the_game(name):
+  assert set(actions(name, 300)) <= {0, 1, 2}
+  values = actions(name, 300, spec=CONTINUOUS)
+  assert all(isinstance(value, np.float32) for value in values)
+  assert max(map(abs, values)) <= 1
+
+
+def test_seeds_differ():
+  for name in ('random', 'random_per_tic'):
+    assert actions(name, 50, 1) != actions(name, 50, 2)
+
+
+def test_random_holds_each_draw_for_one_to_ten_tics():
+  values = actions('random', 60_000, spec=CONTINUOUS)
+  holds = [len(list(group)) for _, group in itertools.groupby(values)]
+  counts = np.bincount(holds[:-1], minlength=11)
+  assert len(counts) == 11
+  assert counts[0] == 0
+  assert np.abs(counts[1:] / counts.sum() - 0.1).max() < 0.01
+
+
+def test_random_actions_are_equally_frequent():
+  counts = np.bincount(actions('random', 90_000))
+  assert np.abs(counts / 90_000 - 1 / 3).max() < 0.02
+  counts = np.bincount(actions('random_per_tic', 30_000))
+  assert np.abs(counts / 30_000 - 1 / 3).max() < 0.02
+
+
+def test_random_per_tic_draws_each_time():
+  values = np.array(actions('random_per_tic', 30_000))
+  assert abs((values[1:] == values[:-1]).mean() - 1 / 3) < 0.02
+
+
+def test_metronome_goes_half_a_period_and_then_to_and_fro():
+  runs = [
+    (action, len(list(group)))
+    for action, group in itertools.groupby(actions('metronome', 540))
+  ]
+  assert runs == [(0, 60), (2, 120), (0, 120), (2, 120), (0, 120)]
+
+
+def test_reset_starts_the_metronome_again():
+  policy = policies.make('metronome', SPEC)
+  for _ in range(2):
+    policy.reset(np.random.default_rng(0))
+    assert [policy.act(None) for _ in range(61)] == [0] * 60 + [2]
+
+
+def test_constant_policies():
+  assert set(actions('stay', 9)) == {1}
+  assert set(actions('always_left', 9)) == {0}
+  assert set(actions('always_right', 9)) == {2}
+  assert set(actions('always_left', 9, spec=CONTINUOUS)) == {-1.0}
+
+
+def test_wrong_use_is_named():
+  with pytest.raises(ValueError, match="random_per_tic, .* got 'dance'"):
+    policies.make('dance', SPEC)
+  with pytest.raises(RuntimeError, match='call reset'):
+    policies.make('stay', SPEC).act(None)
