@@ -1,0 +1,95 @@
+"""`kill -9` of the whole process group, and the same command again.
+
+NCA_TF_KILLS=10 pytest tests/resume_test.py   kills at ten moments.
+"""
+
+import json
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from nca_tf.datasets import rollouts
+
+BINARY = pathlib.Path(__file__).parent.parent / 'bin' / 'train_world_model'
+KILLS = int(os.environ.get('NCA_TF_KILLS', '3'))
+STAGES = ('collect', 'vision', 'model', 'export')
+
+
+def command(folder):
+  """One thread, so that an uninterrupted run is repeated to the last bit."""
+  return [
+    sys.executable,
+    str(BINARY),
+    '--preset=smoke',
+    '--cell=lstm',
+    '--threads=1',
+    '--jit=off',
+    '--vision_steps=40',
+    '--model_steps=100',
+    '--episodes=12',
+    f'--run_dir={folder}',
+  ]
+
+
+def result(folder):
+  """Metrics and measures, and which episodes are there."""
+  episodes = [
+    (episode.index, episode.seed, bytes(episode.observation))
+    for episode in rollouts.read(folder / 'rollouts', frames=False)
+  ]
+  stages = json.loads((folder / 'stages.json').read_text())
+  return (folder / 'metrics.jsonl').read_text(), stages, episodes
+
+
+def kill_in(stage, folder, delay):
+  """Starts a run and kills its group `delay` seconds into a stage."""
+  process = subprocess.Popen(
+    command(folder),
+    stderr=subprocess.STDOUT,
+    stdout=subprocess.PIPE,
+    text=True,
+    start_new_session=True,
+  )
+  seen = []
+  for line in process.stdout:
+    seen.append(line)
+    if line.startswith(f'{stage}:'):
+      time.sleep(delay)
+      break
+  alive = process.poll() is None
+  os.killpg(process.pid, signal.SIGKILL)
+  process.stdout.close()
+  process.wait()
+  assert alive, ''.join(seen)
+
+
+@pytest.fixture(scope='module')
+def uninterrupted(tmp_path_factory):
+  folder = tmp_path_factory.mktemp('whole')
+  subprocess.run(command(folder), check=True, capture_output=True)
+  return result(folder)
+
+
+@pytest.mark.parametrize('number', range(KILLS))
+def test_the_same_command_finishes_a_killed_run(
+  number, uninterrupted, tmp_path
+):
+  # Spread over the stages whatever the number of kills; seeded moments.
+  stage = STAGES[number * len(STAGES) // KILLS]
+  delay = random.Random(number).uniform(0, 0.3 if stage == 'collect' else 1.5)
+  kill_in(stage, tmp_path, delay)
+  again = subprocess.run(
+    command(tmp_path), check=False, capture_output=True, text=True
+  )
+  assert again.returncode == 0, again.stderr[-2000:]
+  metrics, stages, episodes = result(tmp_path)
+  assert [index for index, _, _ in episodes] == list(range(12))
+  assert episodes == uninterrupted[2]
+  assert metrics == uninterrupted[0]
+  assert stages == uninterrupted[1]
