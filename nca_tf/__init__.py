@@ -14,15 +14,23 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
 
 def _use_compilation_cache():
-  """Lets XLA keep compiled programs in the user's cache folder."""
+  """Lets XLA keep compiled programs in the user's cache folder.
+
+  XLA fails when it cannot write there. A home that is read-only, full or named
+  with a space must cost compile time, nothing else.
+  """
   if 'tf_xla_persistent_cache' in os.environ.get('TF_XLA_FLAGS', ''):
     return
-  base = os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache'
-  folder = pathlib.Path(base) / 'nca_tf' / 'xla'
   try:
+    base = os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache'
+    folder = pathlib.Path(base) / 'nca_tf' / 'xla'
     folder.mkdir(parents=True, exist_ok=True)
-  except OSError:
-    return  # A read-only home costs compile time, nothing else.
+    disk = os.statvfs(folder)
+  except (OSError, RuntimeError):  # RuntimeError: the user has no home.
+    return
+  is_full = disk.f_bavail * disk.f_frsize < _CACHE_ROOM
+  if is_full or not os.access(folder, os.W_OK) or len(str(folder).split()) > 1:
+    return
   flags = (
     f'--tf_xla_persistent_cache_directory={folder}',
     '--tf_xla_persistent_cache_device_types=CPU,GPU',

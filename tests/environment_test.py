@@ -1,0 +1,66 @@
+"""Tests of the environment that importing the library sets."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import os, types
+{setup}
+import nca_tf
+print(os.environ.get('TF_XLA_FLAGS', 'none'))
+print(os.environ['TF_USE_LEGACY_KERAS'], os.environ['KERAS_BACKEND'])
+"""
+
+
+def import_library(cache, setup='', **variables):
+  """Returns the TF_XLA_FLAGS and the Keras switches after the import."""
+  environment = {
+    name: value for name, value in os.environ.items() if name != 'TF_XLA_FLAGS'
+  }
+  for name in ('TF_USE_LEGACY_KERAS', 'KERAS_BACKEND'):
+    environment.pop(name, None)
+  done = subprocess.run(
+    [sys.executable, '-c', PROGRAM.format(setup=setup)],
+    env={**environment, 'XDG_CACHE_HOME': str(cache), **variables},
+    capture_output=True,
+    text=True,
+    check=True,
+  )
+  return done.stdout.splitlines()
+
+
+def test_cache_is_on_beside_the_flags_of_the_user(tmp_path):
+  flags, keras = import_library(tmp_path, TF_XLA_FLAGS='--tf_xla_auto_jit=2')
+  assert flags.startswith('--tf_xla_auto_jit=2 --tf_xla_persistent_cache_dir')
+  assert f'={tmp_path}/nca_tf/xla ' in flags
+  assert (tmp_path / 'nca_tf' / 'xla').is_dir()
+  assert keras == '1 tensorflow'
+
+
+def test_switches_of_the_user_stay(tmp_path):
+  mine = '--tf_xla_persistent_cache_directory=/mine'
+  lines = import_library(tmp_path, TF_XLA_FLAGS=mine, KERAS_BACKEND='jax')
+  assert lines == [mine, '1 jax']
+
+
+@pytest.mark.parametrize(
+  'setup',
+  [
+    'os.access = lambda *unused: False',
+    'os.statvfs = lambda folder: types.SimpleNamespace(f_bavail=9, f_frsize=1)',
+  ],
+)
+def test_no_cache_where_it_cannot_be_written(tmp_path, setup):
+  assert import_library(tmp_path, setup)[0] == 'none'
+
+
+def test_no_cache_in_a_folder_that_the_flags_cannot_name(tmp_path):
+  assert import_library(tmp_path / 'a b')[0] == 'none'
+
+
+def test_no_cache_where_no_folder_can_be_made(tmp_path):
+  (tmp_path / 'file').touch()
+  assert import_library(tmp_path / 'file')[0] == 'none'
