@@ -13,6 +13,9 @@ os.environ.setdefault('KERAS_BACKEND', 'tensorflow')
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
 
+_CACHE_ROOM = 2**30  # Bytes free for compiled programs.
+
+
 def _use_compilation_cache():
   """Lets XLA keep compiled programs in the user's cache folder.
 
