@@ -105,13 +105,13 @@ def test_tensorboard_has_scalars_pictures_and_the_dream(finished):
     'vision/held_out_reconstruction',
     'model/nll',
     'model/held_out_nll',
-    'reconstructions',
-    'dream',
+    'figures/reconstructions',
+    'figures/dream',
     'mixture/latents',
     'measures',
   }
   if config.cell == 'dnc':
-    wanted |= {'memory_trace', 'memory/usage'}
+    wanted |= {'figures/memory_trace', 'memory/usage'}
   assert wanted <= tags
 
 

@@ -33,7 +33,7 @@ class Config(config_flags.Common):
     '', 'Folder of recorded rollouts to use; empty collects them in the run.'
   )
   policy: str = _option('random', 'Scripted policy that collects.')
-  episodes: int = _option(400, 'Episodes to collect.', minimum=2)
+  episodes: int = _option(700, 'Episodes to collect.', minimum=2)
   time_limit: int = _option(
     0, "Steps after which an episode ends; 0 is the game's own.", minimum=0
   )
@@ -51,7 +51,7 @@ class Config(config_flags.Common):
     'light', "V's architecture.", choices=vision_lib.ARCHITECTURES
   )
   latent_size: int = _option(64, 'Dimensions of z.', minimum=1)
-  vision_steps: int = _option(1500, 'Updates of V.', minimum=1)
+  vision_steps: int = _option(2500, 'Updates of V.', minimum=1)
   vision_batch: int = _option(100, 'Frames per update of V.', minimum=1)
   vision_rate: float = _option(1e-3, "Adam's learning rate for V.", minimum=0)
   units: int = _option(256, "Units of M's LSTM, or controller.", minimum=1)
@@ -62,12 +62,12 @@ class Config(config_flags.Common):
   joint: bool = _option(
     False, 'One mixture weight for all latent dimensions together.'
   )
-  model_steps: int = _option(2000, 'Updates of M.', minimum=1)
+  model_steps: int = _option(1500, 'Updates of M.', minimum=1)
   model_batch: int = _option(32, 'Streams per update of M.', minimum=1)
   window: int = _option(64, 'Transitions per stream and update.', minimum=1)
   model_rate: float = _option(2e-3, "Adam's first rate for M.", minimum=0)
   model_decay: float = _option(
-    0.9985, "Factor on M's learning rate per update.", minimum=0, maximum=1
+    0.998, "Factor on M's learning rate per update.", minimum=0, maximum=1
   )
   done_weight: float = _option(
     10.0, 'Weight of the steps that end the game.', minimum=0

@@ -70,7 +70,7 @@ class Dream:
       columns, captions=captions, done={'dream of M': ended}
     )
     gif = animation.gif_bytes(pages, FRAMES_PER_SECOND)
-    self._stages.log.animation('dream', gif, pages.shape[1:3], step)
+    self._stages.log.animation('figures/dream', gif, pages.shape[1:3], step)
     if folder:
       animation.write_gif(pages, folder / 'dream.gif', FRAMES_PER_SECOND)
 
@@ -172,4 +172,4 @@ def _draw_memory(stages, step, limit=200):
 
 def _publish(stages, name, figure, step):
   figures.save(figure, stages.folder.figures / f'{name}.png')
-  stages.log.image(name, figures.to_image(figure), step)
+  stages.log.image(f'figures/{name}', figures.to_image(figure), step)
