@@ -144,7 +144,7 @@ def _install(root, lock):
   mark = folder / 'nca_tf.installing'
   began = time.monotonic()
   if mark.exists():
-    _say('an earlier installation was interrupted; starting again')
+    _say('an earlier installation did not finish; starting again')
     _empty(folder, keep=mark)
   is_new = not _python(root).exists()
   python = find_python() if is_new else str(_python(root))
@@ -255,11 +255,15 @@ def _wait(command, root, lock):
 def _shorten(log, command, status):
   """Returns the lines of pip's output that tell what went wrong."""
   lines = [line.strip() for line in log.splitlines() if line.strip()]
-  errors = [line for line in lines if line.lower().startswith('error')]
-  causes = [line for line in lines if 'onnection' in line or 'resolve' in line]
-  chosen = list(dict.fromkeys(causes[-1:] + (errors or lines)[-3:]))
-  text = ' '.join(chosen) or f'status {status}'
-  return f'cannot install ({" ".join(command[1:4])}): {text[:1000]}'
+  errors = [line for line in lines if line.startswith('ERROR')] or lines
+  chosen = list(dict.fromkeys(errors[-2:]))
+  retries = [line for line in lines if 'connection broken by' in line]
+  if retries:  # Then the rest follows from there being no index.
+    cause = retries[-1].split('connection broken by')[1]
+    cause = cause.rsplit("')': /", 1)[0].rsplit('>: ', 1)[-1].strip()
+    chosen = ['no connection to the package index,', cause[:200]]
+  text = ' '.join(chosen)[:600] or f'status {status}'
+  return f'cannot install ({" ".join(command[1:4])}): {text}'
 
 
 def _say(text):
