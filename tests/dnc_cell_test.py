@@ -35,13 +35,6 @@ def run(cell, sequences, states=None, training=False):
   return tf.stack(outputs, axis=1), states
 
 
-def states_equal(one, other, atol=0.0):
-  for a, b in zip(
-    keras.tree.flatten(one), keras.tree.flatten(other), strict=True
-  ):
-    np.testing.assert_allclose(a, b, atol=atol, rtol=0)
-
-
 @pytest.fixture(scope='module')
 def cell():
   keras.utils.set_random_seed(1)
@@ -77,6 +70,16 @@ def test_any_controller_runs_in_a_keras_rnn_graph(name):
   assert train(sequences).shape == (2, 3, layer.cell.output_size)
   expected, _ = run(layer.cell, sequences)
   np.testing.assert_allclose(layer(sequences), expected, atol=1e-6)
+
+
+def test_the_smallest_memory_works():
+  cell = memory.DNCCell(2, 2, 1, 1, output_size=1)
+  with tf.GradientTape() as tape:
+    outputs, _ = run(cell, random(1, 4, 1))
+    loss = tf.reduce_sum(outputs**2)
+  assert outputs.shape == (1, 4, 1)
+  for gradient in tape.gradient(loss, cell.trainable_variables):
+    assert np.isfinite(gradient).all()
 
 
 def test_output_without_readout_is_h_beside_the_reads():
