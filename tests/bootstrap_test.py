@@ -11,6 +11,8 @@ import pytest
 
 from nca_tf import bootstrap
 
+# The interpreter outside any environment; in 3.10 no variable names it.
+PYTHON = os.path.realpath(sys.executable)
 BINARY = """
 import pathlib, sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
@@ -62,7 +64,7 @@ class Checkout:
       file.parent.mkdir(parents=True, exist_ok=True)
       file.write_text(text, encoding='utf-8')
 
-  def start(self, *arguments, python=sys._base_executable, **variables):
+  def start(self, *arguments, python=PYTHON, **variables):
     """Starts the binary with a Python outside any environment."""
     environment = {
       **os.environ,
@@ -185,8 +187,8 @@ def test_two_first_calls_install_once(checkout):
 def test_environment_of_somebody_else_is_kept(checkout):
   folder = checkout.environment
   (folder / 'bin').mkdir(parents=True)
-  (folder / 'bin' / 'python').symlink_to(sys._base_executable)
-  home = pathlib.Path(sys._base_executable).resolve().parent
+  (folder / 'bin' / 'python').symlink_to(PYTHON)
+  home = pathlib.Path(PYTHON).parent
   (folder / 'pyvenv.cfg').write_text(f'home = {home}')
   (folder / 'mine').touch()
   assert checkout.call(PIP_STUB_FAILS=1)[0] == 1
