@@ -195,9 +195,12 @@ def test_mixed_precision_keeps_heads_and_loss_in_float32(cell, sequence):
     model = make_model(cell)
     transitions = _transitions(sequence)
     prediction = _predict(model, transitions)
+    _, state = model.unroll(*sequence, model.initial(BATCH))
   finally:
     keras.config.set_dtype_policy(before)
   assert model.trainable_variables[0].dtype == 'float32'
+  for before, after in zip(model.initial(BATCH), state, strict=True):
+    assert after.dtype == before.dtype
   assert prediction.latent.loc.dtype == tf.float32
   assert prediction.done_logit.dtype == tf.float32
   loss = model_lib.model_loss(prediction, transitions)['loss']

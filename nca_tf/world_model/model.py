@@ -33,46 +33,6 @@ class Transitions(typing.NamedTuple):
   is_terminal: object  # [B, T + 1] bool; death, not the time limit
 
 
-@keras.saving.register_keras_serializable('nca_tf')
-class ResettingCell(keras.layers.Layer):
-  """A recurrent cell whose state returns to zero where an episode starts.
-
-  The last input channel is the start flag, 0 or 1, and stays an input of the
-  wrapped cell, as doomrnn's restart flag does.
-  """
-
-  def __init__(self, cell, **kwargs):
-    """Wraps `cell`, any Keras RNN cell."""
-    super().__init__(**kwargs)
-    self.cell = cell
-    self.state_size = cell.state_size
-    self.output_size = cell.output_size
-
-  def build(self, input_shape):
-    """Builds the wrapped cell."""
-    if not self.cell.built:
-      self.cell.build(input_shape)
-    self.built = True
-
-  def get_initial_state(self, batch_size=None):
-    """The wrapped cell's."""
-    return self.cell.get_initial_state(batch_size=batch_size)
-
-  def call(self, inputs, states, training=False):
-    """One step, [B, F] -> [B, O]."""
-    keep = 1 - inputs[:, -1]
-    states = keras.tree.map_structure(
-      lambda state: (
-        state
-        * ops.cast(
-          ops.reshape(keep, (-1,) + (1,) * (len(state.shape) - 1)), state.dtype
-        )
-      ),
-      states,
-    )
-    return self.cell(inputs, states)
-
-
 class MemoryModel(keras.Model):
   """Recurrent cell under mixture, done and (where wanted) reward heads.
 
@@ -106,9 +66,7 @@ class MemoryModel(keras.Model):
     super().__init__(**kwargs)
     self.latent_size = latent_size
     self.action_size = action_size
-    self.rnn = keras.layers.RNN(
-      ResettingCell(cell), return_sequences=True, return_state=True
-    )
+    self.cell = cell
     # Heads and losses stay in full precision under mixed policies.
     full = self.dtype_policy.variable_dtype
     self.latent_head = mixture.MixtureHead(
@@ -117,17 +75,12 @@ class MemoryModel(keras.Model):
     self.done_head = keras.layers.Dense(1, dtype=full)
     self.reward_head = keras.layers.Dense(1, dtype=full) if reward else None
 
-  @property
-  def cell(self):
-    """The recurrent cell, without the reset around it."""
-    return self.rnn.cell.cell
-
   def build(self, input_shape=None):
     """Builds every variable by one step of a batch of one."""
     if self.built:
       return
     width = self.latent_size + self.action_size + 1
-    self.rnn.build((None, None, width))
+    self.cell.build((None, width))
     self.built = True
     self.step(
       ops.zeros((1, self.latent_size)),
@@ -141,10 +94,13 @@ class MemoryModel(keras.Model):
     return keras.tree.flatten(self.cell.get_initial_state(batch_size=batch))
 
   def step(self, z, action, is_first, state):
-    """One step: z [B, Z], action [B, A], is_first [B] -> Prediction, state."""
-    inputs = self.inputs(z, action, is_first)
-    output, state = self.rnn.cell(inputs, self._pack(state))
-    return self._heads(output), keras.tree.flatten(state)
+    """One step: z [B, Z], action [B, A], is_first [B] -> Prediction, state.
+
+    The state returns to zero where an episode starts; the flag is an input of
+    the cell as well, as doomrnn's restart flag is.
+    """
+    output, state = self._advance(self.inputs(z, action, is_first), state)
+    return self._heads(output), state
 
   def unroll(self, z, action, is_first, state):
     """T steps: z [B, T, Z], action [B, T, A], is_first [B, T].
@@ -152,9 +108,24 @@ class MemoryModel(keras.Model):
     Returns:
       Prediction with leading axes [B, T], and the state after the last step.
     """
-    inputs = self.inputs(z, action, is_first)
-    output, *state = self.rnn(inputs, initial_state=self._pack(state))
-    return self._heads(output), keras.tree.flatten(state)
+    inputs = tf.transpose(self.inputs(z, action, is_first), [1, 0, 2])
+    steps = inputs.shape[0] or tf.shape(inputs)[0]
+    source = tf.TensorArray(inputs.dtype, steps).unstack(inputs)
+    outputs = tf.TensorArray(
+      inputs.dtype, steps, element_shape=[None, self.cell.output_size]
+    )
+
+    def body(t, state, outputs):
+      output, state = self._advance(source.read(t), state)
+      return t + 1, state, outputs.write(t, output)
+
+    _, state, outputs = tf.while_loop(
+      lambda t, *_: t < steps,
+      body,
+      (tf.constant(0), [tf.convert_to_tensor(part) for part in state], outputs),
+      maximum_iterations=steps,
+    )
+    return self._heads(tf.transpose(outputs.stack(), [1, 0, 2])), state
 
   def features(self, state):
     """Named features of a state that a controller may read: h, c, reads..."""
@@ -170,6 +141,19 @@ class MemoryModel(keras.Model):
     flag = ops.expand_dims(ops.cast(is_first, dtype), -1)
     parts = [ops.cast(z, dtype), ops.cast(action, dtype), flag]
     return ops.concatenate(parts, axis=-1)
+
+  def _advance(self, inputs, state):
+    """The cell's step [B, F] -> [B, O], from zero where the flag is set."""
+    keep = 1 - inputs[:, -1]
+    state = [
+      part
+      * ops.cast(
+        ops.reshape(keep, (-1,) + (1,) * (len(part.shape) - 1)), part.dtype
+      )
+      for part in state
+    ]
+    output, state = self.cell(inputs, self._pack(state))
+    return output, keras.tree.flatten(state)
 
   def _pack(self, state):
     reference = self.cell.get_initial_state(batch_size=1)
