@@ -85,9 +85,20 @@ class FrameBatches:
   def _frames(self, shards):
     if self._pool[0] != shards:
       self._pool = (None, None)  # free the last pool before reading the next
-      frames = np.concatenate([self._load(shard) for shard in shards])
-      self._pool = (shards, frames)
+      self._pool = (shards, self._read(shards))
     return self._pool[1]
+
+  def _read(self, shards):
+    """Fills one array shard by shard: joining them would need it twice."""
+    frames, end = None, 0
+    for shard in shards:
+      part = self._load(shard)
+      if frames is None:
+        total = sum(self._counts[number] for number in shards)
+        frames = np.empty((total, *part.shape[1:]), part.dtype)
+      frames[end : end + len(part)] = part
+      end += len(part)
+    return frames
 
   def _permutation(self, epoch, number, size):
     if self._order[0] != (epoch, number):
