@@ -1,7 +1,7 @@
 """One episode of a game, determined by its seed."""
 
-import threading
 import zlib
+from collections.abc import Callable
 from typing import NamedTuple
 
 import gymnasium
@@ -34,10 +34,6 @@ class Result(NamedTuple):
   frames: bytes | None = None
 
 
-class Stopped(Exception):
-  """The process that wanted the episode is gone."""
-
-
 def play(
   env: gymnasium.Env,
   policy,
@@ -45,7 +41,7 @@ def play(
   seed: int,
   *,
   record: bool = False,
-  stop: threading.Event | None = None,
+  on_step: Callable[[], None] | None = None,
 ) -> Result:
   """Plays one episode in this process.
 
@@ -55,14 +51,13 @@ def play(
     index: Copied to the result.
     seed: Determines the episode, together with the game and the policy.
     record: Whether the result holds the actions, rewards and frames.
-    stop: `threading.Event` that ends the episode early, or None.
+    on_step: Called before each step; may raise to end the episode.
 
   Returns:
     A `Result`.
 
   Raises:
     GameCrashed: The engine died.
-    Stopped: `stop` was set.
   """
   observation, _ = env.reset(seed=seed)
   policy.reset(np.random.default_rng((seed, 1)))
@@ -70,8 +65,8 @@ def play(
   terminated = truncated = False
   info = {}
   while not (terminated or truncated):
-    if stop is not None and stop.is_set():
-      raise Stopped
+    if on_step is not None:
+      on_step()
     action = policy.act(observation)
     observation, reward, terminated, truncated, info = env.step(action)
     rewards.append(reward)

@@ -12,6 +12,7 @@ Example:
 
 import collections
 import contextlib
+import faulthandler
 import multiprocessing.connection
 import os
 import pathlib
@@ -37,6 +38,7 @@ _COMMAND = (
 _ONE_THREAD = ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS')
 _ATTEMPTS = 5  # Per episode, before its failure is taken to be no accident.
 _AHEAD = 4  # Episodes per worker that may be finished before their turn.
+_STEPS_PER_REARM = 100
 _GRACE = 3.0  # Seconds for a worker to close its engine and end.
 
 
@@ -47,46 +49,84 @@ class _Job(NamedTuple):
   policy: str
   record: bool
   options: dict[str, Any]
+  patience: float
 
 
 # ----------------------------------------------------------- in the worker
 
 
-def _watch(handle: int, stop: threading.Event):
-  """Ends this process soon after the other end of `handle` is closed."""
-  poll = select.poll()
-  poll.register(handle, 0)  # Hang-ups are always reported.
-  poll.poll()
-  stop.set()
-  time.sleep(_GRACE)
-  os._exit(1)
+class _Stopped(Exception):
+  """The process that wanted the episode is gone."""
 
 
-def _replay(
-  env, policy, task, record: bool, stop: threading.Event
-) -> episode.Result:
+class _Watch:
+  """Ends a worker that nobody waits for, or whose engine does not answer."""
+
+  def __init__(self, handle: int, patience: float):
+    self._handle = handle
+    self._patience = patience
+    self._stop = threading.Event()
+    self._steps = 0
+    self._nowhere = open(os.devnull, 'w')
+    threading.Thread(target=self._wait_for_end, daemon=True).start()
+
+  def _wait_for_end(self):
+    poll = select.poll()
+    poll.register(self._handle, 0)  # Hang-ups are always reported.
+    poll.poll()
+    self._stop.set()
+    time.sleep(_GRACE)
+    os._exit(1)
+
+  def __enter__(self):
+    self._steps = 0
+    self._rearm()
+
+  def __exit__(self, *unused):
+    faulthandler.cancel_dump_traceback_later()
+
+  def on_step(self):
+    """Says that the engine answered; raises `_Stopped` at the end."""
+    if self._stop.is_set():
+      raise _Stopped
+    self._steps += 1
+    if self._steps % _STEPS_PER_REARM == 0:
+      self._rearm()
+
+  def _rearm(self):
+    # A thread of Python's could not end a process whose engine hangs in C.
+    faulthandler.dump_traceback_later(
+      self._patience, exit=True, file=self._nowhere
+    )
+
+
+def _replay(env, policy, task, record: bool, watch: _Watch) -> episode.Result:
   """Plays an episode, again when its engine dies."""
-  for _ in range(_ATTEMPTS - 1):
-    with contextlib.suppress(environments.GameCrashed):
-      return episode.play(env, policy, *task, record=record, stop=stop)
-  return episode.play(env, policy, *task, record=record, stop=stop)
+  for attempt in range(1, _ATTEMPTS + 1):
+    try:
+      with watch:
+        return episode.play(
+          env, policy, *task, record=record, on_step=watch.on_step
+        )
+    except environments.GameCrashed:
+      if attempt == _ATTEMPTS:
+        raise
 
 
 def serve(handle: int):
   """Plays the episodes asked for over a socket: a worker's main function."""
-  stop = threading.Event()
-  threading.Thread(target=_watch, args=(handle, stop), daemon=True).start()
   connection = multiprocessing.connection.Connection(handle)
   env = None
   try:
     job = connection.recv()
+    watch = _Watch(handle, job.patience)
     env = environments.make(job.name, **job.options)
     spec = environments.get_spec(job.name, **job.options)
     policy = policies.make(job.policy, spec)
     while True:
       task = connection.recv()
-      connection.send(_replay(env, policy, task, job.record, stop))
-  except (EOFError, OSError, episode.Stopped):
+      connection.send(_replay(env, policy, task, job.record, watch))
+  except (EOFError, ConnectionError, _Stopped):
     pass  # Nobody wants more.
   except Exception as error:
     with contextlib.suppress(OSError):
@@ -154,10 +194,9 @@ class _Worker:
 class _Pool:
   """Workers, the tasks that wait, and the results that wait for their turn."""
 
-  def __init__(self, job: _Job, tasks, count: int, patience: float):
+  def __init__(self, job: _Job, tasks, count: int):
     self._job = job
     self._waiting = collections.deque(tasks)
-    self._patience = patience
     self._attempts = collections.Counter()
     self._folder = tempfile.TemporaryDirectory(
       prefix='nca_tf_', ignore_cleanup_errors=True
@@ -172,17 +211,13 @@ class _Pool:
       self._workers.append(_Worker(self._job, self._folder.name))
     self._assign(turn)
     by_connection = {worker.connection: worker for worker in self._workers}
-    ready = multiprocessing.connection.wait(by_connection, self._patience)
-    for connection in ready:
+    for connection in multiprocessing.connection.wait(by_connection):
       worker = by_connection[connection]
       result = worker.receive()
       if result is None:
         self._replace(worker)
       else:
         self.results[result.index] = result
-    if not ready:  # A hung engine: nothing came from anybody for too long.
-      for worker in [worker for worker in self._workers if worker.tasks]:
-        self._replace(worker)
     self._assign(turn)
 
   def _assign(self, turn: int):
@@ -226,7 +261,7 @@ def play(
   processes: int = 0,
   record: bool = False,
   options: Mapping[str, Any] | None = None,
-  patience: float = 300.0,
+  patience: float = 60.0,
 ) -> Iterator[episode.Result]:
   """Plays one episode per seed and yields the results in the order of seeds.
 
@@ -241,7 +276,8 @@ def play(
     processes: Worker processes; 0 is one per processor core.
     record: Whether results hold the actions, rewards and frames.
     options: Options of `environments.make`.
-    patience: Seconds without any result after which busy workers are replaced.
+    patience: Seconds for the engine's start or a hundred steps, after which
+      it is taken to hang and its worker is replaced.
 
   Raises:
     ImportError: The game's engine is not installed.
@@ -259,16 +295,14 @@ def play(
     options.setdefault('frames', False)
   environments.make(name, **options).close()  # Wrong options are told here.
   count = min(processes or _cores(), max(1, len(seeds)))
-  job = _Job(name, policy, record, options)
-  return _play(job, list(enumerate(seeds)), count, patience)
+  job = _Job(name, policy, record, options, patience)
+  return _play(job, list(enumerate(seeds)), count)
 
 
-def _play(
-  job: _Job, tasks, count: int, patience: float
-) -> Iterator[episode.Result]:
+def _play(job: _Job, tasks, count: int) -> Iterator[episode.Result]:
   if not tasks:
     return
-  pool = _Pool(job, tasks, count, patience)
+  pool = _Pool(job, tasks, count)
   try:
     for turn in range(len(tasks)):
       while turn not in pool.results:
