@@ -10,9 +10,9 @@ from PIL import Image
 
 from nca_tf.analysis import Interval
 from nca_tf.analysis import canvas
+from nca_tf.analysis import classification
 from nca_tf.analysis import figures
 from nca_tf.analysis import memory_trace
-from nca_tf.analysis import prediction
 
 
 def drawn(figure):
@@ -129,9 +129,9 @@ def test_done_scores_show_counts_area_and_threshold():
   names = [text.get_text() for text in left.get_legend().get_texts()]
   assert f'ends (n = {labels.sum():,})' in names
   assert f'goes on (n = {(~labels).sum():,})' in names
-  area = prediction.roc_auc(labels, scores)
+  area = classification.roc_auc(labels, scores)
   assert right.get_title(loc='left') == f'ROC, area {area:.3f}'
-  at = prediction.precision_recall_at(labels, scores, 0.4)
+  at = classification.precision_recall_at(labels, scores, 0.4)
   (text,) = texts(figure)
   assert text.splitlines()[2] == f'recall {at.recall:.2f}'
   drawn(figure)

@@ -1,4 +1,4 @@
-"""What was learned: intervals, measures of prediction, tables, pictures.
+"""What was learned: intervals, classification measures, tables, pictures.
 
 NumPy, matplotlib and Pillow only. The pictures are not exported here, so that
 numbers alone do not wait for matplotlib:
@@ -9,32 +9,24 @@ or pictures, N memory slots, W word size, R read heads, H and W height and
 width of a picture, S predictions.
 """
 
+from nca_tf.analysis.classification import PrecisionRecall
+from nca_tf.analysis.classification import pooled_roc_auc
+from nca_tf.analysis.classification import precision_recall_at
+from nca_tf.analysis.classification import roc_auc
+from nca_tf.analysis.classification import roc_curve
 from nca_tf.analysis.intervals import Interval
 from nca_tf.analysis.intervals import bootstrap_difference
 from nca_tf.analysis.intervals import bootstrap_mean
 from nca_tf.analysis.intervals import bootstrap_statistic
-from nca_tf.analysis.prediction import Forecast
-from nca_tf.analysis.prediction import PrecisionRecall
-from nca_tf.analysis.prediction import constant_velocity
-from nca_tf.analysis.prediction import copy_last
-from nca_tf.analysis.prediction import mean_squared_error
-from nca_tf.analysis.prediction import pooled_roc_auc
-from nca_tf.analysis.prediction import precision_recall_at
-from nca_tf.analysis.prediction import roc_auc
-from nca_tf.analysis.prediction import roc_curve
 from nca_tf.analysis.table import Table
 
 __all__ = [
-  'Forecast',
   'Interval',
   'PrecisionRecall',
   'Table',
   'bootstrap_difference',
   'bootstrap_mean',
   'bootstrap_statistic',
-  'constant_velocity',
-  'copy_last',
-  'mean_squared_error',
   'pooled_roc_auc',
   'precision_recall_at',
   'roc_auc',

@@ -12,7 +12,7 @@ from matplotlib import ticker
 from matplotlib.figure import Figure
 
 from nca_tf.analysis import canvas
-from nca_tf.analysis import prediction
+from nca_tf.analysis import classification
 from nca_tf.analysis.canvas import save
 from nca_tf.analysis.canvas import to_image
 
@@ -299,8 +299,10 @@ def _roc(axes, labels, scores, threshold):
   axes.plot([0, 1], [0, 1], color='0.8', lw=1)
   title = 'ROC needs both classes'
   if labels.any() and not labels.all():
-    axes.plot(*prediction.roc_curve(labels, scores), color=canvas.BLUE, lw=2)
-    at = prediction.precision_recall_at(labels, scores, threshold)
+    axes.plot(
+      *classification.roc_curve(labels, scores), color=canvas.BLUE, lw=2
+    )
+    at = classification.precision_recall_at(labels, scores, threshold)
     false = np.mean(scores[~labels] > threshold)
     axes.plot(false, at.recall, 'o', color=canvas.VERMILION, ms=8)
     axes.annotate(
@@ -312,7 +314,7 @@ def _roc(axes, labels, scores, threshold):
       fontsize=10,
       color=canvas.VERMILION,
     )
-    title = f'ROC, area {prediction.roc_auc(labels, scores):.3f}'
+    title = f'ROC, area {classification.roc_auc(labels, scores):.3f}'
   canvas.clean(axes, title, 'false alarms (share)', 'ends found (share)')
 
 

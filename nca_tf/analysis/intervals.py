@@ -123,7 +123,8 @@ def bootstrap_statistic(
 
   Example:
     groups = [(labels, scores) for labels, scores in episodes]
-    interval = bootstrap_statistic(groups, prediction.pooled_roc_auc, rng=rng)
+    area = classification.pooled_roc_auc
+    interval = bootstrap_statistic(groups, area, rng=rng)
 
   Args:
     groups: one object per episode, of whatever kind `statistic` understands.

@@ -8,8 +8,8 @@ import typing
 
 import numpy as np
 
+from nca_tf.analysis import classification
 from nca_tf.analysis import intervals
-from nca_tf.analysis import prediction
 from nca_tf.analysis import table
 
 HORIZONS = (1, 5, 15, 50)
@@ -150,12 +150,12 @@ def done_measures(groups, seed=0):
     }
   try:
     auc = intervals.bootstrap_statistic(
-      groups, prediction.pooled_roc_auc, rng=seed, resamples=RESAMPLES
+      groups, classification.pooled_roc_auc, rng=seed, resamples=RESAMPLES
     )
   except ValueError:  # too few episodes with a death to draw from
-    value = prediction.roc_auc(labels, scores)
+    value = classification.roc_auc(labels, scores)
     auc = intervals.Interval(value, float('nan'), float('nan'))
-  at_threshold = prediction.precision_recall_at(labels, scores, 0.0)
+  at_threshold = classification.precision_recall_at(labels, scores, 0.0)
   return {
     'auc': auc,
     'precision': at_threshold.precision,

@@ -1,8 +1,4 @@
-"""Measures of a world model on held-out episodes, and what it must beat.
-
-Two parts: how well the end of an episode is foreseen (ROC, precision, recall),
-and the error of predicted latents against two predictors that learn nothing.
-"""
+"""How well rare events are foreseen, such as the end of an episode."""
 
 import typing
 from collections.abc import Sequence
@@ -15,20 +11,6 @@ class PrecisionRecall(typing.NamedTuple):
 
   precision: float
   recall: float
-
-
-class Forecast(typing.NamedTuple):
-  """Predictions of one episode, made at S steps.
-
-  Attributes:
-    predictions: [S, D], what step t says of step t + horizon.
-    targets: [S, D], what step t + horizon was.
-    starts: [S] int, the steps t.
-  """
-
-  predictions: np.ndarray
-  targets: np.ndarray
-  starts: np.ndarray
 
 
 def roc_auc(labels, scores) -> float:
@@ -110,65 +92,6 @@ def precision_recall_at(labels, scores, threshold: float) -> PrecisionRecall:
     precision=hits / max(1, int(alarms.sum())),
     recall=hits / int(labels.sum()),
   )
-
-
-def copy_last(z, horizon: int, *, first: int = 0) -> Forecast:
-  """Predicts that nothing changes: z[t + horizon] = z[t].
-
-  Args:
-    z: [T, D], one episode.
-    horizon: steps ahead, at least 1.
-    first: earliest step to predict from; give the world model's, so that all
-      predictors answer for the same steps.
-
-  Returns:
-    Forecast from the steps first .. T - 1 - horizon; empty when there are none,
-    so that short episodes may be concatenated with the rest.
-  """
-  z, starts = _starts(z, horizon, first)
-  return Forecast(z[starts], z[starts + horizon], starts)
-
-
-def constant_velocity(z, horizon: int, *, first: int = 1) -> Forecast:
-  """Predicts that the last change goes on: z[t] + horizon (z[t] - z[t - 1]).
-
-  Args:
-    z: [T, D], one episode.
-    horizon: steps ahead, at least 1.
-    first: as of `copy_last`, at least 1 as a change needs two steps.
-  """
-  if first < 1:
-    raise ValueError(f'first must be at least 1, got {first}')
-  z, starts = _starts(z, horizon, first)
-  velocity = z[starts] - z[starts - 1]
-  return Forecast(z[starts] + horizon * velocity, z[starts + horizon], starts)
-
-
-def mean_squared_error(predictions, targets) -> float:
-  """Mean over all elements of the squared difference.
-
-  Raises:
-    ValueError: shapes that differ (nothing is broadcast) or no elements.
-  """
-  predictions = np.asarray(predictions, np.float64)
-  targets = np.asarray(targets, np.float64)
-  if predictions.shape != targets.shape or not predictions.size:
-    raise ValueError(
-      'predictions and targets must be of one shape and not empty, got'
-      f' {predictions.shape} and {targets.shape}'
-    )
-  return float(np.mean(np.square(predictions - targets)))
-
-
-def _starts(z, horizon, first):
-  z = np.asarray(z)
-  if z.ndim != 2:
-    raise ValueError(f'z must be of shape [T, D], got {z.shape}')
-  if horizon < 1:
-    raise ValueError(f'horizon must be at least 1, got {horizon}')
-  if first < 0:
-    raise ValueError(f'first must be at least 0, got {first}')
-  return z, np.arange(first, max(first, len(z) - horizon))
 
 
 def _pairs(labels, scores):

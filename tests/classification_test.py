@@ -8,9 +8,6 @@ from hypothesis import strategies
 
 from nca_tf.analysis import Interval
 from nca_tf.analysis import Table
-from nca_tf.analysis import constant_velocity
-from nca_tf.analysis import copy_last
-from nca_tf.analysis import mean_squared_error
 from nca_tf.analysis import pooled_roc_auc
 from nca_tf.analysis import precision_recall_at
 from nca_tf.analysis import roc_auc
@@ -78,44 +75,6 @@ def test_precision_and_recall_agree_with_scikit_learn():
   assert precision_recall_at([1, 1], [0.5, 0.6], 0.5).recall == 0.5
 
 
-def test_baselines_against_loops():
-  z = np.random.default_rng(2).normal(size=(12, 3)).cumsum(axis=0)
-  for horizon in (1, 4):
-    copied = copy_last(z, horizon)
-    moved = constant_velocity(z, horizon)
-    assert list(copied.starts) == list(range(12 - horizon))
-    assert list(moved.starts) == list(range(1, 12 - horizon))
-    for i, t in enumerate(copied.starts):
-      np.testing.assert_array_equal(copied.predictions[i], z[t])
-      np.testing.assert_array_equal(copied.targets[i], z[t + horizon])
-    for i, t in enumerate(moved.starts):
-      straight = z[t] + horizon * (z[t] - z[t - 1])
-      np.testing.assert_allclose(moved.predictions[i], straight)
-      np.testing.assert_array_equal(moved.targets[i], z[t + horizon])
-
-
-def test_baselines_on_what_they_are_right_about():
-  line = np.arange(20.0)[:, None] * [1.0, -2.0]
-  moved, copied = constant_velocity(line, 5), copy_last(line, 5)
-  assert mean_squared_error(moved.predictions, moved.targets) == 0
-  error = mean_squared_error(copied.predictions, copied.targets)
-  assert error == pytest.approx((5**2 + 10**2) / 2)
-
-
-def test_all_predictors_can_answer_for_the_same_steps():
-  z = np.zeros((10, 2))
-  a, b = copy_last(z, 3, first=4), constant_velocity(z, 3, first=4)
-  assert list(a.starts) == list(b.starts) == [4, 5, 6]
-
-
-@pytest.mark.parametrize('steps', [0, 1, 3])
-def test_short_episodes_give_empty_forecasts(steps):
-  for baseline in (copy_last, constant_velocity):
-    forecast = baseline(np.zeros((steps, 4)), 3)
-    assert forecast.predictions.shape == forecast.targets.shape == (0, 4)
-    assert forecast.starts.shape == (0,)
-
-
 @pytest.mark.parametrize(
   'call, message',
   [
@@ -133,15 +92,6 @@ def test_short_episodes_give_empty_forecasts(steps):
     ),
     (lambda: roc_curve([0], [0.1]), 'both classes'),
     (lambda: precision_recall_at([0], [0.1], 0), 'one positive, got none'),
-    (lambda: copy_last(np.zeros(5), 1), r'z must be .*got \(5,\)'),
-    (lambda: copy_last(np.zeros((5, 1)), 0), 'horizon must .*got 0'),
-    (lambda: copy_last(np.zeros((5, 1)), 1, first=-1), 'first must .*got -1'),
-    (
-      lambda: constant_velocity(np.zeros((5, 1)), 1, first=0),
-      'first must be at least 1, got 0',
-    ),
-    (lambda: mean_squared_error([], []), 'not empty'),
-    (lambda: mean_squared_error([[1.0]], [1.0]), r'got \(1, 1\) and \(1,\)'),
   ],
 )
 def test_wrong_values_are_named(call, message):
