@@ -30,7 +30,7 @@ from nca_tf import environments
 from nca_tf.environments import episode
 from nca_tf.environments import policies
 
-_ROOT = str(pathlib.Path(__file__).resolve().parents[2])
+_ROOT = str(pathlib.Path(__file__).absolute().parents[2])
 _COMMAND = (
   'import sys; sys.path[0] = sys.argv[1]; '
   'from nca_tf.environments import workers; workers.serve(int(sys.argv[2]))'
