@@ -253,37 +253,35 @@ def test_a_missing_engine_is_answered_with_the_install_line(monkeypatch):
     take_cover.TakeCover()
 
 
-def engine_beside(others):
-  """The one engine of this process that is not among `others`."""
-  (engine,) = set(processes.engines(os.getpid())) - set(others)
-  return engine
+def start():
+  """An environment that plays, its guard and its engine."""
+  before = processes.descendants(os.getpid())
+  env = environments.make('vizdoom', time_limit=LIMIT)
+  env.reset(seed=7)
+  family = set(processes.descendants(os.getpid())) - set(before)
+  (engine,) = family & set(processes.engines(os.getpid()))
+  (guard,) = family - {engine}
+  return env, guard, engine
 
 
 def test_a_killed_engine_is_reported_and_replaced(env):
   actions = random_actions(7, LIMIT)
   want = play(env, 7, actions)[0]
-  others = processes.engines(os.getpid())
-  env = environments.make('vizdoom', time_limit=LIMIT)
-  env.reset(seed=7)
-  engine = engine_beside(others)
+  broken, guard, engine = start()
+  memory = processes.shared_memory(engine)
+  assert len(memory) == 3
   os.kill(engine, signal.SIGKILL)
-  with pytest.raises(environments.GameCrashed, match='ViZDoom engine died'):
+  with pytest.raises(environments.GameCrashed, match='engine died'):
     for _ in range(LIMIT):
-      env.step(1)
-  np.testing.assert_array_equal(play(env, 7, actions)[0], want)
-  env.close()
+      broken.step(1)
+  assert not processes.wait_until_gone([guard])
+  assert not any(file.exists() for file in memory)
+  np.testing.assert_array_equal(play(broken, 7, actions)[0], want)
+  broken.close()
 
 
 def test_a_killed_guard_takes_its_engine_along():
-  others = processes.engines(os.getpid())
-  env = environments.make('vizdoom', time_limit=LIMIT)
-  env.reset(seed=7)
-  engine = engine_beside(others)
-  (guard,) = [
-    pid
-    for pid in processes.children(os.getpid())
-    if engine in processes.children(pid)
-  ]
+  env, guard, engine = start()
   os.kill(guard, signal.SIGKILL)
   assert not processes.wait_until_gone([engine])
   with pytest.raises(environments.GameCrashed):
@@ -300,15 +298,12 @@ def test_nothing_is_left_in_the_working_folder_or_elsewhere(
   temporary.mkdir()
   monkeypatch.chdir(work)
   monkeypatch.setattr(tempfile, 'tempdir', str(temporary))
-  others = processes.engines(os.getpid())
-  env = environments.make('vizdoom', time_limit=LIMIT)
-  env.reset(seed=1)
-  engine = engine_beside(others)
+  env, guard, engine = start()
   memory = processes.shared_memory(engine)
   assert len(memory) == 3
   env.step(1)
   env.close()
-  assert not processes.wait_until_gone([engine])
+  assert not processes.wait_until_gone([guard, engine])
   assert list(work.iterdir()) == []
   assert list(temporary.iterdir()) == []
   assert not any(file.exists() for file in memory)

@@ -200,11 +200,11 @@ for result in workers.play('vizdoom', 'random', range(10_000), processes=2):
 
 
 @pytest.mark.parametrize('whole_group', [False, True])
-def test_nothing_outlives_a_killed_owner(whole_group):
+def test_nothing_outlives_a_killed_owner(whole_group, tmp_path):
   root = pathlib.Path(environments.__file__).parents[2]
   owner = subprocess.Popen(
     [sys.executable, '-c', OWNER],
-    env={**os.environ, 'PYTHONPATH': str(root)},
+    env={**os.environ, 'PYTHONPATH': str(root), 'TMPDIR': str(tmp_path)},
     stdout=subprocess.PIPE,
     start_new_session=True,
   )
@@ -217,6 +217,7 @@ def test_nothing_outlives_a_killed_owner(whole_group):
       owner.kill()
   assert ready == b'0\n'
   assert not processes.wait_until_gone(family)
+  assert list(tmp_path.iterdir()) == []
 
 
 def test_workers_import_no_tensorflow():

@@ -7,7 +7,8 @@ Started in the engine's place, with the bare standard library:
 The guard moves to its own session, works in FOLDER (so that the engine's
 files land there) and starts ENGINE as its child. The kernel tells the guard
 when the owner is gone, also by `kill -9` of its whole process group; the
-guard then kills the engine and removes FOLDER and the engine's shared memory.
+guard then kills the engine. However the engine ended, the guard removes FOLDER
+and the engine's shared memory, which a killed one would leave behind.
 If the guard itself is killed, the kernel kills the engine. No process id is
 looked up, so none can be mistaken. Linux only (prctl).
 """
@@ -18,12 +19,10 @@ import pathlib
 import shutil
 import signal
 import sys
-import time
 
 _PR_SET_PDEATHSIG = 1
 _INSTANCE_FLAG = '+viz_instance_id'
 _SHARED_MEMORY = pathlib.Path('/dev/shm')
-_PATIENCE = 5.0  # Seconds
 
 
 class _OwnerGone(Exception):
@@ -58,27 +57,16 @@ def _start(engine: str, arguments: list[str]) -> int:
     os._exit(127)
 
 
-def _clean(folder: str, arguments: list[str]):
-  """Removes what a killed owner could not remove itself."""
-  shutil.rmtree(folder, ignore_errors=True)
+def _remove_shared_memory(arguments: list[str]):
+  """Removes what the library leaves of an engine that did not end in order.
+
+  Whoever still uses it keeps it: only the names go.
+  """
   if _INSTANCE_FLAG not in arguments[:-1]:
     return
   instance = arguments[arguments.index(_INSTANCE_FLAG) + 1]
   for kind in ('MQCtr', 'MQDoom', 'SM'):
     (_SHARED_MEMORY / f'ViZDoom{kind}{instance}').unlink(missing_ok=True)
-
-
-def _is_gone(owner: int) -> bool:
-  """Tells whether the owner ended, which takes it a moment.
-
-  The kernel's signal comes when the thread that started the guard ends. Of a
-  process that is being killed, other threads may be a little later; of one
-  that goes on, none.
-  """
-  end = time.monotonic() + _PATIENCE
-  while os.getppid() == owner and time.monotonic() < end:
-    time.sleep(0.01)
-  return os.getppid() != owner
 
 
 def main(owner: int, folder: str, engine: str, *arguments: str) -> int:
@@ -99,9 +87,10 @@ def main(owner: int, folder: str, engine: str, *arguments: str) -> int:
     if child:
       os.kill(child, signal.SIGKILL)
       os.waitpid(child, 0)
-    if _is_gone(owner):
-      _clean(folder, list(arguments))
     return 1
+  finally:
+    shutil.rmtree(folder, ignore_errors=True)
+    _remove_shared_memory(list(arguments))
 
 
 if __name__ == '__main__':

@@ -17,6 +17,7 @@ import multiprocessing.connection
 import os
 import pathlib
 import select
+import shutil
 import socket
 import subprocess
 import sys
@@ -116,9 +117,10 @@ def _replay(env, policy, task, record: bool, watch: _Watch) -> episode.Result:
 def serve(handle: int):
   """Plays the episodes asked for over a socket: a worker's main function."""
   connection = multiprocessing.connection.Connection(handle)
-  env = None
+  owner = os.getppid()
+  env = folder = None
   try:
-    job = connection.recv()
+    job, folder = connection.recv()
     watch = _Watch(handle, job.patience)
     env = environments.make(job.name, **job.options)
     spec = environments.get_spec(job.name, **job.options)
@@ -135,6 +137,8 @@ def serve(handle: int):
     if env is not None:
       env.close()
     connection.close()
+    if folder and os.getppid() != owner:  # Killed: it cannot clean up itself.
+      shutil.rmtree(folder, ignore_errors=True)
 
 
 # ---------------------------------------------------- in the calling process
@@ -163,7 +167,7 @@ class _Worker:
     self.connection = multiprocessing.connection.Connection(ours.detach())
     self.tasks = collections.deque()
     with contextlib.suppress(OSError):  # Then `receive` reports it.
-      self.connection.send(job)
+      self.connection.send((job, folder))
 
   def send(self, task: tuple[int, int]):
     self.tasks.append(task)
