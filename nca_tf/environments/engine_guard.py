@@ -72,17 +72,17 @@ def _remove_shared_memory(arguments: list[str]):
 def main(owner: int, folder: str, engine: str, *arguments: str) -> int:
   """Runs the engine to its end and returns its exit status."""
   os.setsid()
-  os.chdir(folder)
   signal.signal(signal.SIGTERM, _on_signal)
   child = 0
   try:
+    os.chdir(folder)
     _signal_when_parent_ends(signal.SIGTERM)
     if os.getppid() != owner:
       raise _OwnerGone
     child = _start(engine, list(arguments))
     _, status = os.waitpid(child, 0)
     return os.waitstatus_to_exitcode(status) & 0xFF
-  except _OwnerGone:
+  except (_OwnerGone, FileNotFoundError):  # No folder: no owner either.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if child:
       os.kill(child, signal.SIGKILL)
