@@ -15,9 +15,9 @@ import numpy as np
 
 from nca_tf import config_flags
 from nca_tf import environments
-from nca_tf import faults
 from nca_tf.analysis import intervals
 from nca_tf.environments import workers
+from nca_tf.experiments import play_config
 from nca_tf.training import progress
 from nca_tf.training import run_folder
 
@@ -26,25 +26,11 @@ _EPISODES = 'episodes.jsonl'
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(config_flags.Common):
+class Config(play_config.PlayConfig):
   """What to score."""
 
-  env: str = config_flags.option(
-    'vizdoom', 'Game to play.', choices=environments.names()
-  )
-  policy: str = config_flags.option('random', 'Scripted policy to score.')
   episodes: int = config_flags.option(
     200, 'Episodes to play.', minimum=1, identity=False
-  )
-  time_limit: int = config_flags.option(
-    0, "Steps after which an episode ends; 0 is the game's own.", minimum=0
-  )
-  processes: int = config_flags.option(
-    0,
-    'Games played at once; 0 is one per core.',
-    minimum=0,
-    maximum=1024,
-    identity=False,
   )
 
   PRESETS: ClassVar = {
@@ -52,14 +38,6 @@ class Config(config_flags.Common):
     'laptop': {},
     'paper': {'episodes': 1000},
   }
-
-  def validate(self):
-    """Refuses a policy that the game does not have."""
-    names = environments.get_spec(self.env).policies
-    if self.policy not in names:
-      raise faults.UsageError(
-        f'--policy must be one of {", ".join(names)}, got {self.policy!r}'
-      )
 
 
 def summarise(scores, at_limit, seed: int = 0) -> dict[str, Any]:
@@ -140,7 +118,7 @@ def play(config: Config, file: pathlib.Path) -> list[dict[str, Any]]:
       for index in range(first, total)
     ],
     processes=config.processes,
-    options={'time_limit': config.time_limit} if config.time_limit else {},
+    options=config.game_options,
   )
   with (
     contextlib.closing(results),

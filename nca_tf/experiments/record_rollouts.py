@@ -18,6 +18,7 @@ from nca_tf import faults
 from nca_tf.datasets import rollouts
 from nca_tf.environments import episode
 from nca_tf.environments import workers
+from nca_tf.experiments import play_config
 from nca_tf.training import progress
 from nca_tf.training import run_folder
 
@@ -25,25 +26,11 @@ NAME = 'record_rollouts'
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(config_flags.Common):
+class Config(play_config.PlayConfig):
   """What to record."""
 
-  env: str = config_flags.option(
-    'vizdoom', 'Game to play.', choices=environments.names()
-  )
-  policy: str = config_flags.option('random', 'Scripted policy that plays.')
   episodes: int = config_flags.option(
     400, 'Episodes to record.', minimum=1, identity=False
-  )
-  time_limit: int = config_flags.option(
-    0, "Steps after which an episode ends; 0 is the game's own.", minimum=0
-  )
-  processes: int = config_flags.option(
-    0,
-    'Games played at once; 0 is one per core.',
-    minimum=0,
-    maximum=1024,
-    identity=False,
   )
   shard_size: int = config_flags.option(
     64, 'Episodes per file.', minimum=1, identity=False
@@ -54,14 +41,6 @@ class Config(config_flags.Common):
     'laptop': {},
     'paper': {'episodes': 10000},
   }
-
-  def validate(self):
-    """Refuses a policy that the game does not have."""
-    names = environments.get_spec(self.env).policies
-    if self.policy not in names:
-      raise faults.UsageError(
-        f'--policy must be one of {", ".join(names)}, got {self.policy!r}'
-      )
 
 
 def make_spec(
@@ -183,7 +162,7 @@ def run(config: Config):
         processes=config.processes,
         shard_size=config.shard_size,
         progress=bar.update,
-        options={'time_limit': config.time_limit} if config.time_limit else {},
+        options=config.game_options,
       )
     whole = rollouts.count(folder)
     run_dir.finish('record', {'episodes': whole})

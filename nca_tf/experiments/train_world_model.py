@@ -8,10 +8,10 @@ import dataclasses
 from typing import ClassVar
 
 from nca_tf import config_flags
-from nca_tf import environments
 from nca_tf import faults
 from nca_tf import precision
 from nca_tf.datasets import rollouts
+from nca_tf.experiments import play_config
 from nca_tf.experiments import world_model_pictures
 from nca_tf.experiments import world_model_stages
 from nca_tf.memory import cells
@@ -24,28 +24,16 @@ _option = config_flags.option
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(config_flags.Common):
+class Config(play_config.PlayConfig):
   """Settings of one world model; the defaults are the laptop preset."""
 
-  env: str = _option('vizdoom', 'Game.', choices=environments.names())
   cell: str = _option('dnc', "M's recurrent cell.", choices=cells.names())
   rollouts: str = _option(
     '', 'Folder of recorded rollouts to use; empty collects them in the run.'
   )
-  policy: str = _option('random', 'Scripted policy that collects.')
   episodes: int = _option(700, 'Episodes to collect.', minimum=2)
-  time_limit: int = _option(
-    0, "Steps after which an episode ends; 0 is the game's own.", minimum=0
-  )
   held_out: int = _option(
     8, 'One episode in so many is kept for the measures.', minimum=2
-  )
-  processes: int = _option(
-    0,
-    'Games played at once; 0 is one per core.',
-    minimum=0,
-    maximum=1024,
-    identity=False,
   )
   vision: str = _option(
     'light', "V's architecture.", choices=vision_lib.ARCHITECTURES
@@ -109,6 +97,7 @@ class Config(config_flags.Common):
 
   def validate(self):
     """Refuses settings that contradict each other, and foreign rollouts."""
+    super().validate()
     if self.episodes < self.held_out:
       raise faults.UsageError(
         f'--held_out must be at most --episodes, got {self.held_out} of '
@@ -118,12 +107,6 @@ class Config(config_flags.Common):
       raise faults.UsageError(
         f'--read_heads must be at most --memory_slots, got {self.read_heads} '
         f'heads for {self.memory_slots} slots'
-      )
-    spec = environments.get_spec(self.env)
-    if self.policy not in spec.policies:
-      raise faults.UsageError(
-        f'--policy must be one of {", ".join(spec.policies)}, '
-        f'got {self.policy!r}'
       )
     if self.rollouts:
       _check_rollouts(self.rollouts, self.env)

@@ -57,7 +57,7 @@ class Stages:
         processes=config.processes,
         shard_size=max(1, min(32, config.episodes // 4)),
         progress=bar.update,
-        options={'time_limit': config.time_limit} if config.time_limit else {},
+        options=config.game_options,
       )
     self.folder.finish('collect', {'episodes': rollouts.count(self.rollouts)})
 
