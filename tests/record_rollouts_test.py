@@ -180,8 +180,11 @@ def test_a_killed_binary_resumes_and_leaves_nothing(tmp_path, whole):
     '--processes=1',
   ]
   folder = tmp_path / 'run' / 'rollouts'
+  temporary = tmp_path / 'temporary'
+  temporary.mkdir()
   binary = subprocess.Popen(
     [*command, '--episodes=100000'],
+    env={**os.environ, 'TMPDIR': str(temporary)},
     stdout=subprocess.DEVNULL,
     stderr=subprocess.DEVNULL,
     start_new_session=True,
@@ -196,6 +199,7 @@ def test_a_killed_binary_resumes_and_leaves_nothing(tmp_path, whole):
     binary.wait()
   assert len(family) >= 3
   assert not processes.wait_until_gone(family)
+  assert list(temporary.iterdir()) == []
   kept = rollouts.count(folder)
   assert kept >= 2
   wanted = max(kept + 1, 6)

@@ -44,7 +44,7 @@ def worker_pids():
   return [
     pid
     for pid in processes.children(os.getpid())
-    if 'workers.serve' in processes.command(pid)
+    if 'player.serve' in processes.command(pid)
   ]
 
 
@@ -143,7 +143,7 @@ def test_an_engine_that_always_fails_is_reported(tmp_path, monkeypatch):
     'take_cover.TakeCover.step = step\n'
   )
   monkeypatch.setenv('PYTHONPATH', str(tmp_path))
-  patched = workers._COMMAND.replace('; workers', '; import broken; workers')
+  patched = workers._COMMAND.replace('; player', '; import broken; player')
   assert patched != workers._COMMAND
   monkeypatch.setattr(workers, '_COMMAND', patched)
   with pytest.raises(environments.GameCrashed, match='died again'):

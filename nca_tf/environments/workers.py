@@ -12,142 +12,34 @@ Example:
 
 import collections
 import contextlib
-import faulthandler
 import multiprocessing.connection
 import os
 import pathlib
-import select
-import shutil
 import socket
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from nca_tf import environments
 from nca_tf.environments import episode
+from nca_tf.environments import player
 from nca_tf.environments import policies
 
 _ROOT = str(pathlib.Path(__file__).absolute().parents[2])
 _COMMAND = (
   'import sys; sys.path[0] = sys.argv[1]; '
-  'from nca_tf.environments import workers; workers.serve(int(sys.argv[2]))'
+  'from nca_tf.environments import player; player.serve(int(sys.argv[2]))'
 )
 _ONE_THREAD = ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS')
-_ATTEMPTS = 5  # Per episode, before its failure is taken to be no accident.
 _AHEAD = 4  # Episodes per worker that may be finished before their turn.
-_STEPS_PER_REARM = 100
-_GRACE = 3.0  # Seconds for a worker to close its engine and end.
-
-
-class _Job(NamedTuple):
-  """What a worker is told once."""
-
-  name: str
-  policy: str
-  record: bool
-  options: dict[str, Any]
-  patience: float
-
-
-# ----------------------------------------------------------- in the worker
-
-
-class _Stopped(Exception):
-  """The process that wanted the episode is gone."""
-
-
-class _Watch:
-  """Ends a worker that nobody waits for, or whose engine does not answer."""
-
-  def __init__(self, handle: int, patience: float):
-    self._handle = handle
-    self._patience = patience
-    self._stop = threading.Event()
-    self._steps = 0
-    self._nowhere = open(os.devnull, 'w')
-    threading.Thread(target=self._wait_for_end, daemon=True).start()
-
-  def _wait_for_end(self):
-    poll = select.poll()
-    poll.register(self._handle, 0)  # Hang-ups are always reported.
-    poll.poll()
-    self._stop.set()
-    time.sleep(_GRACE)
-    os._exit(1)
-
-  def __enter__(self):
-    self._steps = 0
-    self._rearm()
-
-  def __exit__(self, *unused):
-    faulthandler.cancel_dump_traceback_later()
-
-  def on_step(self):
-    """Says that the engine answered; raises `_Stopped` at the end."""
-    if self._stop.is_set():
-      raise _Stopped
-    self._steps += 1
-    if self._steps % _STEPS_PER_REARM == 0:
-      self._rearm()
-
-  def _rearm(self):
-    # A thread of Python's could not end a process whose engine hangs in C.
-    faulthandler.dump_traceback_later(
-      self._patience, exit=True, file=self._nowhere
-    )
-
-
-def _replay(env, policy, task, record: bool, watch: _Watch) -> episode.Result:
-  """Plays an episode, again when its engine dies."""
-  for attempt in range(1, _ATTEMPTS + 1):
-    try:
-      with watch:
-        return episode.play(
-          env, policy, *task, record=record, on_step=watch.on_step
-        )
-    except environments.GameCrashed:
-      if attempt == _ATTEMPTS:
-        raise
-
-
-def serve(handle: int):
-  """Plays the episodes asked for over a socket: a worker's main function."""
-  connection = multiprocessing.connection.Connection(handle)
-  owner = os.getppid()
-  env = folder = None
-  try:
-    job, folder = connection.recv()
-    watch = _Watch(handle, job.patience)
-    env = environments.make(job.name, **job.options)
-    spec = environments.get_spec(job.name, **job.options)
-    policy = policies.make(job.policy, spec)
-    while True:
-      task = connection.recv()
-      connection.send(_replay(env, policy, task, job.record, watch))
-  except (EOFError, ConnectionError, _Stopped):
-    pass  # Nobody wants more.
-  except Exception as error:
-    with contextlib.suppress(OSError):
-      connection.send(error)
-  finally:
-    if env is not None:
-      env.close()
-    connection.close()
-    if folder and os.getppid() != owner:  # Killed: it cannot clean up itself.
-      shutil.rmtree(folder, ignore_errors=True)
-
-
-# ---------------------------------------------------- in the calling process
 
 
 class _Worker:
   """A worker process and the tasks it has not answered yet."""
 
-  def __init__(self, job: _Job, folder: str):
+  def __init__(self, job: player.Job, folder: str):
     ours, theirs = socket.socketpair()
     with theirs:
       path = [_ROOT, *filter(None, [os.environ.get('PYTHONPATH')])]
@@ -185,9 +77,15 @@ class _Worker:
     self.tasks.popleft()
     return answer
 
-  def close(self, grace: float = _GRACE):
-    """Ends the process: politely first, then with a signal."""
+  def dismiss(self):
+    """Asks the process to end, whatever it is doing."""
+    with contextlib.suppress(OSError):  # Dead, or dismissed before.
+      self.connection.send(None)
     self.connection.close()
+
+  def close(self, grace: float = player.GRACE):
+    """Ends the process: politely first, then with a signal."""
+    self.dismiss()
     try:
       self.process.wait(grace)
     except subprocess.TimeoutExpired:
@@ -198,7 +96,7 @@ class _Worker:
 class _Pool:
   """Workers, the tasks that wait, and the results that wait for their turn."""
 
-  def __init__(self, job: _Job, tasks, count: int):
+  def __init__(self, job: player.Job, tasks, count: int):
     self._job = job
     self._waiting = collections.deque(tasks)
     self._attempts = collections.Counter()
@@ -243,15 +141,16 @@ class _Pool:
       tasks = [self._waiting.popleft()] if self._waiting else []
     for index, seed in tasks[:1]:
       self._attempts[index] += 1
-      if self._attempts[index] >= _ATTEMPTS:
+      if self._attempts[index] >= player.ATTEMPTS:
         raise RuntimeError(
-          f'{_ATTEMPTS} workers died while playing the episode with seed {seed}'
+          f'{player.ATTEMPTS} workers died while playing the episode with '
+          f'seed {seed}'
         )
     self._waiting = collections.deque(sorted([*tasks, *self._waiting]))
 
   def close(self):
     for worker in self._workers:
-      worker.connection.close()  # All of them begin to end at the same time.
+      worker.dismiss()  # All of them begin to end at the same time.
     for worker in self._workers:
       worker.close()
     self._folder.cleanup()
@@ -299,11 +198,11 @@ def play(
     options.setdefault('frames', False)
   environments.make(name, **options).close()  # Wrong options are told here.
   count = min(processes or _cores(), max(1, len(seeds)))
-  job = _Job(name, policy, record, options, patience)
+  job = player.Job(name, policy, record, options, patience)
   return _play(job, list(enumerate(seeds)), count)
 
 
-def _play(job: _Job, tasks, count: int) -> Iterator[episode.Result]:
+def _play(job: player.Job, tasks, count: int) -> Iterator[episode.Result]:
   if not tasks:
     return
   pool = _Pool(job, tasks, count)
