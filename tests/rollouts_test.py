@@ -164,8 +164,10 @@ def test_a_flipped_byte_costs_one_episode_or_the_rest(file):
     in_footer = position >= records[hit].start + records[hit].size
     indices = [episode.index for episode in episodes]
     if in_data:
-      assert indices == [index for index in range(5) if index != hit]
-      assert len(damage) == 1
+      # A few bytes mean the same when flipped, such as a flag of 1 or 65.
+      others = [index for index in range(5) if index != hit]
+      assert [index for index in indices if index != hit] == others
+      assert len(damage) == (hit not in indices)
     elif not in_footer:  # The length is lost, and with it the way on.
       assert indices == list(range(hit))
       assert len(damage) == 1
