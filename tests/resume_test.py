@@ -3,6 +3,7 @@
 NCA_TF_KILLS=10 pytest tests/resume_test.py   kills at ten moments.
 """
 
+import functools
 import json
 import os
 import pathlib
@@ -17,19 +18,18 @@ import pytest
 from nca_tf.datasets import rollouts
 
 BINARY = pathlib.Path(__file__).parent.parent / 'bin' / 'train_world_model'
-KILLS = int(os.environ.get('NCA_TF_KILLS', '3'))
+KILLS = int(os.environ.get('NCA_TF_KILLS', '4'))
 STAGES = ('collect', 'vision', 'model', 'export')
 
 
-def command(folder):
+def command(folder, cell):
   """One thread, so that an uninterrupted run is repeated to the last bit."""
   return [
     sys.executable,
     str(BINARY),
     '--preset=smoke',
-    '--cell=lstm',
+    f'--cell={cell}',
     '--threads=1',
-    '--jit=off',
     '--vision_steps=40',
     '--model_steps=100',
     '--episodes=12',
@@ -47,10 +47,10 @@ def result(folder):
   return (folder / 'metrics.jsonl').read_text(), stages, episodes
 
 
-def kill_in(stage, folder, delay):
+def kill_in(stage, folder, cell, delay):
   """Starts a run and kills its group `delay` seconds into a stage."""
   process = subprocess.Popen(
-    command(folder),
+    command(folder, cell),
     stderr=subprocess.STDOUT,
     stdout=subprocess.PIPE,
     text=True,
@@ -71,9 +71,15 @@ def kill_in(stage, folder, delay):
 
 @pytest.fixture(scope='module')
 def uninterrupted(tmp_path_factory):
-  folder = tmp_path_factory.mktemp('whole')
-  subprocess.run(command(folder), check=True, capture_output=True)
-  return result(folder)
+  """Results of whole runs, by cell, made when they are first asked for."""
+
+  @functools.cache
+  def run(cell):
+    folder = tmp_path_factory.mktemp(cell)
+    subprocess.run(command(folder, cell), check=True, capture_output=True)
+    return result(folder)
+
+  return run
 
 
 @pytest.mark.parametrize('number', range(KILLS))
@@ -82,14 +88,16 @@ def test_the_same_command_finishes_a_killed_run(
 ):
   # Spread over the stages whatever the number of kills; seeded moments.
   stage = STAGES[number * len(STAGES) // KILLS]
+  cell = 'dnc' if number % 4 == 2 else 'lstm'
   delay = random.Random(number).uniform(0, 0.3 if stage == 'collect' else 1.5)
-  kill_in(stage, tmp_path, delay)
+  kill_in(stage, tmp_path, cell, delay)
   again = subprocess.run(
-    command(tmp_path), check=False, capture_output=True, text=True
+    command(tmp_path, cell), check=False, capture_output=True, text=True
   )
   assert again.returncode == 0, again.stderr[-2000:]
   metrics, stages, episodes = result(tmp_path)
   assert [index for index, _, _ in episodes] == list(range(12))
-  assert episodes == uninterrupted[2]
-  assert metrics == uninterrupted[0]
-  assert stages == uninterrupted[1]
+  whole = uninterrupted(cell)
+  assert episodes == whole[2]
+  assert metrics == whole[0]
+  assert stages == whole[1]
