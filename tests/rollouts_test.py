@@ -115,6 +115,13 @@ def test_shards_are_ordinary_tfrecords_of_examples(file):
   )
 
 
+def test_fields_stand_in_one_order_so_that_equal_episodes_are_equal(file):
+  for record in record_file.read(file):
+    feature = tf.train.Example.FromString(record).features.feature
+    places = [record.index(name.encode()) for name in sorted(feature)]
+    assert places == sorted(places)
+
+
 def test_the_checksum_is_crc32c():
   # 32 bytes of zeros: RFC 3720, appendix B.4; the mask undone by hand.
   masked = record_file.masked_crc32c(bytes(32))

@@ -151,7 +151,9 @@ def encode(episode: Episode, spec: Spec) -> bytes:
   discrete = spec.action_kind == 'discrete'
   features['action'] = (_integers if discrete else _floats)(episode.action)
   features = tf.train.Features(feature=features)
-  return tf.train.Example(features=features).SerializeToString()
+  example = tf.train.Example(features=features)
+  # Equal episodes shall be equal files: the order of a map is not fixed.
+  return example.SerializeToString(deterministic=True)
 
 
 def _checksum(episode: Episode, block: bytes) -> int:
