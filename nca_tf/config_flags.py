@@ -214,7 +214,7 @@ def main(
   """
   argv = list(sys.argv if argv is None else argv)
   if any(argument in _HELP for argument in argv[1:]):
-    print(help_text(doc, config_class))
+    _show(help_text(doc, config_class))
     return
   try:
     config = resolve(config_class, argv[1:])
@@ -265,6 +265,15 @@ def _define(config_class):
         f'PRESETS[{preset!r}] must set known fields, got {unknown}'
       )
   return flag_values, parsers
+
+
+def _show(text):
+  """Prints a text, also into a pipe whose reader has seen enough."""
+  try:
+    print(text, flush=True)
+  except BrokenPipeError:
+    # Python would complain once more when it flushes at the end.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _set_threads(threads):

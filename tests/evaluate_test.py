@@ -131,3 +131,15 @@ def test_the_binary_scores_without_tensorflow(tmp_path):
   assert lines[0].startswith('stay: mean ')
   assert '6 episodes' in lines[0]
   assert lines[-1] == 'False'
+
+
+def test_help_ends_quietly_when_nobody_reads_it():
+  process = subprocess.Popen(
+    [sys.executable, 'bin/evaluate', '--help'],
+    cwd=ROOT,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+  )
+  process.stdout.close()
+  _, error = process.communicate()
+  assert (process.returncode, error) == (0, b'')
