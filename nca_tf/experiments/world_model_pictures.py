@@ -100,7 +100,8 @@ def draw(stages):
   print(f'figures: {stages.folder.figures}', flush=True)
   step = stages.config.model_steps
   frames = next(iter(stages.held_out_frames(1).values()))
-  draw_reconstructions(stages, frames[:: max(1, len(frames) // 8)][:8], step)
+  spread = frames[:: max(1, len(frames) // 8)][:8]
+  draw_reconstructions(stages, spread, stages.config.vision_steps)
   Dream(stages).draw(step, stages.folder.figures)
   _draw_measures(stages, step)
   for stage, keys in (
