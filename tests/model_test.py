@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from nca_tf.datasets import latents as latents_lib
 from nca_tf.memory import cells
+from nca_tf.training import model_training
 from nca_tf.world_model import mixture
 from nca_tf.world_model import model as model_lib
 
@@ -205,3 +207,73 @@ def test_mixed_precision_keeps_heads_and_loss_in_float32(cell, sequence):
   assert prediction.done_logit.dtype == tf.float32
   loss = model_lib.model_loss(prediction, transitions)['loss']
   assert loss.dtype == tf.float32 and np.isfinite(loss)
+
+
+@pytest.mark.parametrize(
+  ('action', 'size'),
+  [
+    (np.array([[0, 2, 1]], np.int32), 3),
+    (np.array([[-0.5, 0.1, 1]], np.float32), 1),
+  ],
+)
+def test_transitions_hold_both_kinds_of_action(action, size):
+  flags = np.zeros((1, 3), bool)
+  window = latents_lib.Latents(
+    mean=np.ones((1, 3, LATENT), np.float16),
+    log_variance=np.full((1, 3, LATENT), np.log(4), np.float16),
+    action=action,
+    reward=np.zeros((1, 3), np.float32),
+    is_first=flags,
+    is_terminal=flags,
+    episode=np.zeros((1, 3), np.int32),
+  )
+  window = model_training.tensors(window)
+  transitions = model_training.sample_transitions(window, size)
+  wanted = np.eye(3)[action] if size == 3 else action[..., None]
+  np.testing.assert_array_equal(transitions.action, wanted)
+  np.testing.assert_array_equal(transitions.z, np.ones((1, 3, LATENT)))
+  drawn = model_training.sample_transitions(window, size, np.array([1, 2]))
+  assert np.std(drawn.z) > 0.5
+
+
+def test_windows_of_an_epoch_train_as_one_long_unroll():
+  """The carried state, and its reset where an epoch begins."""
+  model = make_model('lstm')
+  lengths = [13] * 4
+  random = np.random.default_rng(0)
+  total = sum(lengths)
+  is_first = np.zeros(total, bool)
+  is_first[::13] = True
+  data = latents_lib.Latents(
+    mean=random.normal(size=(total, LATENT)).astype(np.float16),
+    log_variance=np.full((total, LATENT), -20, np.float16),
+    action=random.integers(ACTIONS, size=total).astype(np.int32),
+    reward=np.zeros(total, np.float32),
+    is_first=is_first,
+    is_terminal=np.roll(is_first, -1),
+    episode=np.repeat(np.arange(4), 13).astype(np.int32),
+  )
+  streams = latents_lib.Streams(data, 2, 6, seed=0)
+  assert streams.windows_per_epoch == 4
+  trainer = model_training.ModelTrainer(
+    model, streams, seed=0, learning_rate=0.0
+  )
+  steps = [trainer.step(index) for index in range(5)]
+  whole = latents_lib.Streams(data, 2, 24, seed=0).window(0)[1]
+  transitions = model_training.sample_transitions(
+    model_training.tensors(whole), ACTIONS
+  )
+  prediction, state = model.unroll(
+    transitions.z[:, :-1],
+    transitions.action[:, :-1],
+    transitions.is_first[:, :-1],
+    model.initial(2),
+  )
+  terms = model_lib.model_loss(prediction, transitions)
+  masks = model_lib.masks(transitions.is_first, transitions.is_terminal)
+  shares = np.asarray(masks[0], float).reshape(2, 4, 6).sum((0, 2))
+  nll = np.average([step['nll'] for step in steps[:4]], weights=shares)
+  np.testing.assert_allclose(nll, terms['nll'], rtol=1e-3)
+  first = streams.window(4)[1].is_first
+  assert not np.allclose(trainer.state[0], state[0])
+  assert first.shape == (2, 7)

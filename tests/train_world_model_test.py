@@ -177,6 +177,13 @@ def test_rollouts_of_another_game_are_refused(recorded, tmp_path):
     resolve(f'--rollouts={tmp_path / "other"}')
 
 
+def test_rollouts_with_another_kind_of_action_are_refused(recorded):
+  with pytest.raises(
+    faults.UsageError, match='--action_kind=continuous, .* discrete actions'
+  ):
+    resolve(f'--rollouts={recorded}', '--action_kind=continuous')
+
+
 def test_rollouts_without_an_episode_are_refused(recorded, tmp_path):
   folder = tmp_path / 'empty'
   folder.mkdir()

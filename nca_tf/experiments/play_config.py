@@ -14,6 +14,12 @@ class PlayConfig(config_flags.Common):
   env: str = config_flags.option(
     'vizdoom', 'Game to play.', choices=environments.names()
   )
+  action_kind: str = config_flags.option(
+    'discrete',
+    'Actions as an index, or as one number in -1..1 that the game cuts at '
+    '+-1/3, as published.',
+    choices=('discrete', 'continuous'),
+  )
   policy: str = config_flags.option('random', 'Scripted policy that plays.')
   time_limit: int = config_flags.option(
     0, "Steps after which an episode ends; 0 is the game's own.", minimum=0
@@ -28,7 +34,7 @@ class PlayConfig(config_flags.Common):
 
   def validate(self):
     """Refuses a policy that the game does not have."""
-    names = environments.get_spec(self.env).policies
+    names = self.game_spec.policies
     if self.policy not in names:
       raise faults.UsageError(
         f'--policy must be one of {", ".join(names)}, got {self.policy!r}'
@@ -37,4 +43,12 @@ class PlayConfig(config_flags.Common):
   @property
   def game_options(self):
     """Options of `environments.make`."""
-    return {'time_limit': self.time_limit} if self.time_limit else {}
+    options = {'action_kind': self.action_kind}
+    if self.time_limit:
+      options['time_limit'] = self.time_limit
+    return options
+
+  @property
+  def game_spec(self):
+    """What is known of the game, environments.GameSpec."""
+    return environments.get_spec(self.env, **self.game_options)

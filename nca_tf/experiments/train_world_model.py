@@ -109,17 +109,22 @@ class Config(play_config.PlayConfig):
         f'heads for {self.memory_slots} slots'
       )
     if self.rollouts:
-      _check_rollouts(self.rollouts, self.env)
+      _check_rollouts(self.rollouts, self.game_spec)
 
 
-def _check_rollouts(folder, env):
+def _check_rollouts(folder, spec):
   try:
     found = rollouts.read_spec(folder)
   except (ValueError, OSError) as error:
     raise faults.UsageError(f'--rollouts: {error}') from error
-  if found.game != env:
+  if found.game != spec.name:
     raise faults.UsageError(
-      f'--rollouts must be of --env={env}, got {folder} of {found.game}'
+      f'--rollouts must be of --env={spec.name}, got {folder} of {found.game}'
+    )
+  if found.action_kind != spec.action_kind:
+    raise faults.UsageError(
+      f'--rollouts must have --action_kind={spec.action_kind}, got {folder} '
+      f'with {found.action_kind} actions'
     )
   if not rollouts.count(folder):
     raise faults.UsageError(

@@ -6,7 +6,6 @@ import pathlib
 import keras
 import numpy as np
 
-from nca_tf import environments
 from nca_tf import faults
 from nca_tf.datasets import frames as frames_lib
 from nca_tf.datasets import latents as latents_lib
@@ -34,7 +33,7 @@ class Stages:
     self.config = config
     self.folder = folder
     self.log = log
-    self.spec = environments.get_spec(config.env)
+    self.spec = config.game_spec
 
   @property
   def rollouts(self):

@@ -132,6 +132,9 @@ def sample_transitions(window, action_size, key=None):
   action = window.action
   if action.dtype.is_integer:
     action = tf.one_hot(action, action_size, dtype=dtype)
+  else:
+    shape = tf.concat([tf.shape(z)[:-1], [action_size]], 0)
+    action = tf.reshape(tf.cast(action, dtype), shape)
   return model_lib.Transitions(
     z, action, window.reward, window.is_first, window.is_terminal
   )
