@@ -183,6 +183,20 @@ def test_done_measures_of_perfect_and_of_useless_scores():
   assert np.isnan(evaluation.done_measures(nobody_died)['auc'].mean)
 
 
+def test_difference_is_paired_by_episode():
+  random = np.random.default_rng(0)
+  count = random.integers(20, 60, 40)
+  hard = 10 * random.random(40)  # episodes differ far more than predictors
+  worse = evaluation.Errors(count * hard, count)
+  better = evaluation.Errors(count * (hard - 0.1), count)
+  interval = evaluation.difference(better, worse)
+  np.testing.assert_allclose(interval.mean, -0.1, atol=1e-12)
+  np.testing.assert_allclose([interval.low, interval.high], -0.1, atol=1e-9)
+  other = evaluation.Errors(count * hard, count + 1)
+  with pytest.raises(ValueError, match='other must have the forecasts'):
+    evaluation.difference(better, other)
+
+
 def test_pixel_errors_by_brute_force():
   frames = [
     np.full((30, 2, 2, 3), 100, np.uint8),

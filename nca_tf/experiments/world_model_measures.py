@@ -120,6 +120,7 @@ def _write_summary(stages, rows):
 def _notes(rows):
   some = next(iter(rows.values()))
   return (
+    f'{_comparisons(rows)}\n'
     f'{len(some.mean.count)} held-out episodes, {some.mean.count.sum()} '
     'one-step forecasts. NLL: nats per latent dimension.\n'
     'MSE k: k steps ahead, open loop from posterior means; drawn: z from its '
@@ -129,3 +130,13 @@ def _notes(rows):
     'done: from drawn z, one step ahead; precision and recall at logit 0.\n'
     'Brackets: 95 % bootstrap intervals over episodes.\n'
   )
+
+
+def _comparisons(rows):
+  """Lines that say by how much M's one-step error is below the others'."""
+  name, *others = rows
+  lines = []
+  for other in others:
+    for form, interval in evaluation.against(rows, name, other).items():
+      lines.append(f'MSE 1 of {name} less {other}, {form}: {interval.text(4)}')
+  return '\n'.join(lines) + '\n'

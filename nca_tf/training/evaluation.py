@@ -42,6 +42,23 @@ class Errors(typing.NamedTuple):
     )
 
 
+def difference(one, other, seed=0):
+  """Mean error of `one` less that of `other` on the same forecasts.
+
+  Args:
+    one: Errors.
+    other: Errors of the same episodes.
+    seed: of the bootstrap over episodes.
+
+  Returns:
+    analysis.intervals.Interval; negative where `one` is better.
+  """
+  if not np.array_equal(one.count, other.count):
+    raise ValueError('other must have the forecasts of one, got other counts')
+  less = Errors(one.total - other.total, one.count)
+  return less.interval(seed)
+
+
 def one_step(predictions, episodes):
   """Errors of forecasts [E, T, Z], entry t being of step t + 1; from t = 1."""
   squared = np.square(predictions - episodes.z[:, 1:]).mean(-1)
@@ -224,6 +241,24 @@ def as_json(rows):
       'done_recall': _number(row.done['recall']) if row.done else None,
     }
     for name, row in rows.items()
+  }
+
+
+def against(rows, name, baseline):
+  """One-step error of `name` less that of `baseline`, on both forms of z.
+
+  Args:
+    rows: dict of name -> Row.
+    name: of a predictor.
+    baseline: of another.
+
+  Returns:
+    dict of 'z drawn' and 'z mean', each an Interval.
+  """
+  one, other = rows[name], rows[baseline]
+  return {
+    'z drawn': difference(one.sampled, other.sampled),
+    'z mean': difference(one.mean, other.mean),
   }
 
 
