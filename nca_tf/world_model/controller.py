@@ -1,0 +1,84 @@
+"""C: a linear controller on what V and M know.
+
+Ha and Schmidhuber, World Models (2018), section 2.3: a = tanh(W [z, h, c] + b),
+cut into as many equal bins as the game has actions. Reading the DNC's read
+vectors as well was proposed for the DNC and is a matter of `features` here.
+Letters: P parameters, S size of a feature, A action size.
+"""
+
+from collections.abc import Mapping
+
+import tensorflow as tf
+
+
+class LinearController:
+  """One weight per feature and a bias, as a flat vector of parameters.
+
+  The bins are in the order of the actions, which therefore has to mean
+  something: left, stay, right.
+
+    controller = LinearController({'z': 64, 'h': 256}, actions=3)
+    action = controller.act(parameters, features)  # [B, 321], [B, S] -> [B]
+  """
+
+  def __init__(
+    self,
+    sizes: Mapping[str, int],
+    actions: int,
+    action_kind: str = 'discrete',
+  ):
+    """Checks the sizes.
+
+    Args:
+      sizes: Features that it reads and their sizes, in the order of the
+        parameters.
+      actions: Number of discrete actions.
+      action_kind: 'discrete' or 'continuous' (the game cuts the number).
+
+    Raises:
+      ValueError: There is no feature or a size or kind is wrong.
+    """
+    if not sizes:
+      raise ValueError('sizes must name at least one feature, got none')
+    for name, size in sizes.items():
+      if size < 1:
+        raise ValueError(f'sizes must be at least 1, got {name}: {size}')
+    if action_kind not in ('discrete', 'continuous'):
+      raise ValueError(
+        f"action_kind must be 'discrete' or 'continuous', got {action_kind!r}"
+      )
+    self.sizes = dict(sizes)
+    self.actions = actions
+    self.action_kind = action_kind
+
+  @property
+  def size(self) -> int:
+    """P, the number of parameters: the weights and then the bias."""
+    return sum(self.sizes.values()) + 1
+
+  def activation(self, parameters, features):
+    """Returns tanh(w . x + b) in (-1, 1).
+
+    Args:
+      parameters: [..., P], or [P] for all rows.
+      features: dict of [..., S], at least those of `sizes`.
+    """
+    inputs = tf.concat([features[name] for name in self.sizes], -1)
+    parameters = tf.cast(parameters, inputs.dtype)
+    weights, bias = parameters[..., :-1], parameters[..., -1]
+    return tf.tanh(tf.reduce_sum(weights * inputs, -1) + bias)
+
+  def act(self, parameters, features):
+    """Returns actions [...]: int32, or float32 in (-1, 1) if continuous."""
+    activation = self.activation(parameters, features)
+    if self.action_kind == 'continuous':
+      return tf.cast(activation, tf.float32)
+    bins = tf.floor((activation + 1) / 2 * self.actions)
+    # tanh rounds to 1 for large arguments.
+    return tf.clip_by_value(tf.cast(bins, tf.int32), 0, self.actions - 1)
+
+  def encode(self, action, dtype=tf.float32):
+    """What M is fed for actions [...]: one-hot [..., A], or [..., 1]."""
+    if self.action_kind == 'continuous':
+      return tf.cast(action, dtype)[..., None]
+    return tf.one_hot(action, self.actions, dtype=dtype)
