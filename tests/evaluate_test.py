@@ -100,6 +100,15 @@ def test_episodes_tell_death_from_the_time_limit(tmp_path):
   assert [each['seed'] for each in found] == seeds
 
 
+def test_scores_and_limits_stay_in_tics_when_actions_are_held(tmp_path):
+  figures = evaluate.run(config(tmp_path, '--episodes=6', '--frame_skip=7'))
+  found = episodes(tmp_path)
+  for each in found:
+    assert each['score'] == each['tics']
+    assert each['terminated'] == (each['tics'] < 120)
+  assert 0 < figures['share_at_limit'] < 1
+
+
 def test_flags_are_checked():
   with pytest.raises(faults.UsageError, match="--policy must be .*'dance'"):
     config_flags.resolve(evaluate.Config, ['--policy=dance'])

@@ -37,6 +37,12 @@ def test_seeds_differ():
     assert actions(name, 50, 1) != actions(name, 50, 2)
 
 
+@pytest.mark.parametrize('name', SPEC.policies)
+def test_scripts_keep_their_pace_when_actions_are_held(name):
+  held = environments.get_spec('vizdoom', frame_skip=4)
+  assert actions(name, 200, spec=held) == actions(name, 800)[::4]
+
+
 def test_random_holds_each_draw_for_one_to_ten_tics():
   values = actions('random', 60_000, spec=CONTINUOUS)
   holds = [len(list(group)) for _, group in itertools.groupby(values)]

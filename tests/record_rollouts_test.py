@@ -1,6 +1,7 @@
 """Recording: resume, full disks, and the command line."""
 
 import contextlib
+import json
 import os
 import pathlib
 import resource
@@ -95,6 +96,27 @@ def test_a_half_written_episode_is_played_again(tmp_path, whole):
   os.truncate(path, path.stat().st_size - 5)
   path.rename(path.with_name(path.name + '.partial'))
   assert collect(tmp_path, 6) == 4 * 60
+  assert_same(tmp_path, whole)
+
+
+def test_held_actions_earn_the_tics_survived_and_are_told(tmp_path):
+  options = {'time_limit': 58, 'frame_skip': 4}
+  assert collect(tmp_path, 2, options=options) == 2 * 15
+  for episode in rollouts.read(tmp_path):
+    np.testing.assert_array_equal(episode.reward, [4.0] * 14 + [2.0, 0.0])
+  assert rollouts.read_spec(tmp_path).frame_skip == 4
+  spec = record_rollouts.make_spec('vizdoom', 'random', 0, OPTIONS)
+  with pytest.raises(ValueError, match='frame_skip must be 1, got 4'):
+    rollouts.read(tmp_path, expect=spec)
+
+
+def test_folders_that_name_no_frame_skip_hold_single_tics(tmp_path, whole):
+  collect(tmp_path, 2)
+  file = tmp_path / 'spec.json'
+  values = json.loads(file.read_text())
+  assert values.pop('frame_skip') == 1
+  file.write_text(json.dumps(values))
+  collect(tmp_path)
   assert_same(tmp_path, whole)
 
 

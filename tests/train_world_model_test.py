@@ -184,6 +184,11 @@ def test_rollouts_with_another_kind_of_action_are_refused(recorded):
     resolve(f'--rollouts={recorded}', '--action_kind=continuous')
 
 
+def test_rollouts_of_another_frame_skip_are_refused(recorded):
+  with pytest.raises(faults.UsageError, match='--frame_skip=4, got .* with 1'):
+    resolve(f'--rollouts={recorded}', '--frame_skip=4')
+
+
 def test_rollouts_without_an_episode_are_refused(recorded, tmp_path):
   folder = tmp_path / 'empty'
   folder.mkdir()

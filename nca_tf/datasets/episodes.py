@@ -26,6 +26,7 @@ class Spec:
     observation_shape: Height, width and channels of its uint8 frames.
     actions: Number of discrete actions.
     action_kind: 'discrete' or 'continuous'.
+    frame_skip: Tics of the game per action.
     source: How the episodes were made (policy, seed, ...), for JSON. A writer
       goes on only with the same source; a reader does not look at it.
   """
@@ -35,6 +36,7 @@ class Spec:
   actions: int
   action_kind: str
   source: dict[str, Any] = dataclasses.field(default_factory=dict)
+  frame_skip: int = 1  # Also of folders that do not say it.
 
   def __post_init__(self):
     """Makes a spec read from JSON equal to the one that was written."""

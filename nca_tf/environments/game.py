@@ -12,10 +12,11 @@ class GameSpec:
     observation_shape: Height, width and channels of a uint8 frame.
     actions: Number of discrete actions.
     action_kind: 'discrete' (an index) or 'continuous' (one float in [-1, 1]).
-    time_limit: Steps after which an episode is truncated, in the game's own
-      time unit.
+    time_limit: Tics after which an episode is truncated; a tic is the game's
+      own time unit, in which scores are counted as well.
     has_reward: Whether the reward says more than "one more step survived".
     policies: Names of the scripted policies that make sense in this game.
+    frame_skip: Tics for which each action is held: the length of a step.
   """
 
   name: str
@@ -25,6 +26,7 @@ class GameSpec:
   time_limit: int
   has_reward: bool
   policies: tuple[str, ...]
+  frame_skip: int = 1
 
 
 class GameCrashed(RuntimeError):

@@ -9,6 +9,7 @@ Example:
   >>> action = policy.act(observation)
 """
 
+import itertools
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -72,7 +73,10 @@ class Policy:
 
   def reset(self, rng: np.random.Generator):
     """Starts an episode, which `rng` determines."""
-    self._actions = self._stream(rng)
+    # The scripts are written in tics; a step shows every frame_skip-th action.
+    self._actions = itertools.islice(
+      self._stream(rng), 0, None, self._spec.frame_skip
+    )
 
   def act(self, observation):
     """Returns the next action."""

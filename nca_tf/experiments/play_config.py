@@ -22,7 +22,12 @@ class PlayConfig(config_flags.Common):
   )
   policy: str = config_flags.option('random', 'Scripted policy that plays.')
   time_limit: int = config_flags.option(
-    0, "Steps after which an episode ends; 0 is the game's own.", minimum=0
+    0, "Tics after which an episode ends; 0 is the game's own.", minimum=0
+  )
+  frame_skip: int = config_flags.option(
+    1,
+    'Tics for which each action is held. Time limits and scores stay in tics.',
+    minimum=1,
   )
   processes: int = config_flags.option(
     0,
@@ -46,6 +51,8 @@ class PlayConfig(config_flags.Common):
     options = {'action_kind': self.action_kind}
     if self.time_limit:
       options['time_limit'] = self.time_limit
+    if self.frame_skip > 1:
+      options['frame_skip'] = self.frame_skip
     return options
 
   @property

@@ -54,6 +54,7 @@ def make_spec(
     actions=spec.actions,
     action_kind=spec.action_kind,
     source={'policy': policy, 'seed': seed, 'options': dict(options)},
+    frame_skip=spec.frame_skip,
   )
 
 

@@ -126,6 +126,11 @@ def _check_rollouts(folder, spec):
       f'--rollouts must have --action_kind={spec.action_kind}, got {folder} '
       f'with {found.action_kind} actions'
     )
+  if found.frame_skip != spec.frame_skip:
+    raise faults.UsageError(
+      f'--rollouts must have --frame_skip={spec.frame_skip}, got {folder} '
+      f'with {found.frame_skip}'
+    )
   if not rollouts.count(folder):
     raise faults.UsageError(
       f'--rollouts must hold whole episodes, got none in {folder}'
