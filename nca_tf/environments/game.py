@@ -17,6 +17,9 @@ class GameSpec:
     has_reward: Whether the reward says more than "one more step survived".
     policies: Names of the scripted policies that make sense in this game.
     frame_skip: Tics for which each action is held: the length of a step.
+    screen_shape: Height, width and channels of what the engine draws, uint8.
+    screen_rows: How many of its rows, from the top, are scaled (bilinearly,
+      with antialiasing) to the observation; 0 is all.
   """
 
   name: str
@@ -27,6 +30,8 @@ class GameSpec:
   has_reward: bool
   policies: tuple[str, ...]
   frame_skip: int = 1
+  screen_shape: tuple[int, ...] = ()
+  screen_rows: int = 0
 
 
 class GameCrashed(RuntimeError):

@@ -34,12 +34,13 @@ SPEC = game.GameSpec(
     'always_left',
     'always_right',
   ),
+  screen_shape=(120, 160, 3),
+  screen_rows=100,  # The bar with the health and ammunition is cut off.
 )
 
 _SCENARIO = 'take_cover.wad'
 _SKILL = 4
 _START_TIC = 14
-_ROWS = 100  # Of 120: the bar with the health and ammunition is cut off.
 _THRESHOLD = 1 / 3
 _BUTTONS = ((1, 0), (0, 0), (0, 1))  # MOVE_LEFT, MOVE_RIGHT by action
 
@@ -225,7 +226,7 @@ class TakeCover(gymnasium.Env):
   def _observe(self):
     if not self._frames:
       return
-    screen = self._game.get_state().screen_buffer[:_ROWS]  # [100, 160, 3]
+    screen = self._game.get_state().screen_buffer[: SPEC.screen_rows]
     height, width, _ = SPEC.observation_shape
     image = Image.fromarray(screen).resize(
       (width, height), Image.Resampling.BILINEAR

@@ -1,0 +1,50 @@
+"""What an agent sees of a game's screen, as a graph.
+
+The games scale their screen with Pillow's bilinear filter: a triangle as wide
+as the step between two pixels of the result, first along the rows, then along
+the columns, each pass rounded to a grey level. Two small matrices do the same.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+
+def observe(screens, spec):
+  """Cuts and scales screens as the game does.
+
+  Args:
+    screens: uint8 [B, H, W, C] as the engine draws them.
+    spec: environments.GameSpec.
+
+  Returns:
+    uint8 [B, height, width, C] of `spec.observation_shape`.
+  """
+  rows = spec.screen_rows or spec.screen_shape[0]
+  height, width, _ = spec.observation_shape
+  pixels = tf.cast(screens[:, :rows], tf.float32)
+  columns = triangle_filter(spec.screen_shape[1], width)
+  pixels = _round(tf.einsum('bhwc,vw->bhvc', pixels, columns))
+  pixels = _round(
+    tf.einsum('bhwc,uh->buwc', pixels, triangle_filter(rows, height))
+  )
+  return tf.cast(pixels, tf.uint8)
+
+
+def triangle_filter(size: int, target: int) -> np.ndarray:
+  """Returns the weights [target, size] of a bilinear filter with antialiasing.
+
+  Args:
+    size: Pixels of the source.
+    target: Pixels of the result; each is a mean of those around its centre.
+  """
+  scale = size / target
+  reach = max(scale, 1.0)
+  centre = (np.arange(target)[:, None] + 0.5) * scale
+  distance = np.abs(np.arange(size) + 0.5 - centre) / reach
+  weights = np.maximum(0, 1 - distance)
+  weights /= weights.sum(axis=1, keepdims=True)
+  return weights.astype(np.float32)
+
+
+def _round(pixels):
+  return tf.floor(pixels + 0.5)  # Halves go up, as Pillow's do.
