@@ -134,28 +134,48 @@ def mixture(parameters, temperature=1.0):
 def sample(parameters, seed, temperature=1.0):
   """Draws the next latent, [..., D].
 
-  A component by the Gumbel-max trick, then its Gaussian: the same numbers with
-  and without XLA, which TFP's sampler does not give.
+  The same numbers with and without XLA, which TFP's sampler does not give.
 
   Args:
     parameters: MixtureParameters.
     seed: int32 [2], key of the random stream.
     temperature: tau, as in `mixture`.
   """
+  loc = parameters.loc
+  shape = tf.shape(loc)[:-1]
+  seed = tf.cast(seed, tf.int32)
+  uniform = random_numbers.uniform(seed, shape, loc.dtype)
+  seed = seed + [_NOISE, 0]  # another stream than the choice's
+  normal = random_numbers.normal(seed, shape, loc.dtype)
+  return transform(parameters, uniform, normal, temperature)
+
+
+def transform(parameters, uniform, normal, temperature=1.0):
+  """Turns given noise into a draw of the next latent, [..., D].
+
+  A component by the inverse of its distribution function, then its Gaussian:
+  with the same noise, nearly equal parameters give nearly equal draws.
+
+  Args:
+    parameters: MixtureParameters.
+    uniform: [..., D] in (0, 1); a joint mixture takes the first dimension's.
+    normal: [..., D] standard normal.
+    temperature: tau, as in `mixture`.
+  """
   logits, loc, scale = parameters
   tau = tf.cast(temperature, loc.dtype)
-  seed = tf.cast(seed, tf.int32)
-  uniform = random_numbers.uniform(seed, tf.shape(logits), loc.dtype)
-  gumbel = -tf.math.log(-tf.math.log(uniform))
-  chosen = tf.one_hot(
-    tf.argmax(logits / tau + gumbel, -1), logits.shape[-1], dtype=loc.dtype
-  )
   if len(logits.shape) < len(loc.shape):
-    chosen = chosen[..., None, :]
-  seed = seed + [_NOISE, 0]  # another stream than the choice's
-  noise = random_numbers.normal(seed, tf.shape(loc)[:-1], loc.dtype)
-  spread = tf.reduce_sum(chosen * scale, -1) * tf.sqrt(tau)
-  return tf.reduce_sum(chosen * loc, -1) + spread * noise
+    logits, uniform = logits[..., None, :], uniform[..., :1]
+  shares = tf.exp((logits - tf.reduce_max(logits, -1, keepdims=True)) / tau)
+  threshold = uniform * tf.reduce_sum(shares, -1)
+  chosen_loc, chosen_scale = loc[..., 0], scale[..., 0]
+  below = shares[..., 0]
+  for component in range(1, loc.shape[-1]):
+    later = threshold >= below
+    chosen_loc = tf.where(later, loc[..., component], chosen_loc)
+    chosen_scale = tf.where(later, scale[..., component], chosen_scale)
+    below += shares[..., component]
+  return chosen_loc + chosen_scale * tf.sqrt(tau) * normal
 
 
 def weights(parameters):

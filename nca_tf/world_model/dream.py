@@ -1,0 +1,283 @@
+"""The dream: M as a batched environment, in one compiled graph.
+
+Ha and Schmidhuber, World Models (2018), section 4. Letters: L lanes, P
+candidates, R rollouts, T steps, Z latent size, A action size.
+"""
+
+import math
+import typing
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from nca_tf import random_numbers
+from nca_tf.world_model import mixture
+
+FITNESS = ('expected', 'sampled')
+
+_DEAD = 0.01  # Share of survival that is not worth another step.
+
+
+class DreamState(typing.NamedTuple):
+  """Lanes of M playing to itself."""
+
+  z: object  # [L, Z]
+  memory: object  # list of [L, ...], M's state
+  is_first: object  # [L] bool
+  survival: object  # [L], probability of being alive
+  steps: object  # [L] int32, since the start
+
+
+class Noise(typing.NamedTuple):
+  """All that is random in R rollouts of T steps, shared by all candidates."""
+
+  start: object  # [R, Z]
+  uniform: object  # [R, T, Z]
+  normal: object  # [R, T, Z]
+
+
+class Rollouts(typing.NamedTuple):
+  """What became of tasks."""
+
+  survived: object  # [P, R], steps: expected ones, or those before death
+  steps: object  # [], lane-steps that were computed
+
+
+class Dream:
+  """The game as M knows it.
+
+    dream = Dream(model, starts=(mean, log_variance), horizon=525)
+    state, observation = dream.reset(lanes=8, seed=1)
+    state, observation, reward, terminated, truncated = dream.step(
+      state, action, seed=2
+    )
+
+  Observations are the features a controller may read, by name: z, h, c and, of
+  a DNC, reads and memory.
+  """
+
+  def __init__(
+    self,
+    model,
+    starts,
+    horizon: int,
+    temperature: float = 1.0,
+    fitness: str = 'expected',
+    done_weight: float = 1.0,
+  ):
+    """Makes the environment.
+
+    Args:
+      model: M, a built MemoryModel.
+      starts: mean and log variance [S, Z] of recorded first frames.
+      horizon: steps after which an episode is truncated.
+      temperature: tau of the mixtures.
+      fitness: 'expected': nobody dies; the reward of a step is the probability
+        of being alive after it, from M's calibrated probability of the end,
+        and an episode ends where that falls below 0.01. 'sampled': an episode
+        ends where M's weighted logit passes zero, as published.
+      done_weight: what deaths weighed in M's loss. Their odds are as many
+        times too large, which 'expected' takes back.
+
+    Raises:
+      ValueError: an argument is out of its range.
+    """
+    if fitness not in FITNESS:
+      raise ValueError(f'fitness must be one of {FITNESS}, got {fitness!r}')
+    if horizon < 1:
+      raise ValueError(f'horizon must be at least 1, got {horizon}')
+    if temperature <= 0:
+      raise ValueError(f'temperature must be positive, got {temperature}')
+    self.model = model
+    self.horizon = horizon
+    self.temperature = temperature
+    self.fitness = fitness
+    self._shift = math.log(done_weight) if fitness == 'expected' else 0.0
+    dtype = model.variable_dtype
+    self._mean, self._log_variance = (tf.cast(part, dtype) for part in starts)
+
+  def reset(self, lanes: int, seed):
+    """Starts lanes from recorded first frames, drawn from their posterior.
+
+    Args:
+      lanes: L.
+      seed: int32 [2], or an int.
+
+    Returns:
+      DreamState and the observation.
+    """
+    state = self._begin(self._draw_starts(lanes, _key(seed)))
+    return state, self.observe(state)
+
+  def step(self, state: DreamState, action, seed):
+    """Plays one step in every lane.
+
+    Args:
+      state: DreamState.
+      action: [L, A], one-hot for discrete games.
+      seed: int32 [2], or an int; another one at each step.
+
+    Returns:
+      DreamState, observation, reward [L], terminated [L], truncated [L]. A
+      lane that has ended goes on as if it had not: resetting it is the
+      caller's affair.
+    """
+    key = _key(seed)
+    shape = tf.shape(state.z)
+    uniform = random_numbers.uniform(key, shape, state.z.dtype)
+    normal = random_numbers.normal(key + [1, 0], shape, state.z.dtype)
+    state = self._advance(state, action, uniform, normal)
+    terminated = state.survival < _DEAD
+    truncated = (state.steps >= self.horizon) & ~terminated
+    return state, self.observe(state), state.survival, terminated, truncated
+
+  def observe(self, state: DreamState):
+    """The features of a state by name, [L, S] each."""
+    keep = 1 - tf.cast(state.is_first, state.z.dtype)[:, None]
+    features = self.model.features(state.memory)
+    # M forgets at its next step; who looks before must not see the past.
+    features = {name: part * keep for name, part in features.items()}
+    return {'z': state.z, **features}
+
+  def make_noise(self, rollouts: int, seed) -> Noise:
+    """Draws starts and noise; int32 [2] or int `seed` determines them."""
+    key = _key(seed)
+    shape = [rollouts, self.horizon, self._mean.shape[-1]]
+    return Noise(
+      self._draw_starts(rollouts, key + [2, 0]),
+      random_numbers.uniform(key, shape, self._mean.dtype),
+      random_numbers.normal(key + [1, 0], shape, self._mean.dtype),
+    )
+
+  def play(
+    self, act: Callable, candidates: int, noise: Noise, lanes: int
+  ) -> Rollouts:
+    """Plays every rollout of every candidate, in one loop.
+
+    A lane whose episode ends takes the next one that waits, so that dead lanes
+    cost nothing until no episode waits. All candidates meet the same starts
+    and the same noise: what differs between their scores is their doing.
+
+    Args:
+      act: function of observation, candidate [L], rollout [L] and step [L]
+        to actions [L, A].
+      candidates: P.
+      noise: from `make_noise`.
+      lanes: L, at least 1; more lanes than episodes are not used.
+    """
+    rollouts = noise.start.shape[0]
+    total = candidates * rollouts
+    lanes = min(lanes, total)
+    dtype = noise.start.dtype
+
+    def body(state, task, value, waiting, scores, steps):
+      candidate, rollout = task // rollouts, task % rollouts
+      where = tf.stack([rollout, state.steps], -1)
+      action = act(self.observe(state), candidate, rollout, state.steps)
+      state = self._advance(
+        state,
+        action,
+        tf.gather_nd(noise.uniform, where),
+        tf.gather_nd(noise.normal, where),
+      )
+      value += state.survival
+      ended = (state.survival < _DEAD) | (state.steps >= self.horizon)
+      # Row `total` takes what idle lanes and lanes that go on would write.
+      row = tf.where(ended, task, total)
+      scores = tf.tensor_scatter_nd_update(scores, row[:, None], value)
+      live = tf.reduce_sum(tf.cast(task < total, tf.int32))
+      rank = tf.cumsum(tf.cast(ended, tf.int32), exclusive=True)
+      task = tf.where(ended, tf.minimum(waiting + rank, total), task)
+      waiting += tf.reduce_sum(tf.cast(ended, tf.int32))
+      fresh = self._begin(tf.gather(noise.start, task % rollouts))
+      state = DreamState(
+        tf.where(ended[:, None], fresh.z, state.z),
+        state.memory,  # M sets it to zero where an episode begins.
+        ended,
+        tf.where(ended, fresh.survival, state.survival),
+        tf.where(ended, 0, state.steps),
+      )
+      value = tf.where(ended, tf.zeros_like(value), value)
+      return state, task, value, waiting, scores, steps + live
+
+    task = tf.range(lanes)
+    start = self._begin(tf.gather(noise.start, task % rollouts))
+    carry = (
+      start,
+      task,
+      tf.zeros([lanes], dtype),
+      tf.constant(lanes),
+      tf.zeros([total + 1], dtype),
+      tf.constant(0),
+    )
+    carry = tf.while_loop(
+      lambda state, task, *_: tf.reduce_any(task < total), body, carry
+    )
+    scores = tf.reshape(carry[4][:total], [candidates, rollouts])
+    return Rollouts(scores, carry[5])
+
+  def _begin(self, z) -> DreamState:
+    lanes = z.shape[0]
+    return DreamState(
+      z,
+      list(self.model.initial(lanes)),
+      tf.ones([lanes], tf.bool),
+      tf.ones([lanes], z.dtype),
+      tf.zeros([lanes], tf.int32),
+    )
+
+  def _draw_starts(self, lanes, key):
+    dtype = self._mean.dtype
+    uniform = random_numbers.uniform(key, [lanes], dtype)
+    chosen = tf.cast(uniform * self._mean.shape[0], tf.int32)
+    mean = tf.gather(self._mean, chosen)
+    deviation = tf.exp(tf.gather(self._log_variance, chosen) / 2)
+    shape = [lanes, self._mean.shape[-1]]
+    return mean + deviation * random_numbers.normal(key + [3, 0], shape, dtype)
+
+  def _advance(self, state, action, uniform, normal) -> DreamState:
+    prediction, memory = self.model.step(
+      state.z, action, state.is_first, state.memory
+    )
+    if self.fitness == 'expected':
+      alive = tf.sigmoid(self._shift - prediction.done_logit)
+    else:
+      alive = tf.cast(prediction.done_logit <= 0, state.z.dtype)
+    return DreamState(
+      mixture.transform(prediction.latent, uniform, normal, self.temperature),
+      list(memory),
+      tf.zeros_like(state.is_first),
+      state.survival * alive,
+      state.steps + 1,
+    )
+
+
+def _key(seed):
+  if isinstance(seed, int):
+    return tf.constant(random_numbers.key(seed, 'dream'))
+  return tf.cast(seed, tf.int32)
+
+
+def follow(controller, parameters):
+  """Policy for `Dream.play`: every candidate its row of parameters [P, n]."""
+
+  def act(features, candidate, rollout, step):
+    del rollout, step
+    # Idle lanes ask for one candidate too many; XLA would clip, others raise.
+    candidate = tf.minimum(candidate, parameters.shape[0] - 1)
+    chosen = tf.gather(parameters, candidate)
+    return controller.encode(
+      controller.act(chosen, features), features['z'].dtype
+    )
+
+  return act
+
+
+def replay(actions):
+  """Policy for `Dream.play`: rollout r does actions [R, T, A]."""
+
+  def act(features, candidate, rollout, step):
+    del features, candidate
+    return tf.gather_nd(actions, tf.stack([rollout, step], -1))
+
+  return act
