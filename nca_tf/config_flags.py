@@ -21,7 +21,7 @@ import re
 import sys
 import textwrap
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from absl import flags
@@ -232,6 +232,39 @@ def main(
     _leave(argv[0], error, 1)
 
 
+def main_of(
+  doc: str | None,
+  subjects: Mapping[str, Callable[[], tuple[type[Common], Callable]]],
+  argv: Sequence[str] | None = None,
+) -> None:
+  """Runs a binary whose first argument says what about: `bin/x SUBJECT`.
+
+  Each subject has flags of its own. `bin/x --help` lists the subjects,
+  `bin/x SUBJECT --help` the flags of one. Otherwise as `main`.
+
+  Args:
+    doc: The binary's docstring.
+    subjects: For each name a function that returns the configuration's class
+      and `run`. It imports what it needs, so that the other subjects don't.
+    argv: The command line with the program's name; `sys.argv` by default.
+  """
+  argv = list(sys.argv if argv is None else argv)
+  subject = argv[1] if len(argv) > 1 else 'nothing'
+  if subject in subjects:
+    main(doc, *subjects[subject](), [argv[0], *argv[2:]])
+  elif subject in _HELP:
+    names = ''.join(f'  {name}\n' for name in subjects)
+    text = (doc or '').strip()
+    _show(f'{text}\n\nSubjects, each with its own --help:\n{names}'.rstrip())
+  else:
+    _leave(
+      argv[0],
+      f'the first argument must be one of {", ".join(subjects)}, '
+      f'got {subject!r}',
+      2,
+    )
+
+
 def _define(config_class):
   """Returns absl flags of their own registry, and a parser per field."""
   flag_values = flags.FlagValues()
@@ -240,12 +273,13 @@ def _define(config_class):
   for field in dataclasses.fields(config_class):
     hint = hints[field.name]
     kind = typing.get_origin(hint) or hint
-    if kind not in (bool, float, int, str, tuple):
+    entry = typing.get_args(hint)[0] if kind is tuple else int
+    if kind not in (bool, float, int, str, tuple) or entry not in (int, str):
       raise ValueError(
-        f'{field.name} must be bool, float, int, str or tuple[int, ...], '
-        f'got {hint}'
+        f'{field.name} must be bool, float, int, str, tuple[int, ...] or '
+        f'tuple[str, ...], got {hint}'
       )
-    parser = flag_parser.Parser(field.name, kind, field.metadata)
+    parser = flag_parser.Parser(field.name, kind, field.metadata, entry)
     flags.DEFINE_flag(
       flags.Flag(
         parser=parser,

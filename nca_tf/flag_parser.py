@@ -4,19 +4,29 @@ import math
 
 from absl import flags
 
+_ENTRIES = {int: 'integers', str: 'words'}
+
 
 class Parser(flags.ArgumentParser):
   """Checks one flag's value and says in words what is allowed.
 
   Attributes:
-    kind: bool, float, int, str or tuple (of integers).
+    kind: bool, float, int, str or tuple.
     allowed: What is allowed, in words: `an integer of at least 1`.
   """
 
-  def __init__(self, name, kind, metadata):
-    """Takes the limits from the metadata of `config_flags.option`."""
+  def __init__(self, name, kind, metadata, entry=int):
+    """Takes the limits from the metadata of `config_flags.option`.
+
+    Args:
+      name: The flag's name.
+      kind: See above.
+      metadata: Of the field.
+      entry: int or str, what a tuple is made of.
+    """
     self.name = name
     self.kind = kind
+    self._entry = entry
     self.choices = metadata.get('choices')
     self.minimum = metadata.get('minimum')
     self.maximum = metadata.get('maximum')
@@ -49,7 +59,7 @@ class Parser(flags.ArgumentParser):
     if self.kind is tuple:
       if isinstance(argument, str):
         argument = [part for part in argument.split(',') if argument]
-      return tuple(int(part) for part in argument)
+      return tuple(self._entry(part) for part in argument)
     if not isinstance(argument, str):
       return float(argument) if self.kind is float else argument
     if self.kind is bool:
@@ -77,13 +87,15 @@ class Parser(flags.ArgumentParser):
     if self.choices is not None:
       words = [str(choice) for choice in self.choices]
       text = 'one of ' + ', '.join(words) if len(words) > 1 else words[0]
+      if self.kind is tuple:
+        text = f'{text}, or several with commas between'
     else:
       text = {
         bool: 'true or false',
         float: 'a number',
         int: 'an integer',
         str: 'a text',
-        tuple: 'integers separated by commas',
+        tuple: f'{_ENTRIES[self._entry]} separated by commas',
       }[self.kind]
     if self.minimum is not None and self.maximum is not None:
       return f'{text} from {self.minimum} to {self.maximum}'

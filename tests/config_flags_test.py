@@ -20,6 +20,9 @@ class Config(config_flags.Common):
   rate: float = config_flags.option(0.5, 'Rate.', minimum=0, maximum=1)
   sizes: tuple[int, ...] = config_flags.option((3, 4), 'Sizes.', minimum=1)
   record: bool = config_flags.option(True, 'Record?', identity=False)
+  parts: tuple[str, ...] = config_flags.option(
+    ('one', 'two'), 'Parts.', choices=('one', 'two', 'three')
+  )
 
   PRESETS: ClassVar = {
     'smoke': {'episodes': 6, 'sizes': (2,), 'record': False},
@@ -49,6 +52,7 @@ def test_types():
   assert config.seed == 7
   assert config_flags.resolve(Config, ['--record=false']).record is False
   assert config_flags.resolve(Config, ['--sizes=']).sizes == ()
+  assert config_flags.resolve(Config, ['--parts=three']).parts == ('three',)
 
 
 def test_flagfile(tmp_path):
@@ -75,6 +79,7 @@ def test_binary_flagfile_is_refused(tmp_path):
     ('--rate=nan', r"--rate must be .*, got 'nan'"),
     ('--sizes=1,0', r"--sizes must be integers .* at least 1, got '1,0'"),
     ('--sizes=1,x', r"--sizes must be integers .*, got '1,x'"),
+    ('--parts=one,x', r"--parts must be one of one, two, .*, got 'one,x'"),
     ('--env=doom', r"--env must be one of game, other, got 'doom'"),
     ('--preset=big', r"--preset must be one of smoke, .*, got 'big'"),
     ('--record=maybe', r"--record must be true or false, got 'maybe'"),
@@ -118,6 +123,7 @@ def test_identity_leaves_out_what_does_not_change_the_result():
   assert config_flags.identity(config) == {
     'env': 'game',
     'episodes': 400,
+    'parts': ['one', 'two'],
     'precision': 'float32',
     'rate': 0.5,
     'seed': 0,
@@ -185,6 +191,42 @@ def test_wrong_flag_does_not_run(capsys):
   status, text = run_main(raising(AssertionError()), capsys, '--seed=x')
   assert status == 2
   assert text.startswith('play: --seed must be')
+
+
+def run_subject(capsys, *argv):
+  """Returns the configuration that ran or the exit status, and the output."""
+  ran = []
+  subjects = {'play': lambda: (Config, ran.append), 'dream': None}
+  status = None
+  try:
+    config_flags.main_of('Doc.', subjects, ['bin/measure', *argv])
+  except SystemExit as error:
+    status = error.code
+  return ran, status, ''.join(capsys.readouterr())
+
+
+def test_subject_has_its_own_flags(capsys):
+  ran, _, _ = run_subject(capsys, 'play', '--episodes=3')
+  assert [config.episodes for config in ran] == [3]
+  assert '--episodes: ' in run_subject(capsys, 'play', '--help')[2]
+  ran, status, text = run_subject(capsys, 'play', '--episodes=x')
+  assert (ran, status) == ([], 2)
+  assert text.startswith('measure: --episodes must be')
+
+
+def test_help_of_a_binary_with_subjects_lists_them(capsys):
+  ran, status, text = run_subject(capsys, '--help')
+  assert (ran, status) == ([], None)
+  assert text.startswith('Doc.\n')
+  assert '\n  play\n  dream\n' in text
+
+
+@pytest.mark.parametrize(
+  'argv, got', [((), 'nothing'), (('--seed=1', 'play'), '--seed=1')]
+)
+def test_missing_subject_is_one_line(argv, got, capsys):
+  line = f"measure: the first argument must be one of play, dream, got '{got}'"
+  assert run_subject(capsys, *argv) == ([], 2, line + '\n')
 
 
 def test_bug_keeps_its_traceback():
