@@ -50,3 +50,25 @@ def normal(key, shape, dtype=tf.float32):
   pairs = uniform(key, tf.concat([[2], shape], 0), dtype)
   radius = tf.sqrt(-2 * tf.math.log(pairs[0]))
   return radius * tf.cos(tf.cast(2 * math.pi, dtype) * pairs[1])
+
+
+def paired_normal(key, shape, dtype=tf.float32):
+  """Standard normal numbers from both halves of each pair, at half the cost.
+
+  Not the numbers of `normal`. They are made in float32 whatever `dtype` is,
+  so a search in float64 sees the same ones; none lies beyond 5.8.
+
+  Args:
+    key: int32 [2].
+    shape: a static shape, Python ints.
+    dtype: of the result.
+
+  Returns:
+    A tensor [*shape].
+  """
+  size = math.prod(shape)
+  pairs = uniform(key, [2, (size + 1) // 2])
+  radius = tf.sqrt(-2 * tf.math.log(pairs[0]))
+  angle = tf.constant(2 * math.pi) * pairs[1]
+  both = tf.concat([radius * tf.cos(angle), radius * tf.sin(angle)], 0)
+  return tf.cast(tf.reshape(both[:size], shape), dtype)

@@ -1,0 +1,15 @@
+"""Evolution strategies on tensors; this package knows nothing of games.
+
+Letters in shape comments, here and in the modules:
+  n  dimension of the search space
+  P  candidates per generation (popsize)
+  K  columns of a covariance update: the candidates and the path
+"""
+
+from nca_tf.evolution import cma_es
+from nca_tf.evolution.settings import Settings
+
+__all__ = [
+  'Settings',
+  'cma_es',
+]

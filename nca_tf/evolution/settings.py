@@ -1,0 +1,164 @@
+"""Constants of CMA-ES: Hansen, The CMA evolution strategy: a tutorial (2023).
+
+arXiv:1604.00772v2, table 1. Everything is computed in Python floats, once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+
+_FULL = 'full'
+_DIAGONAL = 'diagonal'
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Settings:
+  """Static constants of one search; made by `Settings.make`.
+
+  Attributes:
+    n: dimension of the search space.
+    popsize: candidates per generation.
+    mu: how many of them, the best, attract the mean.
+    weights: float64 [popsize], best rank first; the first mu sum to one, the
+      others are negative, or zero without the active update.
+    mueff: variance-effective selection mass of the positive weights.
+    cs: learning rate of the step size's path.
+    ds: damping of the step size.
+    cc: learning rate of the covariance's path.
+    c1: learning rate of the rank-one update.
+    cmu: learning rate of the rank-mu update.
+    chi_n: expected length of a standard normal vector.
+    covariance: 'full' or 'diagonal'.
+    dtype: 'float32' or 'float64'.
+  """
+
+  n: int
+  popsize: int
+  mu: int
+  weights: np.ndarray
+  mueff: float
+  cs: float
+  ds: float
+  cc: float
+  c1: float
+  cmu: float
+  chi_n: float
+  covariance: str
+  dtype: str
+
+  @property
+  def is_diagonal(self) -> bool:
+    """Whether only the variances of the coordinates are learnt."""
+    return self.covariance == _DIAGONAL
+
+  @classmethod
+  def make(
+    cls,
+    n: int,
+    popsize: int | None = None,
+    mu: int | float | None = None,
+    active: bool = True,
+    covariance: str = _FULL,
+    dtype: str | None = None,
+  ) -> Settings:
+    """Fills in the tutorial's defaults.
+
+    Args:
+      n: dimension, at least 1.
+      popsize: candidates per generation; default 4 + floor(3 ln n).
+      mu: parents, an int, or a share of popsize below 1; default half.
+      active: whether bad candidates get negative weights.
+      covariance: 'full' or 'diagonal' (Ros and Hansen, A simple modification
+        in CMA-ES achieving linear time and space complexity, 2008).
+      dtype: of the state; default float64 up to 100 dimensions, else float32.
+
+    Returns:
+      The settings.
+
+    Raises:
+      ValueError: an argument is out of range.
+    """
+    n, popsize, mu = _sizes(n, popsize, mu)
+    if covariance not in (_FULL, _DIAGONAL):
+      raise ValueError(
+        f"covariance must be 'full' or 'diagonal', got {covariance!r}"
+      )
+    dtype = getattr(dtype, 'name', dtype)  # Also tf.float32 and the like.
+    dtype = np.dtype(dtype or ('float64' if n <= 100 else 'float32')).name
+    if dtype not in ('float32', 'float64'):
+      raise ValueError(f'dtype must be float32 or float64, got {dtype}')
+    raw, mueff, mueff_minus = _raw_weights(popsize, mu)
+    c1 = 2 / ((n + 1.3) ** 2 + mueff)
+    cmu = 2 * (1 / 4 + mueff + 1 / mueff - 2) / ((n + 2) ** 2 + mueff)
+    if covariance == _DIAGONAL:
+      c1 *= (n + 2) / 3
+      cmu *= (n + 2) / 3
+      c1 = min(c1, 0.5)
+    cmu = min(1 - c1, cmu)
+    cs = (mueff + 2) / (n + mueff + 5)
+    return cls(
+      n=n,
+      popsize=popsize,
+      mu=mu,
+      weights=_weights(raw, mu, n, c1, cmu, mueff, mueff_minus, active),
+      mueff=mueff,
+      cs=cs,
+      ds=1 + 2 * max(0, math.sqrt((mueff - 1) / (n + 1)) - 1) + cs,
+      cc=(4 + mueff / n) / (n + 4 + 2 * mueff / n),
+      c1=c1,
+      cmu=cmu,
+      chi_n=math.sqrt(n) * (1 - 1 / (4 * n) + 1 / (21 * n**2)),
+      covariance=covariance,
+      dtype=dtype,
+    )
+
+
+def _sizes(n, popsize, mu):
+  """Checked n, popsize and mu as ints."""
+  if n < 1:
+    raise ValueError(f'n must be at least 1, got {n}')
+  popsize = 4 + int(3 * math.log(n)) if popsize is None else popsize
+  if popsize < 3 or popsize != int(popsize):
+    raise ValueError(f'popsize must be an int of at least 3, got {popsize}')
+  parents = popsize // 2 if mu is None else mu
+  if isinstance(parents, float) and 0 < parents < 1:
+    parents = max(1, round(parents * popsize))
+  if not 1 <= parents <= popsize or parents != int(parents):
+    raise ValueError(
+      f'mu must be a share below 1 or an int from 1 to popsize, got {mu}'
+    )
+  return int(n), int(popsize), int(parents)
+
+
+def _raw_weights(popsize, mu):
+  """w'_i of equation 49, with the effective masses of both signs."""
+  # With mu = popsize / 2 this is the tutorial's ln((popsize + 1) / 2) - ln i.
+  middle = (popsize + 1) / 2 if mu == popsize // 2 else mu + 1 / 2
+  raw = math.log(middle) - np.log(np.arange(1, popsize + 1))
+
+  def mass(part):
+    squares = np.sum(part**2)
+    return float(np.sum(part) ** 2 / squares) if squares else 0.0
+
+  return raw, mass(raw[:mu]), mass(raw[mu:])
+
+
+def _weights(raw, mu, n, c1, cmu, mueff, mueff_minus, active):
+  """Equation 53: the negative weights keep the covariance definite."""
+  weights = np.zeros_like(raw)
+  weights[:mu] = raw[:mu] / np.sum(raw[:mu])
+  if not active or cmu <= 0:
+    return weights
+  negative = np.minimum(raw[mu:], 0)
+  total = -np.sum(negative)
+  if total > 0:
+    bound = min(
+      1 + c1 / cmu,  # Equation 50.
+      1 + 2 * mueff_minus / (mueff + 2),  # Equation 51.
+      (1 - c1 - cmu) / (n * cmu),  # Equation 52.
+    )
+    weights[mu:] = negative * max(0, bound) / total
+  return weights
