@@ -16,7 +16,7 @@ class Result(NamedTuple):
   Attributes:
     index: Position of its seed in the sequence of seeds.
     seed: The seed that determines it.
-    score: Sum of the rewards.
+    score: Sum of the rewards; None where the episode failed time after time.
     tics: L times the frame skip, cut by the end: game time survived.
     terminated: Whether it ended by death and not by the time limit.
     actions: int32 or float32 [L], or None where nothing was recorded.
@@ -26,7 +26,7 @@ class Result(NamedTuple):
 
   index: int
   seed: int
-  score: float
+  score: float | None
   tics: int
   terminated: bool
   actions: np.ndarray | None = None
@@ -40,6 +40,7 @@ def play(
   index: int,
   seed: int,
   *,
+  parameters: np.ndarray | None = None,
   record: bool = False,
   on_step: Callable[[], None] | None = None,
 ) -> Result:
@@ -50,6 +51,7 @@ def play(
     policy: A policy for it.
     index: Copied to the result.
     seed: Determines the episode, together with the game and the policy.
+    parameters: Of the policy's controller, for policies that have one.
     record: Whether the result holds the actions, rewards and frames.
     on_step: Called before each step; may raise to end the episode.
 
@@ -60,7 +62,11 @@ def play(
     GameCrashed: The engine died.
   """
   observation, _ = env.reset(seed=seed)
-  policy.reset(np.random.default_rng((seed, 1)))
+  rng = np.random.default_rng((seed, 1))
+  if parameters is None:
+    policy.reset(rng)
+  else:
+    policy.reset(rng, parameters)
   frames, actions, rewards = [observation], [], []
   terminated = truncated = False
   info = {}

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from nca_tf import environments
 from nca_tf.environments import episode
 from nca_tf.environments import policies
+from nca_tf.environments import saved_agent
 
 ATTEMPTS = 5  # Per episode, before its failure is taken to be no accident.
 GRACE = 3.0  # Seconds to close the engine and end.
@@ -76,15 +77,43 @@ class _Watch:
 
 def _replay(env, policy, task, record: bool, watch: _Watch) -> episode.Result:
   """Plays an episode, again when its engine dies."""
+  index, seed, parameters = task
   for attempt in range(1, ATTEMPTS + 1):
     try:
       with watch:
         return episode.play(
-          env, policy, *task, record=record, on_step=watch.on_step
+          env,
+          policy,
+          index,
+          seed,
+          parameters=parameters,
+          record=record,
+          on_step=watch.on_step,
         )
     except environments.GameCrashed:
       if attempt == ATTEMPTS:
         raise
+
+
+def _make_policy(job: Job):
+  spec = environments.get_spec(job.name, **job.options)
+  if job.policy in spec.policies:
+    return policies.make(job.policy, spec)
+  with _silence():
+    return saved_agent.SavedAgent(job.policy)
+
+
+@contextlib.contextmanager
+def _silence():
+  """Hides TensorFlow's greeting, which no setting of it does."""
+  kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+  os.dup2(nowhere, 2)
+  try:
+    yield
+  finally:
+    os.dup2(kept, 2)
+    os.close(kept)
+    os.close(nowhere)
 
 
 def _is_killed(connection, owner: int) -> bool:
@@ -103,9 +132,9 @@ def _is_killed(connection, owner: int) -> bool:
 def serve(handle: int):
   """Plays the episodes that are asked for: the process's main function.
 
-  Receives `(Job, folder)`, then tasks `(index, seed)`, each answered by a
-  `Result`, and None at the end. An exception is sent as the last answer. What
-  an owner that was killed left in `folder` is removed.
+  Receives `(Job, folder)`, then tasks `(index, seed, parameters)`, each
+  answered by a `Result`, and None at the end. An exception is sent as the last
+  answer. What an owner that was killed left in `folder` is removed.
 
   Args:
     handle: File descriptor of a stream socket to the owner.
@@ -117,8 +146,7 @@ def serve(handle: int):
     job, folder = connection.recv()
     watch = _Watch(handle, job.patience)
     env = environments.make(job.name, **job.options)
-    spec = environments.get_spec(job.name, **job.options)
-    policy = policies.make(job.policy, spec)
+    policy = _make_policy(job)
     while (task := connection.recv()) is not None:
       connection.send(_replay(env, policy, task, job.record, watch))
     folder = None  # Dismissed: the owner cleans up.

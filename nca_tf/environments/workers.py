@@ -2,8 +2,9 @@
 
 Each episode is determined by its seed, so a worker or an engine that dies is
 replaced and its episode played again: the results do not depend on the number
-of processes, nor on what died. Workers import no TensorFlow, use one thread,
-and end when the process that started them does, however that happens.
+of processes, nor on what died. Workers use one thread and end when the process
+that started them does, however that happens. They import TensorFlow only where
+an agent plays.
 
 Example:
   >>> for result in workers.play('vizdoom', 'random', [1, 2, 3], processes=2):
@@ -22,17 +23,26 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from nca_tf import environments
 from nca_tf.environments import episode
 from nca_tf.environments import player
 from nca_tf.environments import policies
+from nca_tf.environments import saved_agent
 
 _ROOT = str(pathlib.Path(__file__).absolute().parents[2])
 _COMMAND = (
   'import sys; sys.path[0] = sys.argv[1]; '
   'from nca_tf.environments import player; player.serve(int(sys.argv[2]))'
 )
-_ONE_THREAD = ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS')
+_ONE_THREAD = (
+  'OMP_NUM_THREADS',
+  'OPENBLAS_NUM_THREADS',
+  'MKL_NUM_THREADS',
+  'TF_NUM_INTEROP_THREADS',
+  'TF_NUM_INTRAOP_THREADS',
+)
 _AHEAD = 4  # Episodes per worker that may be finished before their turn.
 
 
@@ -50,6 +60,9 @@ class _Worker:
         env={
           **os.environ,
           **dict.fromkeys(_ONE_THREAD, '1'),
+          # One frame at a time is no work for a GPU, which others need.
+          'CUDA_VISIBLE_DEVICES': '-1',
+          'TF_CPP_MIN_LOG_LEVEL': os.environ.get('TF_CPP_MIN_LOG_LEVEL', '3'),
           'PYTHONPATH': os.pathsep.join(path),
           'TMPDIR': folder,
         },
@@ -61,17 +74,23 @@ class _Worker:
     with contextlib.suppress(OSError):  # Then `receive` reports it.
       self.connection.send((job, folder))
 
-  def send(self, task: tuple[int, int]):
+  def send(self, task: tuple[int, int, np.ndarray | None]):
     self.tasks.append(task)
     with contextlib.suppress(OSError):
       self.connection.send(task)
 
-  def receive(self) -> episode.Result | None:
-    """Returns the next result, or None when the worker is dead."""
+  def receive(self) -> episode.Result | environments.GameCrashed | None:
+    """Returns the next result, or what became of the worker.
+
+    Returns:
+      None when it is dead; GameCrashed when it gave up and ended.
+    """
     try:
       answer = self.connection.recv()
     except (EOFError, OSError):
       return None
+    if isinstance(answer, environments.GameCrashed):
+      return answer
     if isinstance(answer, Exception):
       raise answer
     self.tasks.popleft()
@@ -96,7 +115,7 @@ class _Worker:
 class _Pool:
   """Workers, the tasks that wait, and the results that wait for their turn."""
 
-  def __init__(self, job: player.Job, tasks, count: int):
+  def __init__(self, job: player.Job, tasks, count: int, keep_going: bool):
     self._job = job
     self._waiting = collections.deque(tasks)
     self._attempts = collections.Counter()
@@ -105,6 +124,7 @@ class _Pool:
     )
     self._workers = []
     self._count = count
+    self._keep_going = keep_going
     self.results = {}
 
   def work(self, turn: int):
@@ -116,10 +136,10 @@ class _Pool:
     for connection in multiprocessing.connection.wait(by_connection):
       worker = by_connection[connection]
       result = worker.receive()
-      if result is None:
-        self._replace(worker)
-      else:
+      if isinstance(result, episode.Result):
         self.results[result.index] = result
+      else:
+        self._replace(worker, result)
     self._assign(turn)
 
   def _assign(self, turn: int):
@@ -132,21 +152,36 @@ class _Pool:
         if len(worker.tasks) < depth:
           worker.send(self._waiting.popleft())
 
-  def _replace(self, worker: _Worker):
-    """Drops a worker and puts its tasks back in front."""
+  def _replace(self, worker: _Worker, error: Exception | None):
+    """Drops a worker and puts its tasks back in front.
+
+    Args:
+      worker: Dead, or about to end.
+      error: Why it gave its first task up, None when it died.
+    """
     self._workers.remove(worker)
     tasks = list(worker.tasks)
-    worker.close(grace=0)
+    worker.close(grace=0 if error is None else player.GRACE)
     if not tasks:
       tasks = [self._waiting.popleft()] if self._waiting else []
-    for index, seed in tasks[:1]:
-      self._attempts[index] += 1
-      if self._attempts[index] >= player.ATTEMPTS:
-        raise RuntimeError(
-          f'{player.ATTEMPTS} workers died while playing the episode with '
-          f'seed {seed}'
-        )
-    self._waiting = collections.deque(sorted([*tasks, *self._waiting]))
+    if tasks and self._is_given_up(*tasks[0][:2], error):
+      index, seed, _ = tasks.pop(0)
+      self.results[index] = episode.Result(index, seed, None, 0, False)
+    self._waiting = collections.deque(
+      sorted([*tasks, *self._waiting], key=lambda task: task[0])
+    )
+
+  def _is_given_up(self, index: int, seed: int, error: Exception | None):
+    """Counts a failure of an episode; raises where none may fail."""
+    self._attempts[index] += 1
+    if error is None and self._attempts[index] < player.ATTEMPTS:
+      return False
+    if not self._keep_going:
+      raise error or RuntimeError(
+        f'{player.ATTEMPTS} workers died while playing the episode with '
+        f'seed {seed}'
+      )
+    return True
 
   def close(self):
     for worker in self._workers:
@@ -158,13 +193,15 @@ class _Pool:
 
 def play(
   name: str,
-  policy: str,
+  policy: str | os.PathLike,
   seeds: Sequence[int],
   *,
+  parameters: Sequence[np.ndarray | None] | None = None,
   processes: int = 0,
   record: bool = False,
   options: Mapping[str, Any] | None = None,
   patience: float = 60.0,
+  keep_going: bool = False,
 ) -> Iterator[episode.Result]:
   """Plays one episode per seed and yields the results in the order of seeds.
 
@@ -174,38 +211,87 @@ def play(
 
   Args:
     name: A game of `environments.names()`.
-    policy: A scripted policy of that game.
+    policy: A scripted policy of that game, or the folder of an agent.
     seeds: One non-negative integer per episode.
+    parameters: For an agent, the controller's [P] in each episode; None, also
+      in the place of one, is the agent's own.
     processes: Worker processes; 0 is one per processor core.
     record: Whether results hold the actions, rewards and frames.
     options: Options of `environments.make`.
     patience: Seconds for the engine's start or a hundred steps, after which
       it is taken to hang and its worker is replaced.
+    keep_going: Whether an episode that failed time after time is yielded
+      without a score. Otherwise it ends everything.
 
   Raises:
+    GameCrashed: Engine after engine died in an episode.
     ImportError: The game's engine is not installed.
     RuntimeError: An episode killed worker after worker.
-    ValueError: There is no such game or policy, or an option is wrong.
+    ValueError: There is no such game or policy, an option is wrong, or an agent
+      was made for another game.
   """
+  policy = os.fspath(policy)
   options = dict(options or {})
   seeds = [int(seed) for seed in seeds]
   if processes < 0:
     raise ValueError(f'processes must be at least 0, got {processes}')
   if any(seed < 0 for seed in seeds):
     raise ValueError(f'seeds must be non-negative, got {min(seeds)}')
-  chosen = policies.make(policy, environments.get_spec(name, **options))
-  if chosen.blind and not record:
+  if _is_blind(name, policy, options) and not record:
     options.setdefault('frames', False)
+  vectors = _check_parameters(policy, parameters, len(seeds))
   environments.make(name, **options).close()  # Wrong options are told here.
   count = min(processes or _cores(), max(1, len(seeds)))
   job = player.Job(name, policy, record, options, patience)
-  return _play(job, list(enumerate(seeds)), count)
+  tasks = list(zip(range(len(seeds)), seeds, vectors, strict=True))
+  return _play(job, tasks, count, keep_going)
 
 
-def _play(job: player.Job, tasks, count: int) -> Iterator[episode.Result]:
+def _is_blind(name: str, policy: str, options) -> bool:
+  """Tells a scripted policy from an agent that may play this game."""
+  spec = environments.get_spec(name, **options)
+  if policy in spec.policies or saved_agent.find(policy) is None:
+    return policies.make(policy, spec).blind
+  saved_agent.check(
+    policy,
+    {
+      'env': name,
+      'action_kind': spec.action_kind,
+      'frame_skip': spec.frame_skip,
+    },
+  )
+  return saved_agent.SavedAgent.blind
+
+
+def _check_parameters(policy: str, parameters, count: int):
+  """Returns one float32 vector, or None, per episode."""
+  if parameters is None:
+    return [None] * count
+  if len(parameters) != count:
+    raise ValueError(
+      f'parameters must be {count}, one per seed, got {len(parameters)}'
+    )
+  if saved_agent.find(policy) is None:
+    raise ValueError(f'policy must be an agent to take parameters: {policy!r}')
+  size = saved_agent.read_info(policy)['parameters']
+  vectors = [
+    None if each is None else np.asarray(each, np.float32)
+    for each in parameters
+  ]
+  for each in vectors:
+    if each is not None and each.shape != (size,):
+      raise ValueError(
+        f'parameters must be of shape [{size}], got {list(each.shape)}'
+      )
+  return vectors
+
+
+def _play(
+  job: player.Job, tasks, count: int, keep_going: bool
+) -> Iterator[episode.Result]:
   if not tasks:
     return
-  pool = _Pool(job, tasks, count)
+  pool = _Pool(job, tasks, count, keep_going)
   try:
     for turn in range(len(tasks)):
       while turn not in pool.results:

@@ -4,12 +4,14 @@ Every signature takes any batch size and answers a flat dict of tensors; state
 goes in as `h` and comes out as `next_h`. Loading one needs TensorFlow alone.
 """
 
+import hashlib
 import json
 import os
 import pathlib
 import shutil
 import typing
 
+import numpy as np
 import tensorflow as tf
 
 from nca_tf import environments
@@ -102,6 +104,7 @@ def export_agent(vision, model, controller, parameters, folder, info):
   act: frames uint8 [B, 64, 64, 3], state -> action (int32 [B], or float32 [B]
     in -1..1), next_<state>.
   act_as: like `act`, for the controller `parameters` [B, P].
+  parameters: nothing -> parameters [P], those of `act`.
   act_screen: like `act`, from the screen as the game draws it, uint8
     [B, H, W, 3].
 
@@ -118,7 +121,9 @@ def export_agent(vision, model, controller, parameters, folder, info):
     ValueError: `info` lacks a setting or contradicts the controller, or there
       are not P parameters.
   """
+  parameters = np.asarray(parameters, np.float32)
   info = _describe_agent(controller, parameters, info)
+  info['digest'] = _digest([*vision.weights, *model.weights, parameters])
   agent = Agent(vision, model, controller)
   own = tf.Variable(parameters, trainable=False, dtype=tf.float32)
   names, state = _state_specs(model)
@@ -153,6 +158,7 @@ def export_agent(vision, model, controller, parameters, folder, info):
     'initial_state': _concrete(
       initial_state, batch=tf.TensorSpec([], tf.int32, name='batch')
     ),
+    'parameters': _concrete(lambda: {'parameters': own + 0}),
     'act': _concrete(act, frames=frames, **state),
     'act_as': _concrete(act_as, frames=frames, parameters=candidates, **state),
     'act_screen': _concrete(act_screen, screen=screen, **state),
@@ -176,6 +182,14 @@ def _describe_agent(controller, parameters, info):
     )
   features = {'features': list(controller.sizes), 'parameters': controller.size}
   return {**info, **features}
+
+
+def _digest(weights):
+  """Names an agent by its numbers: the same for the same weights."""
+  whole = hashlib.sha256()
+  for weight in weights:
+    whole.update(np.asarray(weight).tobytes())
+  return whole.hexdigest()[:16]
 
 
 class Agent(typing.NamedTuple):
