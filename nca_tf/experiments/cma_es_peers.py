@@ -1,0 +1,239 @@
+"""pycma and evosax in a process of their own, asked over a pipe.
+
+`benchmark_cma_es` starts this file as a script, in an environment that has the
+peers and not this library: hence its own NumPy forms of the objectives, which
+the benchmark compares with `nca_tf.evolution.objectives` before it measures.
+One JSON object per line: {"call": name, ...arguments} is answered by
+{"answer": value}.
+"""
+
+import json
+import math
+import os
+import sys
+import time
+import types
+
+import numpy as np
+
+
+def make_objective(spec):
+  """Returns the function [P, n] -> [P] that a request describes.
+
+  Args:
+    spec: {'name': ..., 'matrix': R or absent}, or {'name': 'bbob', ...} with
+      the fields of `objectives.BbobInstance`.
+  """
+  if spec['name'] == 'bbob':
+    instance = types.SimpleNamespace(
+      function=spec['function'],
+      f_opt=spec['f_opt'],
+      **{k: np.array(spec[k]) for k in ('x_opt', 'first', 'second')},
+    )
+    return lambda x: _bbob(instance, x - instance.x_opt) + instance.f_opt
+  objective = _OBJECTIVES[spec['name']]
+  if spec.get('matrix') is None:
+    return objective
+  matrix = np.array(spec['matrix'])
+  return lambda x: objective(x @ matrix.T)
+
+
+def _sphere(x):
+  return np.sum(np.square(x), -1)
+
+
+def _ellipsoid(x):
+  return np.square(x) @ np.power(1e6, np.linspace(0, 1, x.shape[-1]))
+
+
+def _rosenbrock(x):
+  valley = 100 * np.square(np.square(x[:, :-1]) - x[:, 1:])
+  return np.sum(valley + np.square(1 - x[:, :-1]), -1)
+
+
+def _rastrigin(x):
+  return np.sum(np.square(x) + 20 * np.square(np.sin(math.pi * x)), -1)
+
+
+_OBJECTIVES = {
+  'sphere': _sphere,
+  'ellipsoid': _ellipsoid,
+  'rosenbrock': _rosenbrock,
+  'rastrigin': _rastrigin,
+}
+
+
+def _bbob(instance, x):
+  if instance.function == 1:
+    return _sphere(x)
+  if instance.function == 2:
+    return _ellipsoid(_oscillate(x))
+  if instance.function == 8:
+    return _rosenbrock(max(1, math.sqrt(x.shape[-1]) / 8) * x + 1)
+  turned = _oscillate(x @ instance.first.T)
+  if instance.function == 10:
+    return _ellipsoid(turned)
+  share = np.linspace(0, 1, x.shape[-1])
+  positive = np.maximum(turned, 0)
+  skewed = np.where(
+    turned > 0, positive ** (1 + 0.2 * share * np.sqrt(positive)), turned
+  )
+  scaled = np.sqrt(10.0**share) * (skewed @ instance.second.T)
+  return _rastrigin(scaled @ instance.first.T)
+
+
+def _oscillate(x):
+  log = np.log(np.where(x == 0, 1, np.abs(x)))
+  fast, slow = np.where(x > 0, 10, 5.5), np.where(x > 0, 7.9, 3.1)
+  wave = 0.049 * (np.sin(fast * log) + np.sin(slow * log))
+  return np.where(x == 0, 0, np.sign(x) * np.exp(log + wave))
+
+
+def values(objective, x):
+  """Returns an objective's values, to compare the two forms."""
+  return make_objective(objective)(np.array(x)).tolist()
+
+
+def minimise(objective, x0, sigma0, popsize, seed, maxfevals, ftarget):
+  """One run of pycma with its own stop conditions.
+
+  Returns:
+    Evaluations used, the best value, and why it stopped.
+  """
+  import cma
+
+  options = {'maxfevals': maxfevals, 'ftarget': ftarget, **_quiet(seed)}
+  if popsize:
+    options['popsize'] = popsize
+  es = cma.CMAEvolutionStrategy(x0, sigma0, options)
+  f = make_objective(objective)
+  while not es.stop():
+    x = es.ask()
+    es.tell(x, f(np.asarray(x)).tolist())
+  return {
+    'evaluations': int(es.countevals),
+    'best': float(es.best.f),
+    'stop': list(es.stop()),
+  }
+
+
+def _quiet(seed):
+  # pycma takes its seed from the clock when given 0.
+  return {'verbose': -9, 'verb_log': 0, 'seed': seed + 1}
+
+
+class Pycma:
+  """Whole runs of pycma on the ellipsoid, a chunk of generations at a time."""
+
+  def __init__(self, n, popsize, span):
+    """Prepares runs of `span` generations; the last one goes on if it is 0."""
+    self._n, self._popsize, self._span = n, popsize, span
+    self._es, self._runs = None, 0
+
+  def advance(self, generations):
+    """Runs so many generations; returns the CPU seconds they took."""
+    import cma
+
+    weights = np.power(1e6, np.linspace(0, 1, self._n))
+    seconds = 0.0
+    span = self._span or generations
+    for _ in range(max(1, generations // span)):
+      if self._span or self._es is None:
+        self._runs += 1
+        self._es = cma.CMAEvolutionStrategy(
+          self._n * [1.0],
+          0.5,
+          {'popsize': self._popsize, **_quiet(self._runs)},
+        )
+      es = self._es
+      began = time.process_time()
+      for _ in range(span):
+        x = es.ask()
+        es.tell(x, (np.square(np.asarray(x)) @ weights).tolist())
+      seconds += time.process_time() - began
+    return seconds
+
+
+class Evosax:
+  """The same by evosax in float32: a chunk is one compiled call."""
+
+  def __init__(self, n, popsize, span):
+    """Compiles nothing yet: the first `advance` does."""
+    import jax
+    import jax.numpy as jnp
+    from evosax import algorithms
+
+    es = algorithms.CMA_ES(popsize, jnp.zeros(n))
+    params = es.default_params.replace(std_init=0.5)
+    weights = jnp.array(np.power(1e6, np.linspace(0, 1, n)), jnp.float32)
+
+    def generation(i, carry):
+      key, state = carry
+      key, ask_key, tell_key = jax.random.split(key, 3)
+      x, state = es.ask(ask_key, state, params)
+      fitness = jnp.square(x) @ weights
+      return key, es.tell(tell_key, x, fitness, state, params)[0]
+
+    def first(key):
+      return es.init(key, jnp.ones(n), params)
+
+    def run(i, carry):
+      key, total = carry
+      key, _ = jax.random.split(key)
+      state = jax.lax.fori_loop(0, span, generation, (key, first(key)))[1]
+      return key, total + state.mean
+
+    self._key = jax.random.key(0)
+    self._state = first(self._key)
+    self._total = jnp.zeros(n)
+    self._span = span
+    self._run = jax.jit(
+      lambda runs, carry: jax.lax.fori_loop(0, runs, run, carry)
+    )
+    self._continue = jax.jit(
+      lambda count, carry: jax.lax.fori_loop(0, count, generation, carry)
+    )
+
+  def advance(self, generations):
+    """Runs so many generations; returns the CPU seconds they took."""
+    began = time.process_time()
+    if self._span:
+      runs = max(1, generations // self._span)
+      self._key, total = self._run(runs, (self._key, self._total))
+      total.block_until_ready()
+    else:
+      self._key, self._state = self._continue(
+        generations, (self._key, self._state)
+      )
+      self._state.mean.block_until_ready()
+    return time.process_time() - began
+
+
+_contestants = {}
+
+
+def advance(peer, n, popsize, span, generations):
+  """Runs a chunk of a contestant, which is made by its first chunk."""
+  key = (peer, n, popsize, span)
+  if key not in _contestants:
+    _contestants[key] = {'pycma': Pycma, 'evosax': Evosax}[peer](
+      n, popsize, span
+    )
+  return _contestants[key].advance(generations)
+
+
+_CALLS = {'values': values, 'minimise': minimise, 'advance': advance}
+
+
+def serve():
+  """Answers requests until the pipe is closed."""
+  answers = os.fdopen(os.dup(sys.stdout.fileno()), 'w')
+  os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # What libraries print.
+  for line in sys.stdin:
+    request = json.loads(line)
+    answer = _CALLS[request.pop('call')](**request)
+    print(json.dumps({'answer': answer}), file=answers, flush=True)
+
+
+if __name__ == '__main__':
+  serve()
