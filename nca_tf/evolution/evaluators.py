@@ -1,0 +1,168 @@
+"""What a generation of candidates is worth: in one graph, or by episodes.
+
+An evaluator has one method, `evaluate(parameters, generation)`, whose fitness an
+optimiser minimises:
+
+    x = optimiser.ask()
+    evaluation = evaluator.evaluate(x, generation)
+    optimiser.tell(x, evaluation.fitness)
+
+Letters: P candidates, n parameters, E episodes.
+"""
+
+import typing
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+
+class Evaluation(typing.NamedTuple):
+  """What P candidates are worth.
+
+  Attributes:
+    fitness: float64 [P], smaller is better; +inf for those that are not valid.
+    valid: bool [P], whether a candidate could be evaluated at all.
+    scores: float64 [P, E] of the episodes, NaN for those that failed; [P, 0]
+      where there are no episodes.
+  """
+
+  fitness: np.ndarray
+  valid: np.ndarray
+  scores: np.ndarray
+
+
+class Evaluator(typing.Protocol):
+  """Tells what candidates are worth."""
+
+  def evaluate(self, parameters, generation: int) -> Evaluation:
+    """Evaluates a generation: parameters [P, n]."""
+
+
+class Task(typing.NamedTuple):
+  """One episode to play: position in its generation, seed, parameters [n]."""
+
+  index: int
+  seed: int
+  parameters: np.ndarray
+
+
+class GraphEvaluator:
+  """A tensor function, dreams included: a whole generation in one call.
+
+  evaluator = GraphEvaluator(lambda x, generation: tf.reduce_sum(x * x, -1))
+  evaluator.evaluate(x, generation=0).fitness
+  """
+
+  def __init__(self, function: Callable, jit: bool = True):
+    """Compiles nothing yet.
+
+    Args:
+      function: (parameters [P, n], generation int32 []) -> fitness [P].
+      jit: Whether to compile it with XLA.
+    """
+    self._function = tf.function(function, autograph=False, jit_compile=jit)
+
+  def evaluate(self, parameters, generation: int) -> Evaluation:
+    """Evaluates parameters [P, n]; a fitness of +inf or NaN is not valid."""
+    answer = self._function(
+      tf.convert_to_tensor(parameters), tf.constant(generation, tf.int32)
+    )
+    fitness = np.asarray(answer, np.float64)
+    return _evaluation(fitness, np.zeros((len(fitness), 0)))
+
+
+class EpisodeEvaluator:
+  """Episodes of a real game, the same ones for all candidates.
+
+  The fitness is minus the mean score. It depends on the candidates, the seed
+  and the generation alone, whatever died meanwhile. A candidate with an episode
+  that failed again and again has no fitness: an episode without an end says
+  nothing about its player.
+
+    def play(tasks):  # may answer in any order
+      return workers.play(
+        'vizdoom',
+        agent,
+        [task.seed for task in tasks],
+        parameters=[task.parameters for task in tasks],
+        keep_going=True,
+      )
+
+    evaluator = EpisodeEvaluator(play, episodes=16, seed=0)
+    evaluator.evaluate(x, generation=3).fitness
+  """
+
+  def __init__(
+    self,
+    play: Callable[[Sequence[Task]], Iterable],
+    episodes: int,
+    seed: int,
+    retries: int = 1,
+  ):
+    """Takes what plays.
+
+    Args:
+      play: Tasks -> their results, each with `index` (the position in the list
+        that `play` was given) and `score` (None for an episode that failed).
+      episodes: E, per candidate and generation.
+      seed: Determines all episodes.
+      retries: How often those that failed are played once more.
+
+    Raises:
+      ValueError: A number is out of range.
+    """
+    if episodes < 1:
+      raise ValueError(f'episodes must be at least 1, got {episodes}')
+    if seed < 0:
+      raise ValueError(f'seed must be at least 0, got {seed}')
+    if retries < 0:
+      raise ValueError(f'retries must be at least 0, got {retries}')
+    self._play = play
+    self._episodes = episodes
+    self._seed = seed
+    self._retries = retries
+
+  def seeds(self, generation: int) -> list[int]:
+    """Returns the E seeds that all candidates of a generation play."""
+    return [
+      _episode_seed(self._seed, generation, episode)
+      for episode in range(self._episodes)
+    ]
+
+  def evaluate(self, parameters, generation: int) -> Evaluation:
+    """Plays E episodes with each of parameters [P, n]."""
+    parameters = np.asarray(parameters)
+    if parameters.ndim != 2:
+      raise ValueError(
+        f'parameters must be of shape [P, n], got {list(parameters.shape)}'
+      )
+    # Episode by episode, so that long lives are spread over the workers.
+    tasks = [
+      Task(0, seed, candidate)
+      for seed in self.seeds(generation)
+      for candidate in parameters
+    ]
+    tasks = [task._replace(index=i) for i, task in enumerate(tasks)]
+    scores = np.full(len(tasks), np.nan)
+    for _ in range(1 + self._retries):
+      missing = [task for task in tasks if np.isnan(scores[task.index])]
+      if not missing:
+        break
+      for result in self._play(missing):
+        if result.score is not None:
+          scores[missing[result.index].index] = result.score
+    scores = scores.reshape(self._episodes, len(parameters)).T
+    return _evaluation(-scores.mean(axis=1), scores)
+
+
+def _evaluation(fitness, scores) -> Evaluation:
+  valid = ~(np.isnan(fitness) | np.isposinf(fitness))
+  return Evaluation(np.where(valid, fitness, np.inf), valid, scores)
+
+
+def _episode_seed(seed: int, generation: int, episode: int) -> int:
+  """Returns a seed that depends on its arguments alone."""
+  words = np.random.SeedSequence((seed, generation, episode))
+  # 63 bits: signed integers hold it.
+  return int(words.generate_state(1, np.uint64)[0] >> np.uint64(1))
