@@ -109,6 +109,15 @@ def test_one_palette_serves_all_frames():
     np.testing.assert_allclose(pictures[t, 4, 4], frames[t, 4, 4], atol=8)
 
 
+def test_a_rare_colour_stays_what_it_is():
+  grey = np.random.default_rng(0).integers(0, 256, (4, 64, 64, 1))
+  frames = grey.repeat(3, -1).astype(np.uint8)
+  frames[:, 5, 7] = (213, 94, 0)
+  for colours, is_kept in (((), False), (('#D55E00',), True)):
+    pictures, _, _ = opened(animation.gif_bytes(frames, 10, colours))
+    assert np.array_equal(pictures[2, 5, 7], (213, 94, 0)) == is_kept
+
+
 def test_gif_is_small_and_written_whole(tmp_path):
   frames = animation.side_by_side({'game': frames_of(30)}, scale=3)
   path = tmp_path / 'figures' / 'dream.gif'

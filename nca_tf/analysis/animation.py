@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from PIL import Image
+from PIL import ImageColor
 from PIL import ImageDraw
 from PIL import ImageFont
 
@@ -72,7 +73,7 @@ def side_by_side(
   return page
 
 
-def gif_bytes(frames, fps: float = 15) -> bytes:
+def gif_bytes(frames, fps: float = 15, colours: Sequence[str] = ()) -> bytes:
   """An endless GIF with one palette for all frames.
 
   GIFs count hundredths of a second: the frames last unequally long by one of
@@ -82,6 +83,8 @@ def gif_bytes(frames, fps: float = 15) -> bytes:
   Args:
     frames: uint8 [T, H, W, 3], T > 0.
     fps: frames per second, at most 50, above which players slow down.
+    colours: names or '#rrggbb' that must stay what they are, however few
+      pixels have them; at most 16.
 
   Raises:
     ValueError: a wrong shape, or frames per second out of range.
@@ -95,7 +98,7 @@ def gif_bytes(frames, fps: float = 15) -> bytes:
     raise ValueError(f'frames must be uint8, got {frames.dtype}')
   if not 0 < fps <= 50:
     raise ValueError(f'fps must be above 0 and at most 50, got {fps}')
-  palette = _palette(frames)
+  palette = _palette(frames, colours)
   pictures = [
     Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE)
     for frame in frames
@@ -120,11 +123,20 @@ def write_gif(frames, path, fps: float = 15) -> None:
   canvas.write_whole(path, gif_bytes(frames, fps))
 
 
-def _palette(frames):
-  """256 colours of at most 64 frames spread over the whole time."""
+def _palette(frames, colours):
+  """256 colours, chosen in at most 64 frames spread over the whole time."""
   chosen = np.unique(np.linspace(0, len(frames) - 1, 64).astype(int))
   sheet = frames[chosen].reshape(-1, frames.shape[2], 3)
-  return Image.fromarray(sheet).quantize(256, Image.Quantize.MEDIANCUT)
+  # Each colour that must be there comes with three mixtures with white.
+  count = 256 - 4 * len(colours)
+  palette = Image.fromarray(sheet).quantize(count, Image.Quantize.MEDIANCUT)
+  values = palette.getpalette()[: 3 * count]
+  for colour in colours:
+    colour = np.array(ImageColor.getrgb(colour))
+    for share in (1, 0.75, 0.5, 0.25):
+      values += np.round(255 + share * (colour - 255)).astype(int).tolist()
+  palette.putpalette(values)
+  return palette
 
 
 def _border(page, ended, top, left, height, width, thick=3):

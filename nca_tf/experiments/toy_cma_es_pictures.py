@@ -1,0 +1,182 @@
+"""The toy's pictures: a moving picture of the search, and its convergence."""
+
+import numpy as np
+import tensorflow as tf
+from matplotlib import ticker
+from matplotlib.figure import Figure
+from PIL import Image
+from PIL import ImageDraw
+
+from nca_tf.analysis import canvas
+from nca_tf.evolution import objectives
+
+LIMITS = (-1.0, 20.0)  # Of both axes, as in the original animation.
+_SIDE = 560  # Pixels of a frame.
+_FINE = 3  # Frames are drawn so many times larger, then made smaller.
+# In the original's colours; the ellipse is 1 sigma of the distribution.
+_PARTS = (
+  ('candidates', canvas.VERMILION),
+  ('mean', canvas.GREEN),
+  ('best so far', canvas.BLUE),
+)
+COLOURS = tuple(colour for _, colour in _PARTS)
+
+
+class Search:
+  """One run for the animation, all of its generations.
+
+  Attributes:
+    population: [G, P, 2] candidates.
+    mean: [G, 2] mean they were drawn around.
+    covariance: [G, 2, 2] sigma^2 C they were drawn with.
+    best: [G, 2] best candidate up to this generation.
+    best_fitness: [G].
+  """
+
+  def __init__(self, population, mean, covariance, best, best_fitness):
+    """Takes arrays of G generations."""
+    self.population = population
+    self.mean = mean
+    self.covariance = covariance
+    self.best = best
+    self.best_fitness = best_fitness
+
+
+def animate(search: Search) -> np.ndarray:
+  """Frames of a search above the function's contours, uint8 [G, H, W, 3]."""
+  page, place = _background()
+  return np.stack(
+    [_frame(page, place, search, i) for i in range(len(search.mean))]
+  )
+
+
+def convergence(distances, tolerance: float, title: str) -> Figure:
+  """Distance from the minimum over the generations, and who is there.
+
+  Args:
+    distances: [S, G + 1] of each seed's mean, the start first; positive.
+    tolerance: what counts as found.
+    title: above both panels.
+  """
+  distances = np.maximum(np.asarray(distances), 1e-16)
+  figure = canvas.new_figure(1000, 420)
+  left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+  generations = np.arange(distances.shape[1])
+  left.plot(generations, distances.T, color=canvas.SKY, lw=0.7, alpha=0.5)
+  left.plot(
+    generations,
+    np.median(distances, 0),
+    color=canvas.BLUE,
+    lw=2.5,
+    label=f'median of {len(distances)} seeds',
+  )
+  left.axhline(
+    tolerance, color=canvas.GREY, ls='--', lw=1.5, label=f'{tolerance:g}'
+  )
+  left.set_yscale('log')
+  left.legend(fontsize=10, frameon=False, loc='lower left')
+  canvas.clean(
+    left, 'How far the mean is from (10, 10)', 'generation', 'max |m - 10|'
+  )
+  inside = 100 * np.maximum.accumulate(distances < tolerance, 1).mean(0)
+  right.step(generations, inside, where='post', color=canvas.GREEN, lw=2.5)
+  right.set_ylim(0, 104)
+  right.yaxis.set_major_formatter(ticker.PercentFormatter())
+  right.grid(axis='y', color='0.9')
+  canvas.clean(
+    right, f'Seeds that have been within {tolerance:g}', 'generation'
+  )
+  for axes in (left, right):
+    axes.set_xlim(0, generations[-1])
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(7, integer=True))
+  figure.suptitle(title, fontsize=12)
+  return figure
+
+
+def _background():
+  """The function with axes, large, and where a point of it lies in pixels."""
+  side = _SIDE * _FINE
+  figure = canvas.new_figure(_SIDE, _SIDE)
+  figure.set_dpi(canvas.DPI * _FINE)
+  axes = figure.subplots()
+  line = np.linspace(*LIMITS, 1500)
+  grid = np.stack(np.meshgrid(line, line), -1).reshape(-1, 2)
+  values = objectives.schaffer(tf.constant(grid)).numpy()
+  axes.contourf(
+    line,
+    line,
+    values.reshape(len(line), len(line)),
+    np.linspace(0, 1, 11),
+    cmap='Greys',
+    vmin=-0.2,
+    vmax=3.0,  # Light, so that the dots stand out.
+  )
+  axes.set_xlim(*LIMITS)
+  axes.set_ylim(*LIMITS)
+  axes.set_aspect('equal')
+  axes.set_xticks(range(0, 21, 5))
+  axes.set_yticks(range(0, 21, 5))
+  axes.set_title(' ', fontsize=11)  # Room for the caption.
+  handles = [
+    axes.plot([], [], 'o', ms=5, color=colour, label=name)[0]
+    for name, colour in _PARTS
+  ]
+  handles += axes.plot([], [], color=canvas.GREEN, lw=2, label='1 sigma')
+  figure.legend(
+    handles=handles,
+    loc='outside lower center',
+    ncols=4,
+    frameon=False,
+    fontsize=10,
+  )
+  page = Image.fromarray(canvas.to_image(figure))
+
+  def place(points):
+    pixels = axes.transData.transform(points)
+    return np.stack([pixels[..., 0], side - pixels[..., 1]], -1)
+
+  box = axes.get_window_extent()
+  frame = (box.x0, side - box.y1, box.x1, side - box.y0)
+  return page, (place, tuple(map(round, frame)))
+
+
+def _frame(page, place, search, i):
+  place, box = place
+  overlay = page.copy()
+  draw = ImageDraw.Draw(overlay)
+  _dots(draw, place(search.population[i]), 3, canvas.VERMILION)
+  turn = np.linspace(0, 2 * np.pi, 73)
+  circle = np.stack([np.cos(turn), np.sin(turn)])
+  values, vectors = np.linalg.eigh(search.covariance[i])
+  root = vectors * np.sqrt(np.maximum(values, 0))
+  points = place((root @ circle).T + search.mean[i])
+  draw.line(
+    [tuple(point) for point in points], canvas.GREEN, 2 * _FINE, joint='curve'
+  )
+  _dots(draw, place(search.mean[i : i + 1]), 4, canvas.GREEN)
+  _dots(draw, place(search.best[i : i + 1]), 4, canvas.BLUE)
+  # What lies outside the axes is cut off.
+  result = page.copy()
+  result.paste(overlay.crop(box), box)
+  sigma = np.sqrt(np.trace(search.covariance[i]) / 2)
+  best = search.best_fitness[i]
+  ImageDraw.Draw(result).text(
+    (box[0], box[1] - 8 * _FINE),
+    f'generation {i}    step size {sigma:.2g}    best {best:.1e}',
+    fill='black',
+    font_size=13 * _FINE,
+    anchor='ls',
+  )
+  result = result.resize((_SIDE, _SIDE), Image.Resampling.LANCZOS)
+  return np.array(result)
+
+
+def _dots(draw, points, radius, colour):
+  radius *= _FINE
+  for x, y in points:
+    draw.ellipse(
+      (x - radius, y - radius, x + radius, y + radius),
+      fill=colour,
+      outline='white',
+      width=_FINE,
+    )
