@@ -159,10 +159,11 @@ def resolve(config_class: type[Common], argv: Sequence[str] = ()) -> Any:
   values = {}
   preset = config_class.PRESETS.get(flag_values['preset'].value, {})
   for name in parsers:
-    if name in preset and not flag_values[name].present:
+    flag = flag_values[_flag(name)]
+    if name in preset and not flag.present:
       values[name] = parsers[name].parse(preset[name])
     else:
-      values[name] = flag_values[name].value
+      values[name] = flag.value
   config = config_class(**values)
   config.validate()
   return config
@@ -179,7 +180,7 @@ def help_text(doc: str | None, config_class: type[Common]) -> str:
     for preset, values in config_class.PRESETS.items():
       if field.name in values:
         facts.append(f'{preset}: {parser.show(values[field.name])}')
-    text = f'{dash}{field.name}: {field.metadata["help"]}'
+    text = f'{dash}{_flag(field.name)}: {field.metadata["help"]}'
     lines += textwrap.wrap(
       text, 78, initial_indent='  ', subsequent_indent=' ' * 6
     )
@@ -265,6 +266,11 @@ def main_of(
     )
 
 
+def _flag(field_name):
+  """Returns a field's flag: `in_` is `--in`, a word that Python keeps."""
+  return field_name.rstrip('_')
+
+
 def _define(config_class):
   """Returns absl flags of their own registry, and a parser per field."""
   flag_values = flags.FlagValues()
@@ -279,12 +285,13 @@ def _define(config_class):
         f'{field.name} must be bool, float, int, str, tuple[int, ...] or '
         f'tuple[str, ...], got {hint}'
       )
-    parser = flag_parser.Parser(field.name, kind, field.metadata, entry)
+    name = _flag(field.name)
+    parser = flag_parser.Parser(name, kind, field.metadata, entry)
     flags.DEFINE_flag(
       flags.Flag(
         parser=parser,
         serializer=None,
-        name=field.name,
+        name=name,
         default=field.default,
         help_string=field.metadata.get('help', ''),
         boolean=kind is bool,

@@ -296,3 +296,17 @@ def test_answers_before_tensorflow_is_imported():
     [sys.executable, '-c', program], capture_output=True, text=True
   )
   assert (done.returncode, done.stdout) == (2, 'False\n')
+
+
+@dataclasses.dataclass(frozen=True)
+class Keyword(config_flags.Common):
+  """A setting whose flag is a word that Python keeps to itself."""
+
+  in_: str = config_flags.option('dream', 'Where.', choices=('dream', 'game'))
+
+
+def test_a_field_may_be_a_flag_with_a_word_of_python():
+  assert config_flags.resolve(Keyword, ['--in=game']).in_ == 'game'
+  assert '--in: Where.' in config_flags.help_text('', Keyword)
+  with pytest.raises(faults.UsageError, match='--in must be'):
+    config_flags.resolve(Keyword, ['--in=street'])

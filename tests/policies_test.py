@@ -33,7 +33,7 @@ def test_actions_are_those_of_the_game(name):
 
 
 def test_seeds_differ():
-  for name in ('random', 'random_per_tic'):
+  for name in ('random', 'random_per_tic', 'wander'):
     assert actions(name, 50, 1) != actions(name, 50, 2)
 
 
@@ -57,6 +57,14 @@ def test_random_actions_are_equally_frequent():
   assert np.abs(counts / 90_000 - 1 / 3).max() < 0.02
   counts = np.bincount(actions('random_per_tic', 30_000))
   assert np.abs(counts / 30_000 - 1 / 3).max() < 0.02
+
+
+def test_wander_holds_on_all_scales():
+  values = actions('wander', 200_000, spec=CONTINUOUS)
+  holds = np.array([len(list(group)) for _, group in itertools.groupby(values)])
+  assert holds.min() == 1
+  assert 95 < holds.max() < 100
+  assert abs((holds < 10).mean() - 0.5) < 0.02
 
 
 def test_random_per_tic_draws_each_time():
@@ -87,7 +95,9 @@ def test_constant_policies():
 
 
 def test_wrong_use_is_named():
-  with pytest.raises(ValueError, match="random_per_tic, .* got 'dance'"):
+  with pytest.raises(
+    ValueError, match="random_per_tic, .*wander, .* got 'dance'"
+  ):
     policies.make('dance', SPEC)
   with pytest.raises(RuntimeError, match='call reset'):
     policies.make('stay', SPEC).act(None)

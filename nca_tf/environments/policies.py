@@ -17,6 +17,7 @@ import numpy as np
 from nca_tf.environments import game
 
 _LONGEST_HOLD = 10
+_LONGEST_WANDER = 100
 _PERIOD = 120  # Tics from one end of the metronome's way to the other.
 _LEFT, _STAY, _RIGHT = 0, 1, 2
 
@@ -26,6 +27,18 @@ def _random(rng: np.random.Generator, draw: Callable) -> Iterator:
   while True:
     action = draw()
     for _ in range(rng.integers(1, _LONGEST_HOLD + 1)):
+      yield action
+
+
+def _wander(rng: np.random.Generator, draw: Callable) -> Iterator:
+  """Holds each random action for 1 to 100 tics, all scales equally often.
+
+  It comes to the walls and stands still at times, which the published
+  collector hardly does: a model of its episodes does not know either.
+  """
+  while True:
+    action = draw()
+    for _ in range(int(_LONGEST_WANDER ** rng.uniform())):
       yield action
 
 
@@ -96,6 +109,7 @@ class Policy:
 
     return {
       'random': lambda: _random(rng, draw),
+      'wander': lambda: _wander(rng, draw),
       'random_per_tic': lambda: _random_per_tic(rng, draw),
       'metronome': lambda: _metronome(spec),
       'stay': lambda: _always(_moves(spec, _STAY)),

@@ -29,6 +29,7 @@ SPEC = game.GameSpec(
   policies=(
     'random',
     'random_per_tic',
+    'wander',
     'stay',
     'metronome',
     'always_left',
