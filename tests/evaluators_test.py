@@ -127,15 +127,9 @@ def test_a_killed_worker_changes_no_fitness(tmp_path):
   agent = tiny_agents.write(tmp_path / 'agent')
   killed = []
 
-  def play(tasks, kill_after=None):
-    results = workers.play(
-      'vizdoom',
-      agent,
-      [task.seed for task in tasks],
-      parameters=[task.parameters for task in tasks],
-      options={'time_limit': 160},
-      processes=2,
-      keep_going=True,
+  def play(tasks, kill_after):
+    results = players.play(
+      [task.seed for task in tasks], [task.parameters for task in tasks]
     )
     for turn, result in enumerate(results):
       if turn == kill_after:
@@ -149,8 +143,15 @@ def test_a_killed_worker_changes_no_fitness(tmp_path):
     )
     return evaluator.evaluate(CANDIDATES, generation=1)
 
-  calm, wild = evaluate(), evaluate(kill_after=3)
-  assert len(killed) == 1
+  with workers.Players(
+    'vizdoom',
+    agent,
+    options={'time_limit': 160},
+    processes=2,
+    keep_going=True,
+  ) as players:
+    calm, wild = evaluate(), evaluate(kill_after=3)
+    assert killed[0] not in worker_pids()
   np.testing.assert_array_equal(wild.fitness, calm.fitness)
   np.testing.assert_array_equal(wild.scores, calm.scores)
   assert wild.valid.all()

@@ -12,6 +12,7 @@ import tiny_agents
 
 from nca_tf import environments
 from nca_tf.environments import episode
+from nca_tf.environments import pool
 from nca_tf.environments import saved_agent
 from nca_tf.environments import workers
 
@@ -49,6 +50,14 @@ def expected(agent):
   ]
   env.close()
   return results
+
+
+def worker_pids():
+  return [
+    pid
+    for pid in processes.children(os.getpid())
+    if 'player.serve' in processes.command(pid)
+  ]
 
 
 def turns(count):
@@ -106,13 +115,27 @@ def test_killed_workers_are_replaced(agent, expected):
   for turn, result in enumerate(results):
     seen.append(result)
     if turn == 2:
-      workers_now = [
-        pid
-        for pid in processes.children(os.getpid())
-        if 'player.serve' in processes.command(pid)
-      ]
-      os.kill(workers_now[0], signal.SIGKILL)
+      os.kill(worker_pids()[0], signal.SIGKILL)
   same(seen, expected)
+
+
+def test_players_stay_for_several_calls(agent, expected):
+  parameters = turns(len(SEEDS))
+  with workers.Players('vizdoom', agent, options=OPTIONS, processes=1) as stay:
+    for _ in range(2):
+      results = stay.play(SEEDS[:3], parameters[:3])
+      assert [each.score for each in results] == [
+        each.score for each in expected[:3]
+      ]
+    (pid,) = worker_pids()
+    os.kill(pid, signal.SIGKILL)  # Idle.
+    left = stay.play(SEEDS, parameters)
+    assert next(left).score == expected[0].score
+    assert worker_pids() != [pid]
+    # Another call ends the episodes of the one before.
+    (again,) = stay.play(SEEDS[1:2], parameters[1:2])
+    assert again._replace(index=1).score == expected[1].score
+  assert worker_pids() == []
 
 
 def break_games(tmp_path, monkeypatch, how):
@@ -129,9 +152,9 @@ def break_games(tmp_path, monkeypatch, how):
     'take_cover.TakeCover.reset = broken\n'
   )
   monkeypatch.setenv('PYTHONPATH', str(tmp_path))
-  patched = workers._COMMAND.replace('; player', '; import broken; player')
-  assert patched != workers._COMMAND
-  monkeypatch.setattr(workers, '_COMMAND', patched)
+  patched = pool._COMMAND.replace('; player', '; import broken; player')
+  assert patched != pool._COMMAND
+  monkeypatch.setattr(pool, '_COMMAND', patched)
 
 
 @pytest.mark.parametrize(

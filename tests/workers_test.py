@@ -17,6 +17,7 @@ import pytest
 from nca_tf import environments
 from nca_tf.environments import episode
 from nca_tf.environments import policies
+from nca_tf.environments import pool
 from nca_tf.environments import workers
 
 OPTIONS = {'time_limit': 150}
@@ -128,7 +129,7 @@ def test_hung_engines_are_replaced(expected):
 
 
 def test_a_task_that_always_kills_is_given_up(monkeypatch):
-  monkeypatch.setattr(workers, '_COMMAND', 'import os; os.abort()')
+  monkeypatch.setattr(pool, '_COMMAND', 'import os; os.abort()')
   with pytest.raises(RuntimeError, match='5 workers died .* seed 3'):
     next(play(processes=1))
 
@@ -143,9 +144,9 @@ def test_an_engine_that_always_fails_is_reported(tmp_path, monkeypatch):
     'take_cover.TakeCover.step = step\n'
   )
   monkeypatch.setenv('PYTHONPATH', str(tmp_path))
-  patched = workers._COMMAND.replace('; player', '; import broken; player')
-  assert patched != workers._COMMAND
-  monkeypatch.setattr(workers, '_COMMAND', patched)
+  patched = pool._COMMAND.replace('; player', '; import broken; player')
+  assert patched != pool._COMMAND
+  monkeypatch.setattr(pool, '_COMMAND', patched)
   with pytest.raises(environments.GameCrashed, match='died again'):
     next(play(processes=1))
 
@@ -153,9 +154,9 @@ def test_an_engine_that_always_fails_is_reported(tmp_path, monkeypatch):
 def test_workers_run_ahead_by_a_few_episodes_only():
   results = play(range(1000), processes=1, options={'time_limit': 5})
   next(results)
-  pool = results.gi_frame.f_locals['pool']
+  players = results.gi_frame.f_locals['players']
   time.sleep(0.5)
-  answered = 1000 - len(pool._waiting)
+  answered = 1000 - len(players._pool._waiting)
   assert answered <= 6
   results.close()
 

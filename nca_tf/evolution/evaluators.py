@@ -1,7 +1,7 @@
 """What a generation of candidates is worth: in one graph, or by episodes.
 
-An evaluator has one method, `evaluate(parameters, generation)`, whose fitness an
-optimiser minimises:
+An evaluator has one method, `evaluate(parameters, generation)`; an optimiser
+minimises the fitness that it answers:
 
     x = optimiser.ask()
     evaluation = evaluator.evaluate(x, generation)
@@ -80,13 +80,11 @@ class EpisodeEvaluator:
   that failed again and again has no fitness: an episode without an end says
   nothing about its player.
 
+    players = environments.workers.Players('vizdoom', agent, keep_going=True)
+
     def play(tasks):  # may answer in any order
-      return workers.play(
-        'vizdoom',
-        agent,
-        [task.seed for task in tasks],
-        parameters=[task.parameters for task in tasks],
-        keep_going=True,
+      return players.play(
+        [task.seed for task in tasks], [task.parameters for task in tasks]
       )
 
     evaluator = EpisodeEvaluator(play, episodes=16, seed=0)
