@@ -182,6 +182,8 @@ def test_a_run_folder_stands_for_its_agent(agent, tmp_path):
   (tmp_path / 'export' / 'agent').symlink_to(agent)
   assert saved_agent.find(tmp_path) == tmp_path / 'export' / 'agent'
   assert saved_agent.read_info(tmp_path)['digest'] == 'tiny-4.0'
+  assert saved_agent.label(tmp_path) == 'agent-tiny-4.0'
+  assert saved_agent.label('stay') == 'stay'
   assert saved_agent.find(tmp_path / 'export' / 'nothing') is None
 
 
@@ -191,7 +193,7 @@ def test_a_run_folder_stands_for_its_agent(agent, tmp_path):
     ('{"env"', 'must describe an agent'),
     ('[3]', 'must describe an agent'),
     ('3', 'must describe an agent'),
-    ('{"env": "vizdoom"}', 'must name action_kind, frame_skip'),
+    ('{"env": "vizdoom"}', 'must name action_kind, frame_skip, param'),
   ],
 )
 def test_damaged_descriptions_are_named(tmp_path, text, message):

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 _INFO = 'agent.json'
-_SETTINGS = ('env', 'action_kind', 'frame_skip')
+SETTINGS = ('env', 'action_kind', 'frame_skip')
+_NEEDED = (*SETTINGS, 'parameters', 'digest')
 
 
 def find(folder: str | os.PathLike) -> pathlib.Path | None:
@@ -50,10 +51,17 @@ def read_info(folder: str | os.PathLike) -> dict[str, Any]:
     raise ValueError(
       f'{path / _INFO} must describe an agent: {error}'
     ) from error
-  lacking = [name for name in _SETTINGS if name not in info]
+  lacking = [name for name in _NEEDED if name not in info]
   if lacking:
     raise ValueError(f'{path / _INFO} must name {", ".join(lacking)}')
   return info
+
+
+def label(policy: str | os.PathLike) -> str:
+  """Returns a short name for an agent, and scripted policies as they are."""
+  if find(policy) is None:
+    return os.fspath(policy)
+  return f'agent-{read_info(policy)["digest"]}'
 
 
 def check(folder: str | os.PathLike, settings: Mapping[str, Any]):

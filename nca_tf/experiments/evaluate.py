@@ -1,7 +1,7 @@
-"""Scores a scripted policy in the real game.
+"""Scores an agent or a scripted policy in the real game.
 
-The baselines that an agent has to beat: Ha & Schmidhuber 2018
-(arXiv:1803.10122), table 2, and the blind metronome.
+Ha & Schmidhuber 2018 (arXiv:1803.10122), table 2; the baselines that an agent
+has to beat are theirs, and the blind metronome.
 """
 
 import contextlib
@@ -15,8 +15,11 @@ import numpy as np
 
 from nca_tf import config_flags
 from nca_tf import environments
+from nca_tf import faults
 from nca_tf.analysis import intervals
+from nca_tf.environments import saved_agent
 from nca_tf.environments import workers
+from nca_tf.experiments import film
 from nca_tf.experiments import play_config
 from nca_tf.training import progress
 from nca_tf.training import run_folder
@@ -27,10 +30,40 @@ _EPISODES = 'episodes.jsonl'
 
 @dataclasses.dataclass(frozen=True)
 class Config(play_config.PlayConfig):
-  """What to score."""
+  """What to score; `settled` says what its `auto` settings are."""
 
+  env: str = config_flags.option(
+    'auto',
+    "Game to play; auto is the agent's, or vizdoom.",
+    choices=('auto', *environments.names()),
+  )
+  action_kind: str = config_flags.option(
+    'auto',
+    'Actions as an index, or as one number in -1..1 that the game cuts at '
+    "+-1/3, as published; auto is the agent's, or discrete.",
+    choices=('auto', 'discrete', 'continuous'),
+  )
+  frame_skip: int = config_flags.option(
+    0,
+    "Tics for which each action is held; 0 is the agent's own, or 1. Time "
+    'limits and scores stay in tics.',
+    minimum=0,
+  )
+  agent: str = config_flags.option(
+    '',
+    'Folder of an agent, or of the run that made one; it plays in place of '
+    '--policy.',
+  )
   episodes: int = config_flags.option(
     200, 'Episodes to play.', minimum=1, identity=False
+  )
+  record: str = config_flags.option(
+    '',
+    'GIF or MP4 file for a film of the first episodes.',
+    identity=False,
+  )
+  record_episodes: int = config_flags.option(
+    1, 'Episodes in the film.', minimum=1, maximum=20, identity=False
   )
 
   PRESETS: ClassVar = {
@@ -38,6 +71,33 @@ class Config(play_config.PlayConfig):
     'laptop': {},
     'paper': {'episodes': 1000},
   }
+
+  def validate(self):
+    """Refuses settings that contradict the agent's, and other wrong ones."""
+    if self.agent and self.policy != Config.policy:
+      raise faults.UsageError(
+        f'--agent plays in place of --policy, got both {self.agent!r} and '
+        f'{self.policy!r}'
+      )
+    super(Config, self.settled).validate()
+    if self.record:
+      film.check(self.record)
+
+  @property
+  def settled(self):
+    """The same with an agent as the policy, and all settings known."""
+    values = {'env': 'vizdoom', 'action_kind': 'discrete', 'frame_skip': 1}
+    policy = self.agent or self.policy
+    try:
+      if self.agent or saved_agent.find(policy):
+        info = saved_agent.read_info(policy)
+        values = {name: info[name] for name in saved_agent.SETTINGS}
+    except ValueError as error:
+      raise faults.UsageError(f'--agent: {error}') from error
+    for name in values:
+      if getattr(self, name) not in ('auto', 0):
+        values[name] = getattr(self, name)
+    return dataclasses.replace(self, agent='', policy=policy, **values)
 
 
 def summarise(scores, at_limit, seed: int = 0) -> dict[str, Any]:
@@ -103,13 +163,14 @@ def play(config: Config, file: pathlib.Path) -> list[dict[str, Any]]:
   """Plays the episodes that `file` lacks and returns all of them.
 
   Args:
-    config: What to play.
+    config: What to play, settled.
     file: JSON lines of index, seed, score, tics and terminated; each finished
       episode is added to it at once.
   """
   episodes = _read_episodes(file)
   first = len(episodes)
-  label, total = f'{config.env}, {config.policy}', config.episodes
+  label = f'{config.env}, {saved_agent.label(config.policy)}'
+  total = config.episodes
   results = workers.play(
     config.env,
     config.policy,
@@ -145,8 +206,11 @@ def play(config: Config, file: pathlib.Path) -> list[dict[str, Any]]:
 
 def run(config: Config) -> dict[str, Any]:
   """Plays, prints the figures and returns them; they are in `stages.json`."""
-  name = f'{config.env}-{config.policy}-{config.seed}'
+  config = config.settled
+  label = saved_agent.label(config.policy)
+  name = f'{config.env}-{label}-{config.seed}'
   with run_folder.RunFolder.open(config, NAME, name) as run_dir:
+    _check_player(run_dir, label)
     episodes = play(config, run_dir.path / _EPISODES)
     figures = summarise(
       [episode['score'] for episode in episodes],
@@ -154,6 +218,21 @@ def run(config: Config) -> dict[str, Any]:
       config.seed,
     )
     run_dir.finish('evaluate', figures)
-    print(describe(config.policy, figures))
+    print(describe(label, figures))
     print(f'{run_dir.path / _EPISODES} holds every episode')
+    if config.record:
+      frames = film.record(config, config.record)
+      print(f'{config.record} shows {frames} frames')
   return figures
+
+
+def _check_player(run_dir, label: str):
+  """Refuses a folder whose episodes an agent played that is no more."""
+  if not run_dir.is_finished('player'):
+    run_dir.finish('player', {'name': label})
+  found = run_dir.info('player')['name']
+  if found != label:
+    raise faults.UsageError(
+      f'{run_dir.path} holds episodes of {found}, the command has {label}; '
+      'choose another --run_dir'
+    )

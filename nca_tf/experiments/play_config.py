@@ -1,10 +1,11 @@
-"""Settings of every experiment in which a scripted policy plays a game."""
+"""Settings of every experiment in which someone plays a game."""
 
 import dataclasses
 
 from nca_tf import config_flags
 from nca_tf import environments
 from nca_tf import faults
+from nca_tf.environments import saved_agent
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,7 +21,11 @@ class PlayConfig(config_flags.Common):
     '+-1/3, as published.',
     choices=('discrete', 'continuous'),
   )
-  policy: str = config_flags.option('random', 'Scripted policy that plays.')
+  policy: str = config_flags.option(
+    'random',
+    'Who plays: a scripted policy, or the folder of an agent, or of the run '
+    'that made one.',
+  )
   time_limit: int = config_flags.option(
     0, "Tics after which an episode ends; 0 is the game's own.", minimum=0
   )
@@ -38,12 +43,25 @@ class PlayConfig(config_flags.Common):
   )
 
   def validate(self):
-    """Refuses a policy that the game does not have."""
+    """Refuses a policy that the game does not have, or an agent of another."""
     names = self.game_spec.policies
-    if self.policy not in names:
+    if self.policy in names:
+      return
+    if saved_agent.find(self.policy) is None:
       raise faults.UsageError(
-        f'--policy must be one of {", ".join(names)}, got {self.policy!r}'
+        f'--policy must be one of {", ".join(names)}, or the folder of an '
+        f'agent, got {self.policy!r}'
       )
+    try:
+      info = saved_agent.read_info(self.policy)
+    except ValueError as error:
+      raise faults.UsageError(f'--policy: {error}') from error
+    for name in saved_agent.SETTINGS:
+      if getattr(self, name) != info[name]:
+        raise faults.UsageError(
+          f'--{name} must be {info[name]}, the one of the agent {self.policy}, '
+          f'got {getattr(self, name)}'
+        )
 
   @property
   def game_options(self):

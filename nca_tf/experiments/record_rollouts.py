@@ -1,4 +1,4 @@
-"""Records episodes that a scripted policy plays in the real game.
+"""Records episodes that a scripted policy or an agent plays in the real game.
 
 Source: Ha & Schmidhuber 2018 (arXiv:1803.10122), section 3.1: 10,000 random
 rollouts.
@@ -6,10 +6,12 @@ rollouts.
 
 import contextlib
 import dataclasses
+import hashlib
 import os
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
+import numpy as np
 import tensorflow as tf
 
 from nca_tf import config_flags
@@ -17,6 +19,7 @@ from nca_tf import environments
 from nca_tf import faults
 from nca_tf.datasets import rollouts
 from nca_tf.environments import episode
+from nca_tf.environments import saved_agent
 from nca_tf.environments import workers
 from nca_tf.experiments import play_config
 from nca_tf.training import progress
@@ -44,16 +47,25 @@ class Config(play_config.PlayConfig):
 
 
 def make_spec(
-  env: str, policy: str, seed: int, options: Mapping[str, Any]
+  env: str,
+  policy: str,
+  seed: int,
+  options: Mapping[str, Any],
+  parameters: np.ndarray | None = None,
 ) -> rollouts.Spec:
   """Returns what `collect` writes beside the shards."""
   spec = environments.get_spec(env, **options)
+  # An agent is what it knows, wherever its folder is.
+  source = {'policy': saved_agent.label(policy), 'seed': seed}
+  if parameters is not None:
+    vector = np.asarray(parameters, np.float32)
+    source['parameters'] = hashlib.sha256(vector.tobytes()).hexdigest()[:16]
   return rollouts.Spec(
     game=env,
     observation_shape=spec.observation_shape,
     actions=spec.actions,
     action_kind=spec.action_kind,
-    source={'policy': policy, 'seed': seed, 'options': dict(options)},
+    source={**source, 'options': dict(options)},
     frame_skip=spec.frame_skip,
   )
 
@@ -69,6 +81,7 @@ def collect(
   shard_size: int = 64,
   progress: Callable[..., Any] | None = None,
   options: Mapping[str, Any] | None = None,
+  parameters: np.ndarray | None = None,
 ) -> int:
   """Records episodes, going on behind those that a folder has already.
 
@@ -78,13 +91,15 @@ def collect(
   Args:
     folder: Where the shards go.
     env: Name of the game.
-    policy: Name of a scripted policy.
+    policy: Name of a scripted policy, or the folder of an agent.
     episodes: How many episodes the folder shall hold.
     seed: Determines all episodes.
     processes: Games played at once; 0 is one per core.
     shard_size: Episodes per file.
     progress: Called with the number of episodes done, and figures by name.
     options: Options of `environments.make`.
+    parameters: Of other controllers than the agent's own: [P], or [episodes,
+      P] with one for each episode.
 
   Returns:
     The number of steps recorded by this call.
@@ -97,16 +112,21 @@ def collect(
   report = progress or (lambda done, **figures: None)
   steps = 0
   with _storage_faults(folder):
-    spec = make_spec(env, policy, seed, options)
+    spec = make_spec(env, policy, seed, options, parameters)
     writer = rollouts.Writer(folder, spec, shard_size)
   first = writer.next_index
   report(min(first, episodes))
+  seeds = [
+    environments.episode_seed(seed, index) for index in range(first, episodes)
+  ]
+  if parameters is not None:
+    size = np.shape(parameters)[-1:]
+    rows = np.broadcast_to(parameters, (episodes, *size))
   results = workers.play(
     env,
     policy,
-    [
-      environments.episode_seed(seed, index) for index in range(first, episodes)
-    ],
+    seeds,
+    parameters=None if parameters is None else rows[first:],
     processes=processes,
     record=True,
     options=options,
@@ -148,12 +168,15 @@ def _storage_faults(folder):
 
 def run(config: Config):
   """Records into `run_dir/rollouts`."""
-  name = f'{config.env}-{config.policy}-{config.seed}'
+  label = saved_agent.label(config.policy)
+  name = f'{config.env}-{label}-{config.seed}'
   with run_folder.RunFolder.open(config, NAME, name) as run_dir:
     folder = run_dir.path / 'rollouts'
-    label, total = f'{config.env}, {config.policy}', config.episodes
+    total = config.episodes
     done = min(rollouts.count(folder), total)
-    with progress.Progress(label, total, 'episodes', done) as bar:
+    with progress.Progress(
+      f'{config.env}, {label}', total, 'episodes', done
+    ) as bar:
       collect(
         folder,
         config.env,
