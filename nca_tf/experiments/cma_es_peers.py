@@ -117,6 +117,30 @@ def minimise(objective, x0, sigma0, popsize, seed, maxfevals, ftarget):
   }
 
 
+def minimise_with_restarts(objective, starts, sigma0, seed, maxfevals, ftarget):
+  """The same with IPOP: each restart has twice the candidates of the last.
+
+  Args:
+    objective: what `make_objective` takes.
+    starts: x0 of each run.
+    sigma0: first step of each.
+    seed: another one for each run follows from it.
+    maxfevals: for all runs together.
+    ftarget: ends the search.
+  """
+  used, best, popsize = 0, math.inf, 4 + int(3 * math.log(len(starts[0])))
+  for i, x0 in enumerate(starts):
+    answer = minimise(
+      objective, x0, sigma0, popsize, seed + 1000 * i, maxfevals - used, ftarget
+    )
+    used += answer['evaluations']
+    best = min(best, answer['best'])
+    popsize *= 2
+    if best <= ftarget or used + popsize > maxfevals:
+      break
+  return {'evaluations': used, 'best': best}
+
+
 def _quiet(seed):
   # pycma takes its seed from the clock when given 0.
   return {'verbose': -9, 'verb_log': 0, 'seed': seed + 1}
@@ -222,7 +246,12 @@ def advance(peer, n, popsize, span, generations):
   return _contestants[key].advance(generations)
 
 
-_CALLS = {'values': values, 'minimise': minimise, 'advance': advance}
+_CALLS = {
+  'advance': advance,
+  'minimise': minimise,
+  'minimise_with_restarts': minimise_with_restarts,
+  'values': values,
+}
 
 
 def serve():

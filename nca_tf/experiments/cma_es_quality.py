@@ -66,7 +66,7 @@ def _problems(n):
   )
 
 
-# Population of Rastrigin's function by dimension, large enough to succeed often.
+# Population for Rastrigin's function by dimension: large, to succeed often.
 _RASTRIGIN = {2: 40, 10: 200}
 
 
@@ -80,7 +80,13 @@ def problems(dimensions) -> list[Problem]:
   return found
 
 
-def measure(problem: Problem, peers, seeds: int, jit: bool = True):
+def measure(
+  problem: Problem,
+  peers,
+  seeds: int,
+  jit: bool = True,
+  precision: str = 'float64',
+):
   """Runs both optimisers from the same starts.
 
   Args:
@@ -88,11 +94,12 @@ def measure(problem: Problem, peers, seeds: int, jit: bool = True):
     peers: `PeerProcess` of `cma_es_peers.py`, or None.
     seeds: how many runs, times `problem.repeats`.
     jit: compile with XLA.
+    precision: 'float64' or 'float32', of this library's search.
 
   Returns:
     For each optimiser the evaluations of its runs, None where it failed.
   """
-  ours = _Runner(problem, jit)
+  ours = _Runner(problem, jit, precision)
   names = ('nca_tf', 'pycma') if peers is not None else ('nca_tf',)
   found = {name: [] for name in names}
   count = seeds * problem.repeats
@@ -143,12 +150,19 @@ def _compare(peers, spec, objective, x):
 class _Runner:
   """Whole runs in one compiled graph; the seed and the rotation are inputs."""
 
-  def __init__(self, problem, jit):
+  def __init__(self, problem, jit, precision):
     self._problem = problem
     self._settings = cma_es.Settings.make(
-      problem.n, popsize=problem.popsize, dtype='float64'
+      problem.n, popsize=problem.popsize, dtype=precision
     )
-    self._run = tf.function(self._graph, jit_compile=jit, autograph=False)
+    # One trace: TensorFlow warns of many, though each problem needs its own.
+    self._run = tf.function(
+      self._graph, jit_compile=jit, autograph=False
+    ).get_concrete_function(
+      self._first(0),
+      tf.TensorSpec([problem.n, problem.n], tf.float64),
+      tf.TensorSpec([], tf.int32),
+    )
 
   def _graph(self, state, matrix, generations):
     objective = self._problem.objective
@@ -159,15 +173,16 @@ class _Runner:
     )
     return state.best_fitness, state.evaluations
 
+  def _first(self, seed):
+    problem = self._problem
+    x0 = problem.n * [problem.start]
+    return cma_es.initial(self._settings, x0, problem.sigma, seed)
+
   def minimise(self, seed, matrix):
     """Evaluations to the target, or None."""
-    n = self._problem.n
-    state = cma_es.initial(
-      self._settings, n * [self._problem.start], self._problem.sigma, seed
-    )
-    generations = _EVALUATIONS * n // self._settings.popsize
+    generations = _EVALUATIONS * self._problem.n // self._settings.popsize
     best, evaluations = self._run(
-      state, tf.constant(matrix), tf.constant(generations)
+      self._first(seed), tf.constant(matrix), tf.constant(generations)
     )
     return int(evaluations) if float(best) <= TARGET else None
 

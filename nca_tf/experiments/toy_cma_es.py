@@ -19,6 +19,8 @@ from nca_tf.analysis import animation
 from nca_tf.analysis import canvas
 from nca_tf.evolution import cma_es
 from nca_tf.evolution import objectives
+from nca_tf.evolution import stopping
+from nca_tf.experiments import cma_es_restarts
 from nca_tf.experiments import toy_cma_es_pictures as pictures
 from nca_tf.training import metrics
 from nca_tf.training import progress
@@ -26,6 +28,9 @@ from nca_tf.training import run_folder
 
 NAME = 'toy_cma_es'
 TOLERANCE = 1e-3  # Largest coordinate of mean - (10, 10) that counts as found.
+# The function is a fourth power at its minimum: within 1e-3 it is below 1e-17,
+# where the usual tolerances of fitness would have ended the search.
+_OPTIONS = stopping.Options(ftarget=1e-20, tolfun=0.0, tolfunhist=0.0)
 _option = config_flags.option
 
 
@@ -86,8 +91,7 @@ class Searches:
   def start(self, index: int) -> cma_es.State:
     """First state of a seed."""
     seed = self._config.seed + index
-    key = random_numbers.key(seed, 'toy start')
-    x0 = random_numbers.normal(key, [2], tf.float64)
+    x0 = draw_start(seed)
     return cma_es.initial(self.settings, x0, self._config.sigma, seed)
 
   def run(self, index: int):
@@ -106,7 +110,7 @@ class Searches:
       )
 
     def body(i, state, arrays):
-      state = cma_es.step(self.settings, state, objectives.schaffer)
+      state, _ = cma_es.step(self.settings, state, objectives.schaffer)
       return i + 1, state, record(arrays, i + 1, state)
 
     arrays = tuple(
@@ -131,6 +135,12 @@ class Searches:
     return pictures.Search(*map(np.array, zip(*frames, strict=True)))
 
 
+def draw_start(seed: int, run: int = 0):
+  """Where a seed begins, and where each restart does: N(0, 1)^2."""
+  key = random_numbers.key(seed, 'toy start', run)
+  return random_numbers.normal(key, [2], tf.float64)
+
+
 def first_within(distances, tolerance: float = TOLERANCE):
   """First generation whose distance is below the tolerance, [S]; inf if none.
 
@@ -149,8 +159,13 @@ def run(config: Config):
     if not folder.is_finished('search'):
       figures = _search(config, folder)
       folder.finish('search', figures)
+    if config.restarts and not folder.is_finished('restarts'):
+      folder.finish('restarts', _restart(config))
     figures = folder.info('search')
     print(describe(figures))
+    if config.restarts:
+      figures = {**figures, 'restarts': folder.info('restarts')}
+      print(describe_restarts(figures['restarts']))
     for file in sorted(folder.figures.iterdir()):
       print(f'wrote {file}')
   return figures
@@ -190,6 +205,35 @@ def _search(config, folder):
   }
 
 
+def _restart(config):
+  """The same starts, each search restarting when it is stuck."""
+  searches = cma_es_restarts.Restarts(
+    objectives.schaffer,
+    2,
+    config.sigma,
+    popsize=config.popsize,
+    jit=config.jit != 'off',
+    mu=float(config.mu),
+    active=config.active,
+    dtype=config.precision,
+  )
+  found = []
+  with progress.Progress('with restarts', config.seeds, 'seeds') as bar:
+    for seed in range(config.seed, config.seed + config.seeds):
+      starts = [draw_start(seed, i) for i in range(config.restarts + 1)]
+      found.append(searches.minimise(starts, seed, _OPTIONS))
+      bar.update(len(found))
+  goal = np.array(objectives.SCHAFFER_MINIMUM)
+  hits = [each for each in found if np.abs(each.x - goal).max() < TOLERANCE]
+  return {
+    'seeds': config.seeds,
+    'restarts': config.restarts,
+    'found': len(hits),
+    'median_evaluations': np.median([hit.evaluations for hit in hits] or [0]),
+    'most_runs': max([hit.runs for hit in hits], default=0),
+  }
+
+
 def _draw(config, folder, log, searches, distances):
   # After the mean has arrived, all is one dot.
   end = int(min(config.generations, first_within(distances[:1])[0] + 3))
@@ -203,6 +247,14 @@ def _draw(config, folder, log, searches, distances):
   canvas.save(figure, folder.figures / 'convergence.png')
   picture = canvas.to_image(figure)
   log.image('figures/convergence', picture, config.generations)
+
+
+def describe_restarts(figures) -> str:
+  """Returns the figures of the searches with restarts as a line to print."""
+  return (
+    'with up to {restarts} restarts: {found} of {seeds} seeds, median '
+    '{median_evaluations:.0f} evaluations, at most {most_runs} runs'
+  ).format(**figures)
 
 
 def describe(figures) -> str:

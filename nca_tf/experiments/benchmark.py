@@ -1,0 +1,15 @@
+"""What can be measured against other libraries and against its own floor.
+
+A subject is one file `benchmark_<subject>.py` with `Config` and `run`, and one
+line below.
+"""
+
+
+def _cma_es():
+  from nca_tf.experiments import benchmark_cma_es as subject
+
+  return subject.Config, subject.run
+
+
+# Name: function that imports the subject; `config_flags.main_of` calls it.
+SUBJECTS = {'cma_es': _cma_es}
