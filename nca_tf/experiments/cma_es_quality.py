@@ -220,7 +220,9 @@ def ratio(ours, theirs) -> intervals.Interval:
     / median(rng.choice(theirs, len(theirs)))
     for _ in range(1000)
   ]
-  low, high = np.nanquantile(draws, (0.025, 0.975))
+  if not np.all(np.isfinite(draws)):
+    return intervals.Interval(value, math.nan, math.nan)
+  low, high = np.quantile(draws, (0.025, 0.975))
   return intervals.Interval(value, float(low), float(high))
 
 
