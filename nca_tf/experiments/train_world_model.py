@@ -11,6 +11,7 @@ from nca_tf import config_flags
 from nca_tf import faults
 from nca_tf import precision
 from nca_tf.datasets import rollouts
+from nca_tf.experiments import finished_model
 from nca_tf.experiments import play_config
 from nca_tf.experiments import world_model_pictures
 from nca_tf.experiments import world_model_stages
@@ -28,8 +29,11 @@ class Config(play_config.PlayConfig):
   """Settings of one world model; the defaults are the laptop preset."""
 
   cell: str = _option('dnc', "M's recurrent cell.", choices=cells.names())
-  rollouts: str = _option(
-    '', 'Folder of recorded rollouts to use; empty collects them in the run.'
+  rollouts: tuple[str, ...] = _option(
+    (), 'Folders of recorded rollouts to use; none collects them in the run.'
+  )
+  initial: str = _option(
+    '', 'Finished world model from whose V and M to go on; empty starts anew.'
   )
   episodes: int = _option(700, 'Episodes to collect.', minimum=2)
   held_out: int = _option(
@@ -108,8 +112,10 @@ class Config(play_config.PlayConfig):
         f'--read_heads must be at most --memory_slots, got {self.read_heads} '
         f'heads for {self.memory_slots} slots'
       )
-    if self.rollouts:
-      _check_rollouts(self.rollouts, self.game_spec)
+    if self.initial:
+      finished_model.check_architecture('initial', self.initial, self)
+    for folder in self.rollouts:
+      _check_rollouts(folder, self.game_spec)
 
 
 def _check_rollouts(folder, spec):

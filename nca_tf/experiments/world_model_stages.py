@@ -10,6 +10,7 @@ from nca_tf import faults
 from nca_tf.datasets import frames as frames_lib
 from nca_tf.datasets import latents as latents_lib
 from nca_tf.datasets import rollouts
+from nca_tf.experiments import finished_model
 from nca_tf.experiments import record_rollouts
 from nca_tf.experiments import world_model_measures
 from nca_tf.experiments import world_model_pictures
@@ -19,6 +20,7 @@ from nca_tf.training import export
 from nca_tf.training import loop
 from nca_tf.training import model_training
 from nca_tf.training import progress
+from nca_tf.training import run_folder
 from nca_tf.training import vision_training
 from nca_tf.world_model import codec as codec_lib
 from nca_tf.world_model import model as model_lib
@@ -37,18 +39,20 @@ class Stages:
 
   @property
   def rollouts(self):
-    """Folder of the recorded episodes."""
-    return pathlib.Path(self.config.rollouts or self.folder.path / 'rollouts')
+    """Folders of the recorded episodes."""
+    own = (self.folder.path / 'rollouts',)
+    return [pathlib.Path(path) for path in self.config.rollouts or own]
 
   def collect(self):
     """Plays the episodes, or takes those of --rollouts."""
     config = self.config
     if config.rollouts or self.folder.is_finished('collect'):
       return
-    done = min(rollouts.count(self.rollouts), config.episodes)
+    (target,) = self.rollouts
+    done = min(rollouts.count(target), config.episodes)
     with progress.Progress('collect', config.episodes, 'episodes', done) as bar:
       record_rollouts.collect(
-        self.rollouts,
+        target,
         config.env,
         config.policy,
         config.episodes,
@@ -58,51 +62,59 @@ class Stages:
         progress=bar.update,
         options=config.game_options,
       )
-    self.folder.finish('collect', {'episodes': rollouts.count(self.rollouts)})
+    self.folder.finish('collect', {'episodes': rollouts.count(target)})
 
   @functools.cached_property
   def index(self):
-    """Shards with their whole episodes: list of (path, [(index, frames)])."""
-    spec = rollouts.read_spec(self.rollouts)
-    shards = [
-      (
-        path,
-        [
-          (episode.index, _real_frames(episode))
+    """Shards with their whole episodes: list of (path, [(number, frames)]).
+
+    Episodes of the first folder keep their index as their number, those of the
+    next follow behind.
+    """
+    shards, self._first, first = [], {}, 0
+    for folder in self.rollouts:
+      spec = rollouts.read_spec(folder)
+      last = first - 1
+      for path in rollouts.shards(folder):
+        self._first[path] = first
+        episodes = [
+          (first + episode.index, _real_frames(episode))
           for episode in rollouts.read_shard(path, spec, frames=False)
-        ],
-      )
-      for path in rollouts.shards(self.rollouts)
-    ]
+        ]
+        last = max([last, *(number for number, _ in episodes)])
+        shards.append((path, episodes))
+      first = last + 1
     if not any(len(episodes) for _, episodes in shards):
-      raise faults.UsageError(f'no whole episode in {self.rollouts}')
+      folders = ', '.join(str(folder) for folder in self.rollouts)
+      raise faults.UsageError(f'no whole episode in {folders}')
     return shards
 
-  def is_held_out(self, index):
-    """Whether an episode is kept for the measures, by its index."""
-    return index % self.config.held_out == self.config.held_out - 1
+  def is_held_out(self, number):
+    """Whether an episode is kept for the measures, by its number."""
+    return number % self.config.held_out == self.config.held_out - 1
 
   def read_frames(self, path, held_out):
-    """(index, real frames) of one shard's episodes, of one kind."""
-    spec = rollouts.read_spec(self.rollouts)
+    """(number, real frames) of one shard's episodes, of one kind."""
+    spec = rollouts.read_spec(path.parent)
     for episode in rollouts.read_shard(
       path, spec, frames=False, on_damage=_known
     ):
-      if self.is_held_out(episode.index) == held_out:
+      number = self._first[path] + episode.index
+      if self.is_held_out(number) == held_out:
         whole = rollouts.decompress(episode, spec).observation
-        yield episode.index, whole[: _real_frames(episode)]
+        yield number, whole[: _real_frames(episode)]
 
   def held_out_frames(self, limit):
     """Real frames of up to `limit` held-out episodes, in order: a dict."""
     found = {}
     for path, _ in self.index:
-      for index, frames in self.read_frames(path, held_out=True):
-        found[index] = frames
+      for number, frames in self.read_frames(path, held_out=True):
+        found[number] = frames
         if len(found) == limit:
           return found
     if not found:
       raise faults.UsageError(
-        f'no held-out episode in {self.rollouts}: it needs at least '
+        f'no held-out episode in {self.rollouts[0]}: it needs at least '
         f'{self.config.held_out} whole episodes'
       )
     return found
@@ -116,8 +128,10 @@ class Stages:
     self.codec = codec_lib.Codec(self.vision)
     where = self.folder.checkpoints / 'vision'
     if self.folder.is_finished('vision'):
-      checkpoints.Checkpoints(where, model=self.vision).restore()
+      finished_model.restore(self.folder.path, 'vision', self.vision)
       return
+    if config.initial:
+      finished_model.restore(config.initial, 'vision', self.vision)
     batches = self._frame_batches()
     trainer = vision_training.VisionTrainer(
       self.vision,
@@ -147,7 +161,7 @@ class Stages:
 
   def _frame_batches(self):
     counts = [
-      sum(size for index, size in episodes if not self.is_held_out(index))
+      sum(size for number, size in episodes if not self.is_held_out(number))
       for _, episodes in self.index
     ]
 
@@ -187,7 +201,7 @@ class Stages:
     self.held_out_latents = latents_lib.select(whole, np.flatnonzero(chosen))
 
   def _encode_shard(self, path):
-    spec = rollouts.read_spec(self.rollouts)
+    spec = rollouts.read_spec(path.parent)
     parts = []
     for episode in rollouts.read_shard(path, spec, on_damage=_known):
       mean, log_variance = self.codec.encode(episode.observation)
@@ -199,7 +213,9 @@ class Stages:
           reward=episode.reward,
           is_first=episode.is_first,
           is_terminal=episode.is_terminal,
-          episode=np.full(len(episode.reward), episode.index, np.int32),
+          episode=np.full(
+            len(episode.reward), self._first[path] + episode.index, np.int32
+          ),
         )
       )
     return latents_lib.concatenate(parts)
@@ -233,8 +249,10 @@ class Stages:
     self.model = self.make_model(config.seed + 1)
     where = self.folder.checkpoints / 'model'
     if self.folder.is_finished('model'):
-      checkpoints.Checkpoints(where, model=self.model).restore()
+      finished_model.restore(self.folder.path, 'model', self.model)
       return
+    if config.initial:
+      finished_model.restore(config.initial, 'model', self.model)
     streams = self._streams(self.train_latents, config.model_batch)
     steps = len(self.held_out_latents.is_first)
     rows = max(1, min(config.model_batch, steps // (config.window + 1)))
@@ -296,6 +314,21 @@ class Stages:
     import tensorflow as tf
 
     return pays_on_cpu or bool(tf.config.list_physical_devices('GPU'))
+
+
+def load(folder, config):
+  """A finished world model: Stages with vision, model and latents.
+
+  Args:
+    folder: The run folder; only read.
+    config: Its train_world_model.Config.
+  """
+  run = run_folder.RunFolder(pathlib.Path(folder), lock=None)
+  stages = Stages(config, run, log=None)
+  stages.train_vision()
+  stages.encode()
+  stages.train_model()
+  return stages
 
 
 def _known(line):
