@@ -2,11 +2,14 @@
 
 The games scale their screen with Pillow's bilinear filter: a triangle as wide
 as the step between two pixels of the result, first along the rows, then along
-the columns, each pass rounded to a grey level. Two small matrices do the same.
+the columns, each pass rounded to a grey level. Two small matrices of Pillow's
+own fixed-point weights do the same, to the bit.
 """
 
 import numpy as np
 import tensorflow as tf
+
+_ONE = 1 << 22  # A weight of 1 in Pillow's fixed-point numbers.
 
 
 def observe(screens, spec):
@@ -21,21 +24,23 @@ def observe(screens, spec):
   """
   rows = spec.screen_rows or spec.screen_shape[0]
   height, width, _ = spec.observation_shape
-  pixels = tf.cast(screens[:, :rows], tf.float32)
-  columns = triangle_filter(spec.screen_shape[1], width)
-  pixels = _round(tf.einsum('bhwc,vw->bhvc', pixels, columns))
-  pixels = _round(
-    tf.einsum('bhwc,uh->buwc', pixels, triangle_filter(rows, height))
-  )
+  pixels = tf.cast(screens[:, :rows], tf.float64)
+  across = triangle_filter(spec.screen_shape[1], width)
+  pixels = _round(tf.einsum('bhwc,vw->bhvc', pixels, across))
+  down = triangle_filter(rows, height)
+  pixels = _round(tf.einsum('bhwc,uh->buwc', pixels, down))
   return tf.cast(pixels, tf.uint8)
 
 
 def triangle_filter(size: int, target: int) -> np.ndarray:
-  """Returns the weights [target, size] of a bilinear filter with antialiasing.
+  """Returns the weights of a bilinear filter with antialiasing.
 
   Args:
     size: Pixels of the source.
     target: Pixels of the result; each is a mean of those around its centre.
+
+  Returns:
+    float64 [target, size], integers that add up to about 2 ** 22 in each row.
   """
   scale = size / target
   reach = max(scale, 1.0)
@@ -43,8 +48,9 @@ def triangle_filter(size: int, target: int) -> np.ndarray:
   distance = np.abs(np.arange(size) + 0.5 - centre) / reach
   weights = np.maximum(0, 1 - distance)
   weights /= weights.sum(axis=1, keepdims=True)
-  return weights.astype(np.float32)
+  return np.floor(weights * _ONE + 0.5)
 
 
 def _round(pixels):
-  return tf.floor(pixels + 0.5)  # Halves go up, as Pillow's do.
+  # Sums stay below 2 ** 31, where float64 counts exactly. Halves go up.
+  return tf.clip_by_value(tf.floor(pixels / _ONE + 0.5), 0, 255)
