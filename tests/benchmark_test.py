@@ -128,6 +128,22 @@ def test_failed_installation_is_one_line_and_leaves_no_environment(
   assert 'installing cma==4.5.0 in' in capsys.readouterr().out
 
 
+def test_an_environment_is_made_once(tmp_path, monkeypatch):
+  calls = []
+
+  def call(command, purpose):
+    calls.append(purpose)
+    if command[1:3] == ['-m', 'venv']:
+      pathlib.Path(command[3]).mkdir()
+
+  monkeypatch.setattr(peer_process, '_call', call)
+  first = peer_process.install(['cma==4.5.0'], tmp_path)
+  assert peer_process.install(['cma==4.5.0'], tmp_path) == first
+  assert len(calls) == 2
+  assert peer_process.install(['cma==4.4.0'], tmp_path) != first
+  assert len(calls) == 4
+
+
 def test_failed_command_names_its_last_error():
   with pytest.raises(faults.Fault, match='cannot install .*ERROR: no.*--peers'):
     peer_process._call(
