@@ -133,17 +133,25 @@ def test_acting_is_v_then_c_then_m(made, own):
 def test_a_first_step_forgets_what_was_before(made):
   *_, folder = made
   signatures = tf.saved_model.load(folder).signatures
-  frames = tf.constant(random_frames(3))
-  fresh = signatures['initial_state'](batch=tf.constant(3))
+  frames = tf.constant(random_frames(40))
+  fresh = signatures['initial_state'](batch=tf.constant(40))
+  shifts = np.linspace(-1, 1, 40, dtype=np.float32)
   used = {
-    name: part if name == 'is_first' else part + 0.7
+    name: part + shifts.reshape(-1, *[1] * (part.shape.rank - 1))
     for name, part in fresh.items()
+    if name != 'is_first'
   }
-  one, other = (
-    signatures['act'](frames=frames, **state) for state in (fresh, used)
+  one, other, later = (
+    signatures['act'](frames=frames, is_first=tf.fill([40], first), **state)
+    for first, state in (
+      (True, {name: fresh[name] for name in used}),
+      (True, used),
+      (False, used),
+    )
   )
   for name, value in one.items():
     np.testing.assert_allclose(other[name], value, atol=1e-6)
+  assert (later['action'].numpy() != one['action']).any()
 
 
 def test_the_screen_becomes_the_games_own_frame(made):
