@@ -52,8 +52,40 @@ def normal(key, shape, dtype=tf.float32):
   return radius * tf.cos(tf.cast(2 * math.pi, dtype) * pairs[1])
 
 
+def philox(key, count):
+  """Random bits, uint32 [count], by Philox 4x32-10 in plain tensor operations.
+
+  The numbers are those of the published generator with `key` as its key and
+  0, 1, 2, ... as its counter. XLA makes one loop of it that is several times
+  faster than what it has for `tf.random.stateless_uniform`.
+
+  Args:
+    key: int32 [2], from `key`.
+    count: a Python int.
+
+  Returns:
+    All first words of the counters, then all second ones, and so on.
+  """
+  key = tf.bitcast(tf.convert_to_tensor(key, tf.int32), tf.uint32)
+  counters = tf.cast(tf.range((count + 3) // 4), tf.uint32)
+  zeros = tf.zeros_like(counters)
+  words = (counters, zeros, zeros, zeros)
+  for i in range(10):
+    high_0, low_0 = _multiply(words[0], 0xD2511F53)
+    high_1, low_1 = _multiply(words[2], 0xCD9E8D57)
+    step = [0x9E3779B9 * i % 2**32, 0xBB67AE85 * i % 2**32]
+    round_key = key + tf.constant(step, tf.uint32)
+    words = (
+      high_1 ^ words[1] ^ round_key[0],
+      low_1,
+      high_0 ^ words[3] ^ round_key[1],
+      low_0,
+    )
+  return tf.concat(words, 0)[:count]
+
+
 def paired_normal(key, shape, dtype=tf.float32):
-  """Standard normal numbers from both halves of each pair, at half the cost.
+  """Standard normal numbers from both halves of each pair: much faster.
 
   Not the numbers of `normal`. They are made in float32 whatever `dtype` is,
   so a search in float64 sees the same ones; none lies beyond 5.8.
@@ -67,8 +99,39 @@ def paired_normal(key, shape, dtype=tf.float32):
     A tensor [*shape].
   """
   size = math.prod(shape)
-  pairs = uniform(key, [2, (size + 1) // 2])
-  radius = tf.sqrt(-2 * tf.math.log(pairs[0]))
-  angle = tf.constant(2 * math.pi) * pairs[1]
-  both = tf.concat([radius * tf.cos(angle), radius * tf.sin(angle)], 0)
+  half = (size + 1) // 2
+  bits = philox(key, 2 * half)
+  radius = tf.sqrt(-2 * tf.math.log(_fraction(bits[:half])))
+  # An angle within 45 degrees of an axis, where the sine's series is short and
+  # the cosine follows from it without cancellation, and one of four axes.
+  axis = tf.bitwise.right_shift(bits[half:], tf.constant(30, tf.uint32))
+  turn = _fraction(
+    tf.bitwise.left_shift(bits[half:], tf.constant(2, tf.uint32))
+  )
+  angle = (turn - 0.5) * np.float32(math.pi / 2)
+  square = angle * angle
+  sine = 1.0
+  for i in (72, 42, 20, 6):  # 1 - x^2 / 6 (1 - x^2 / 20 (1 - ...))
+    sine = 1 - square * np.float32(1 / i) * sine
+  sine *= angle
+  sign = 1 - tf.cast(tf.bitcast(axis & 2, tf.int32), tf.float32)
+  cosine = sign * tf.sqrt(1 - sine * sine)
+  swaps = tf.bitcast(axis & 1, tf.int32) > 0
+  one = radius * tf.where(swaps, sine, cosine)
+  other = radius * tf.where(swaps, cosine, sine)
+  both = tf.concat([one, other], 0)
   return tf.cast(tf.reshape(both[:size], shape), dtype)
+
+
+def _fraction(bits):
+  """The 23 high bits of uint32 words, strictly between 0 and 1."""
+  high = tf.bitwise.right_shift(bits, tf.constant(9, tf.uint32))
+  whole = tf.cast(tf.bitcast(high, tf.int32), tf.float32)
+  return (whole + 0.5) * np.float32(2.0**-23)
+
+
+def _multiply(words, constant):
+  """High and low halves of the 64-bit products of uint32 words."""
+  product = tf.cast(words, tf.uint64) * tf.constant(constant, tf.uint64)
+  high = tf.bitwise.right_shift(product, tf.constant(32, tf.uint64))
+  return tf.cast(high, tf.uint32), tf.cast(product, tf.uint32)

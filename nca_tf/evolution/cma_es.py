@@ -26,7 +26,9 @@ from nca_tf import random_numbers
 from nca_tf.evolution import square_root
 from nca_tf.evolution.settings import Settings
 
-__all__ = ['Settings', 'State', 'ask', 'initial', 'run', 'stds', 'tell']
+__all__ = ['Settings', 'State', 'ask', 'initial', 'run', 'stds', 'step', 'tell']
+
+_COMPARED = 512  # Largest population that is ranked by comparing all pairs.
 
 
 class State(NamedTuple):
@@ -151,17 +153,18 @@ def run(
 
   return tf.while_loop(
     lambda *fields: is_running(State(*fields)),
-    lambda *fields: step(settings, State(*fields), f),
+    lambda *fields: step(settings, State(*fields), f)[0],
     state,
   )
 
 
-def step(settings: Settings, state: State, f) -> State:
-  """One generation, its candidates not leaving the graph."""
+def step(settings: Settings, state: State, f) -> tuple[State, tf.Tensor]:
+  """One generation without a check of its candidates: state, fitness [P]."""
   z = _draw(settings, state)
   y = _stretch(settings, state, z)
   x = _place(state, y)
-  return _update(settings, state, z, y, x, f(x))
+  fitness = f(x)
+  return _update(settings, state, z, y, x, fitness), fitness
 
 
 def stds(settings: Settings, state: State) -> tf.Tensor:
@@ -206,7 +209,7 @@ def _recombination_weights(settings, fitness):
   popsize = settings.popsize
   valid = fitness < math.inf  # False for NaN too.
   fitness = tf.where(valid, fitness, math.inf)
-  if popsize <= 512:  # Comparisons vectorise, a sort does not.
+  if popsize <= _COMPARED:  # Comparisons vectorise, a sort does not.
     before = np.tril(np.ones([popsize, popsize], bool), -1)
     ahead = (fitness < fitness[:, None]) | (
       (fitness == fitness[:, None]) & before

@@ -1,0 +1,149 @@
+"""Restarts with growing populations: IPOP and BIPOP.
+
+Auger and Hansen, A restart CMA evolution strategy with increasing population
+size (2005); Hansen, Benchmarking a BI-population CMA-ES on the BBOB-2009
+function testbed (2009).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from nca_tf.evolution import stopping
+from nca_tf.evolution.optimizer import CMAES
+from nca_tf.evolution.optimizer import Result
+
+
+class Run(NamedTuple):
+  """One run of a search with restarts."""
+
+  popsize: int
+  sigma0: float
+  result: Result
+
+
+class Summary(NamedTuple):
+  """What came out of all runs."""
+
+  xbest: np.ndarray | None  # [n]
+  fbest: float
+  evaluations: int
+  runs: tuple[Run, ...]
+
+
+def fmin(
+  f,
+  x0,
+  sigma0: float,
+  restarts: int = 9,
+  bipop: bool = False,
+  incpopsize: float = 2,
+  seed: int = 0,
+  options: stopping.Options | dict | None = None,
+  **search,
+) -> Summary:
+  """Minimises a function in the graph, restarting when a run is stuck.
+
+  Each run ends by its own stop conditions, `maxiter` being a cap per run:
+  without one a badly conditioned problem would never restart. `ftarget`,
+  `maxfevals` and `timeout` end the whole search.
+
+  Args:
+    f: function of a tensor [popsize, n] that gives [popsize].
+    x0: first mean of every run, [n], or a function of the run's number.
+    sigma0: first step size.
+    restarts: runs with a larger population after the first one.
+    bipop: whether runs with small populations and steps come in between, as
+      long as they have cost less than those with large ones.
+    incpopsize: factor of the population from one large run to the next.
+    seed: of the first run; each run has another one.
+    options: stop conditions.
+    **search: the other arguments of `CMAES`, popsize among them.
+
+  Returns:
+    The best over all runs.
+
+  Raises:
+    ValueError: an argument is out of range.
+  """
+  if restarts < 0 or incpopsize < 1:
+    raise ValueError(
+      'restarts must be at least 0 and incpopsize at least 1, got '
+      f'{restarts} and {incpopsize}'
+    )
+  options = stopping.Options.of(options)
+  plan = _Plan(sigma0, incpopsize, bipop, np.random.default_rng(seed))
+  runs, elapsed, large, programs = [], 0.0, 0, {}
+  popsize = search.pop('popsize', None)
+  while True:
+    size, sigma, cap, is_small = plan.next(popsize)
+    used = sum(run.result.evaluations for run in runs)
+    es = CMAES(
+      x0(len(runs)) if callable(x0) else x0,
+      sigma,
+      popsize=size,
+      seed=seed + len(runs),
+      options=dataclasses.replace(
+        options,
+        maxfevals=min(options.maxfevals - used, cap),
+        timeout=options.timeout - elapsed,
+      ),
+      **search,
+    )
+    es.share_programs(programs.setdefault(es.popsize, {})).optimize(f)
+    popsize = popsize or es.popsize
+    runs.append(Run(es.popsize, sigma, es.result))
+    plan.account(es.countevals, is_small)
+    elapsed += es.elapsed
+    large += not is_small
+    best = min(runs, key=lambda run: run.result.fbest).result
+    used += es.countevals
+    if (
+      best.fbest <= options.ftarget
+      or used >= options.maxfevals
+      or elapsed >= options.timeout
+      or (large > restarts and not plan.small_is_due())
+    ):
+      return Summary(best.xbest, best.fbest, used, tuple(runs))
+
+
+class _Plan:
+  """Which population and step size the next run has."""
+
+  def __init__(self, sigma0, factor, bipop, generator):
+    self._sigma0, self._factor, self._bipop = sigma0, factor, bipop
+    self._generator = generator
+    self._large = 0
+    self._cost = {True: 0, False: 0}  # Evaluations of small and of large runs.
+    self._last = math.inf
+
+  def small_is_due(self):
+    """Whether the next run has a small population."""
+    return (
+      self._bipop and self._large > 1 and self._cost[True] < self._cost[False]
+    )
+
+  def next(self, popsize):
+    """(popsize, sigma0, cap of evaluations, whether it is a small run)."""
+    growth = self._factor ** max(self._large - 1, 0)
+    if self.small_is_due():
+      share, steps = self._generator.uniform(size=2)
+      size = int(popsize * (0.5 * growth) ** (share**2))
+      sigma = float(self._sigma0 * 10 ** (-2 * steps))
+      return max(size, 3), sigma, self._last / 2, True
+    growth = self._factor**self._large
+    size = None if popsize is None else int(popsize * growth)
+    return size, self._sigma0, math.inf, False
+
+  def account(self, evaluations, is_small):
+    """Adds up what a run has cost."""
+    # The first run has the default size and counts for neither.
+    if is_small or self._large:
+      self._cost[is_small] += evaluations
+    if not is_small:
+      self._large += 1
+      self._last = evaluations
