@@ -1,0 +1,84 @@
+"""The linear controller against NumPy."""
+
+import numpy as np
+import pytest
+
+from nca_tf.world_model import controller as controller_lib
+
+SIZES = {'z': 3, 'h': 4}
+
+
+@pytest.fixture
+def features():
+  random = np.random.default_rng(0)
+  values = {
+    name: random.normal(size=(9, size)).astype(np.float32)
+    for name, size in {**SIZES, 'c': 5}.items()
+  }
+  return values
+
+
+def activation(parameters, features):
+  inputs = np.concatenate([features['z'], features['h']], -1)
+  return np.tanh(inputs @ parameters[:-1] + parameters[-1])
+
+
+def test_published_features_and_a_bias_are_1089_parameters():
+  sizes = {'z': 64, 'h': 512, 'c': 512}
+  assert controller_lib.LinearController(sizes, 3).size == 1089
+
+
+def test_activation_is_cut_into_equal_bins(features):
+  controller = controller_lib.LinearController(SIZES, 3)
+  parameters = np.random.default_rng(1).normal(size=8).astype(np.float32)
+  values = activation(parameters, features)
+  expected = np.where(values < -1 / 3, 0, np.where(values < 1 / 3, 1, 2))
+  np.testing.assert_array_equal(controller.act(parameters, features), expected)
+  assert len(set(expected)) > 1
+
+
+def test_every_row_can_have_parameters_of_its_own(features):
+  controller = controller_lib.LinearController(SIZES, 5)
+  parameters = np.random.default_rng(1).normal(size=(9, 8)).astype(np.float32)
+  actions = controller.act(parameters, features).numpy()
+  for row in range(9):
+    only = {name: values[row : row + 1] for name, values in features.items()}
+    assert actions[row] == controller.act(parameters[row], only).numpy()[0]
+
+
+def test_extreme_activations_stay_within_the_actions(features):
+  controller = controller_lib.LinearController(SIZES, 3)
+  parameters = np.zeros(8, np.float32)
+  for bias, action in ((1e6, 2), (-1e6, 0), (0, 1)):
+    parameters[-1] = bias
+    assert set(controller.act(parameters, features).numpy()) == {action}
+
+
+def test_continuous_actions_are_the_activation(features):
+  controller = controller_lib.LinearController(SIZES, 3, 'continuous')
+  parameters = np.random.default_rng(1).normal(size=8).astype(np.float32)
+  actions = controller.act(parameters, features)
+  np.testing.assert_allclose(
+    actions, activation(parameters, features), rtol=1e-5
+  )
+  assert controller.encode(actions).shape == (9, 1)
+
+
+def test_discrete_actions_are_fed_to_m_one_hot():
+  controller = controller_lib.LinearController(SIZES, 3)
+  np.testing.assert_array_equal(
+    controller.encode(np.array([2, 0])), [[0, 0, 1], [1, 0, 0]]
+  )
+
+
+@pytest.mark.parametrize(
+  ('sizes', 'kind', 'message'),
+  [
+    ({}, 'discrete', 'sizes must name at least one feature, got none'),
+    ({'z': 0}, 'discrete', 'sizes must be at least 1, got z: 0'),
+    ({'z': 1}, 'fuzzy', "action_kind must be .*, got 'fuzzy'"),
+  ],
+)
+def test_wrong_settings_are_refused(sizes, kind, message):
+  with pytest.raises(ValueError, match=message):
+    controller_lib.LinearController(sizes, 3, kind)
