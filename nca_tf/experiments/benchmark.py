@@ -11,5 +11,11 @@ def _cma_es():
   return subject.Config, subject.run
 
 
+def _dream():
+  from nca_tf.experiments import benchmark_dream as subject
+
+  return subject.Config, subject.run
+
+
 # Name: function that imports the subject; `config_flags.main_of` calls it.
-SUBJECTS = {'cma_es': _cma_es}
+SUBJECTS = {'cma_es': _cma_es, 'dream': _dream}

@@ -7,7 +7,6 @@ with one thread, and in turn: a chunk of each contestant after the other.
 import contextlib
 import dataclasses
 import json
-import os
 import pathlib
 from typing import ClassVar
 
@@ -20,6 +19,7 @@ from nca_tf.experiments import cma_es_quality
 from nca_tf.experiments import cma_es_report
 from nca_tf.experiments import cma_es_speed
 from nca_tf.experiments import peer_process
+from nca_tf.experiments import processor
 from nca_tf.training import run_folder
 
 REQUIREMENTS = ('cma==4.5.0', 'evosax==0.3.2', 'jax==0.10.2')
@@ -94,11 +94,7 @@ class Config(config_flags.Common):
 
   def validate(self):
     """Refuses a core that this process may not use, and nothing to measure."""
-    allowed = os.sched_getaffinity(0)
-    if self.core >= 0 and self.core not in allowed:
-      raise faults.UsageError(
-        f'--core must be one of {sorted(allowed)}, got {self.core}'
-      )
+    processor.check(self.core)
     for name in ('parts', 'dimensions', 'quality_dimensions', 'functions'):
       if not getattr(self, name):
         raise faults.UsageError(f'--{name} must name at least one, got none')
@@ -109,7 +105,7 @@ def run(config: Config):
   name = f'cma_es-{config.seed}'
   with (
     run_folder.RunFolder.open(config, 'benchmark', name) as folder,
-    _pinned(config.core) as core,
+    processor.pinned(config.core) as core,
   ):
     print(f'benchmark: cma_es on core {core}, in {folder.path}', flush=True)
     with _start_peers(config) as peers:
@@ -177,15 +173,3 @@ def _start_peers(config):
   with peer_process.PeerProcess(python, script) as peers:
     cma_es_quality.check_objectives(peers)
     yield peers
-
-
-@contextlib.contextmanager
-def _pinned(core):
-  """Keeps this process, and those it starts, on one core for a while."""
-  allowed = os.sched_getaffinity(0)
-  core = max(allowed) if core < 0 else core
-  os.sched_setaffinity(0, {core})
-  try:
-    yield core
-  finally:
-    os.sched_setaffinity(0, allowed)
