@@ -151,7 +151,7 @@ def test_a_first_step_forgets_what_was_before(made):
   )
   for name, value in one.items():
     np.testing.assert_allclose(other[name], value, atol=1e-6)
-  assert (later['action'].numpy() != one['action']).any()
+  assert (later['action'].numpy() != one['action'].numpy()).any()
 
 
 def test_the_screen_becomes_the_games_own_frame(made):
