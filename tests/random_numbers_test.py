@@ -10,7 +10,11 @@ from nca_tf import random_numbers
 
 @pytest.mark.parametrize(
   ('sampler', 'distribution'),
-  [(random_numbers.uniform, 'uniform'), (random_numbers.normal, 'norm')],
+  [
+    (random_numbers.uniform, 'uniform'),
+    (random_numbers.normal, 'norm'),
+    (random_numbers.paired_normal, 'norm'),
+  ],
 )
 def test_distribution(sampler, distribution):
   values = sampler(random_numbers.key(0, 'test'), [50_001]).numpy()
@@ -19,7 +23,8 @@ def test_distribution(sampler, distribution):
 
 
 @pytest.mark.parametrize(
-  'sampler', [random_numbers.uniform, random_numbers.normal]
+  'sampler',
+  [random_numbers.uniform, random_numbers.normal, random_numbers.paired_normal],
 )
 @pytest.mark.parametrize('shape', [[7, 3], [4], [1, 2, 5]])
 def test_the_same_with_and_without_xla(sampler, shape):
@@ -61,3 +66,31 @@ def test_key_of_a_tensor_step_equals_that_of_an_int():
   np.testing.assert_array_equal(
     random_numbers.key(1, 'x', tf.constant(7)), random_numbers.key(1, 'x', 7)
   )
+
+
+def test_philox_gives_the_published_words():
+  # The known answers of Salmon et al.'s Random123 for philox4x32-10.
+  words = random_numbers.philox(np.zeros(2, np.int32), 4).numpy()
+  assert [f'{word:08x}' for word in words] == [
+    '6627e8d5',
+    'e169c58d',
+    'bc57ac4c',
+    '9b00dbd8',
+  ]
+
+
+def test_the_halves_of_a_pair_are_independent():
+  values = random_numbers.paired_normal(random_numbers.key(0, 'x'), [200_000])
+  one, other = np.split(values.numpy(), 2)
+  assert abs(np.corrcoef(one, other)[0, 1]) < 0.01
+  assert abs(np.corrcoef(one**2, other**2)[0, 1]) < 0.01
+  turns = np.arctan2(other, one) / (2 * np.pi) + 0.5
+  assert scipy.stats.kstest(turns, 'uniform').pvalue > 1e-3
+
+
+def test_paired_normals_in_float64_are_those_in_float32():
+  key = np.array([5, 6])
+  one = random_numbers.paired_normal(key, [3, 3], tf.float64)
+  other = random_numbers.paired_normal(key, [3, 3], tf.float32)
+  assert one.dtype == tf.float64
+  np.testing.assert_array_equal(one, other)
