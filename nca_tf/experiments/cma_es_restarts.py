@@ -16,7 +16,9 @@ import tensorflow as tf
 from nca_tf.evolution import cma_es
 from nca_tf.evolution import stopping
 
-_CHUNK = 20  # Generations between two looks at the stop conditions.
+# Generations between two looks at the stop conditions. A run that is stuck
+# wastes half of them, with a population that doubles; pycma looks after each.
+_CHUNK = 5
 
 
 class Found(typing.NamedTuple):
@@ -123,7 +125,7 @@ class Restarts:
     return self._graphs[popsize]
 
   def _chunk(self, settings):
-    """Graph of up to 20 generations, with a record of each."""
+    """Graph of a few generations, with a record of each."""
     columns = stopping.places(settings.popsize)
 
     def chunk(state, count, ftarget, data):
