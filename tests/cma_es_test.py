@@ -91,6 +91,8 @@ CASES = [
   (10, dict(popsize=12, active=False), 1.0),
   (40, dict(popsize=15), 1.0),
   (40, dict(popsize=6), 9.0),
+  (40, dict(popsize=6), 1.45),  # Long only for an early generation,
+  (40, dict(popsize=6), 1.12),  # and just not so for the fifth.
   (100, dict(popsize=64), 1.0),
 ]
 
