@@ -77,21 +77,16 @@ def fmin(
     )
   options = stopping.Options.of(options)
   plan = _Plan(sigma0, incpopsize, bipop, np.random.default_rng(seed))
-  runs, elapsed, large, programs = [], 0.0, 0, {}
   popsize = search.pop('popsize', None)
+  runs, elapsed, programs = [], 0.0, {}
   while True:
     size, sigma, cap, is_small = plan.next(popsize)
-    used = sum(run.result.evaluations for run in runs)
     es = CMAES(
       x0(len(runs)) if callable(x0) else x0,
       sigma,
       popsize=size,
       seed=seed + len(runs),
-      options=dataclasses.replace(
-        options,
-        maxfevals=min(options.maxfevals - used, cap),
-        timeout=options.timeout - elapsed,
-      ),
+      options=_remaining(options, _cost(runs), elapsed, cap),
       **search,
     )
     es.share_programs(programs.setdefault(es.popsize, {})).optimize(f)
@@ -99,16 +94,26 @@ def fmin(
     runs.append(Run(es.popsize, sigma, es.result))
     plan.account(es.countevals, is_small)
     elapsed += es.elapsed
-    large += not is_small
     best = min(runs, key=lambda run: run.result.fbest).result
-    used += es.countevals
+    is_over = plan.is_done(restarts) or best.fbest <= options.ftarget
     if (
-      best.fbest <= options.ftarget
-      or used >= options.maxfevals
-      or elapsed >= options.timeout
-      or (large > restarts and not plan.small_is_due())
+      is_over or _cost(runs) >= options.maxfevals or elapsed >= options.timeout
     ):
-      return Summary(best.xbest, best.fbest, used, tuple(runs))
+      return Summary(best.xbest, best.fbest, _cost(runs), tuple(runs))
+
+
+def _cost(runs):
+  """Evaluations of all runs."""
+  return sum(run.result.evaluations for run in runs)
+
+
+def _remaining(options, used, elapsed, cap):
+  """Options of the next run: what is left of the budgets."""
+  return dataclasses.replace(
+    options,
+    maxfevals=min(options.maxfevals - used, cap),
+    timeout=options.timeout - elapsed,
+  )
 
 
 class _Plan:
@@ -126,6 +131,10 @@ class _Plan:
     return (
       self._bipop and self._large > 1 and self._cost[True] < self._cost[False]
     )
+
+  def is_done(self, restarts):
+    """Whether the first run and all restarts are over."""
+    return self._large > restarts and not self.small_is_due()
 
   def next(self, popsize):
     """(popsize, sigma0, cap of evaluations, whether it is a small run)."""
