@@ -112,7 +112,7 @@ class Config(config_flags.Common):
       'select_every': 1,
       'selection_episodes': 2,
       'finalists': 2,
-      'runoff_episodes': 2,
+      'runoff_episodes': 1,
       'final_episodes': 3,
       'iterations': 2,
       'collect_episodes': 4,

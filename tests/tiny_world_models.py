@@ -1,0 +1,60 @@
+"""World models that are trained within seconds on made-up frames."""
+
+import numpy as np
+
+from nca_tf import config_flags
+from nca_tf.datasets import rollouts
+from nca_tf.experiments import train_world_model
+from nca_tf.experiments import world_model_stages
+from nca_tf.training import metrics
+from nca_tf.training import run_folder
+
+_EPISODES, _STEPS = 8, 40
+
+
+def record(folder, frame_skip=4):
+  """Writes rollouts of a game of noise."""
+  random = np.random.default_rng(0)
+  spec = rollouts.Spec(
+    'vizdoom', (64, 64, 3), 3, 'discrete', frame_skip=frame_skip
+  )
+  with rollouts.Writer(folder, spec, shard_size=4) as writer:
+    for index in range(_EPISODES):
+      writer.append(
+        rollouts.make_episode(
+          index,
+          index,
+          random.integers(0, 256, (_STEPS + 1, 64, 64, 3), dtype=np.uint8),
+          random.integers(3, size=_STEPS).astype(np.int32),
+          np.full(_STEPS, frame_skip, np.float32),
+          terminated=True,
+        )
+      )
+  return folder
+
+
+def train(folder, cell='lstm', *flags):
+  """Trains V and M for a few steps; leaves out the pictures and measures."""
+  recorded = folder.with_name(folder.name + '-rollouts')
+  if not recorded.exists():
+    record(recorded)
+  config = config_flags.resolve(
+    train_world_model.Config,
+    [
+      '--preset=smoke',
+      f'--cell={cell}',
+      f'--rollouts={recorded}',
+      f'--run_dir={folder}',
+      '--frame_skip=4',
+      '--vision_steps=4',
+      '--model_steps=4',
+      *flags,
+    ],
+  )
+  with run_folder.RunFolder.open(config, train_world_model.NAME, '') as run:
+    log = metrics.MetricsLog(run.path, run.tensorboard)
+    stages = world_model_stages.Stages(config, run, log)
+    stages.train_vision()
+    stages.encode()
+    stages.train_model()
+  return folder

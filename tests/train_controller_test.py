@@ -1,0 +1,335 @@
+"""bin/train_controller: the smoke run, what it leaves, kills and bad input."""
+
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tiny_world_models
+
+from nca_tf import config_flags
+from nca_tf import faults
+from nca_tf.environments import saved_agent
+from nca_tf.experiments import controller_evolution
+from nca_tf.experiments import controller_stages
+from nca_tf.experiments import dream_check
+from nca_tf.experiments import evaluate
+from nca_tf.experiments import train_controller
+from nca_tf.experiments import world_model_stages
+
+BINARY = pathlib.Path(__file__).parent.parent / 'bin' / 'train_controller'
+KILLS = int(os.environ.get('NCA_TF_KILLS', '2'))
+MOMENTS = (
+  'controller_1',
+  'collect 2',
+  'controller_2',
+  'runoff',
+  'model',
+  'vision',
+  'vizdoom, agent',
+)
+
+
+@pytest.fixture(scope='module')
+def world_model(tmp_path_factory):
+  return tiny_world_models.train(tmp_path_factory.mktemp('models') / 'lstm')
+
+
+def arguments(world_model, folder):
+  return [
+    '--preset=smoke',
+    f'--world_model={world_model}',
+    f'--run_dir={folder}',
+    '--threads=1',
+    '--processes=1',
+  ]
+
+
+def resolve(world_model, folder, *more):
+  return config_flags.resolve(
+    train_controller.Config, [*arguments(world_model, folder), *more]
+  )
+
+
+def result(folder):
+  """All that a run leaves and that a kill must not change."""
+  stages = json.loads((folder / 'stages.json').read_text())
+  stages['choose'].pop('finalists')
+  agent = json.loads((folder / 'export/agent/agent.json').read_text())
+  scores = (folder / 'episodes.jsonl').read_text()
+  return (folder / 'metrics.jsonl').read_text(), stages, agent, scores
+
+
+@pytest.fixture(scope='module')
+def finished(world_model, tmp_path_factory):
+  """A whole run of the binary, uninterrupted."""
+  folder = tmp_path_factory.mktemp('runs') / 'whole'
+  done = subprocess.run(
+    [sys.executable, str(BINARY), *arguments(world_model, folder)],
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.returncode == 0, done.stderr[-3000:]
+  return folder, done.stdout
+
+
+def test_run_leaves_what_it_promises(finished):
+  folder, output = finished
+  expected = (
+    'config.json',
+    'summary.md',
+    'metrics.jsonl',
+    'episodes.jsonl',
+    'figures/scores.png',
+    'export/agent/saved_model.pb',
+    'iteration-1/evolution/state.npz',
+    'iteration-1/evolution/looks.json',
+    'iteration-2/rollouts/spec.json',
+    'iteration-2/world_model/stages.json',
+  )
+  assert [name for name in expected if not (folder / name).exists()] == []
+  assert 'in the dream' in output and 'metronome' in output
+  assert f'bin/evaluate --agent={folder}' in output
+
+
+def test_second_iteration_learns_from_old_and_new_episodes(finished):
+  folder, _ = finished
+  config = json.loads(
+    (folder / 'iteration-2/world_model/config.json').read_text()
+  )
+  rollouts = config['config']['rollouts']
+  assert len(rollouts) == 2
+  assert rollouts[1] == str(folder / 'iteration-2' / 'rollouts')
+  spec = json.loads((folder / 'iteration-2/rollouts/spec.json').read_text())
+  assert spec['source']['policy'] == 'agent' or 'parameters' in spec['source']
+  frames = [
+    sum(len(np.load(part)['is_first']) for part in path.glob('part-*.npz'))
+    for path in (
+      pathlib.Path(config['config']['initial']) / 'latents',
+      folder / 'iteration-2/world_model/latents',
+    )
+  ]
+  assert frames[1] > frames[0]
+
+
+def test_agent_scores_what_the_summary_says(finished):
+  """The final episodes again, by the agent that was exported."""
+  folder, _ = finished
+  info = saved_agent.read_info(folder)
+  assert (info['env'], info['frame_skip']) == ('vizdoom', 4)
+  lines = (folder / 'episodes.jsonl').read_text().splitlines()
+  first = json.loads(lines[0])
+  config = evaluate.Config(
+    agent=str(folder), episodes=1, time_limit=120, processes=1
+  )
+  score = json.loads((folder / 'score.json').read_text())
+  assert score['episodes'] == len(lines) == 3
+  from nca_tf.environments import workers
+
+  (played,) = workers.play(
+    'vizdoom',
+    str(folder / 'export' / 'agent'),
+    [first['seed']],
+    options=config.settled.game_options,
+  )
+  assert played.score == first['score']
+
+
+def test_seeds_of_selection_runoff_and_score_differ():
+  seeds = [
+    set(controller_evolution.episode_seeds(3, purpose, 500))
+    for purpose in ('selection', 'runoff', 'final', 'check stay', 'collect 2')
+  ]
+  assert sum(map(len, seeds)) == len(set().union(*seeds)) == 2500
+
+
+def test_finished_run_is_not_run_again(finished, world_model, capsys):
+  folder, _ = finished
+  before = result(folder)
+  train_controller.run(resolve(world_model, folder))
+  assert result(folder) == before
+  assert 'generations' not in capsys.readouterr().err
+
+
+def kill_in(moment, world_model, folder, delay):
+  """Starts a run and kills its group `delay` seconds behind a line."""
+  process = subprocess.Popen(
+    [sys.executable, str(BINARY), *arguments(world_model, folder)],
+    stderr=subprocess.STDOUT,
+    stdout=subprocess.PIPE,
+    text=True,
+    start_new_session=True,
+  )
+  seen = []
+  for line in process.stdout:
+    seen.append(line)
+    if line.startswith(moment):
+      time.sleep(delay)
+      break
+  alive = process.poll() is None
+  os.killpg(process.pid, signal.SIGKILL)
+  process.stdout.close()
+  process.wait()
+  assert alive, ''.join(seen)
+
+
+@pytest.mark.parametrize('number', range(KILLS))
+def test_the_same_command_finishes_a_killed_run(
+  number, finished, world_model, tmp_path
+):
+  moment = MOMENTS[(2 * number) % len(MOMENTS)]
+  delay = random.Random(number).uniform(0, 2.0)
+  kill_in(moment, world_model, tmp_path, delay)
+  again = subprocess.run(
+    [sys.executable, str(BINARY), *arguments(world_model, tmp_path)],
+    check=False,
+    capture_output=True,
+    text=True,
+  )
+  assert again.returncode == 0, again.stderr[-2000:]
+  assert result(tmp_path) == result(finished[0])
+
+
+def test_controller_can_be_evolved_in_the_game(world_model, tmp_path):
+  config = resolve(
+    world_model,
+    tmp_path,
+    '--in=game',
+    '--iterations=1',
+    '--generations=1',
+    '--popsize=4',
+    '--dream_rollouts=1',
+    '--check_episodes=0',
+  )
+  stages = controller_stages.Stages(config, _Folder(tmp_path), _Log())
+  stages.evolve(1)
+  evolution = stages.evolution(1)
+  assert evolution.generation == 1
+  assert -120 <= float(evolution.state.best_fitness) <= -20
+  assert len(evolution.looks[1]) == 2
+
+
+def test_candidates_are_drawn_around_the_mean(world_model, tmp_path):
+  config = resolve(world_model, tmp_path, '--iterations=1')
+  stages = controller_stages.Stages(config, _Folder(tmp_path), _Log())
+  evolution = stages.evolution(1)
+  mean = np.full(evolution.controller.size, 2.0)
+  drawn = np.stack([evolution.draw(mean, seed) for seed in range(400)])
+  np.testing.assert_allclose(drawn.mean(0), 2, atol=0.03)
+  np.testing.assert_allclose(drawn.std(0), config.sigma, rtol=0.2)
+  np.testing.assert_array_equal(evolution.draw(mean, 1), drawn[1])
+
+
+def test_a_dream_in_which_standing_still_survives_is_refused(
+  world_model, tmp_path, capsys
+):
+  def refuse(*flags):
+    config = resolve(world_model, tmp_path, *flags)
+    stages = controller_stages.Stages(config, _Folder(tmp_path), _Log())
+    head = stages.world_model(1).model.done_head
+    head.bias.assign([-50.0])
+    stages.check(1)
+
+  with pytest.raises(
+    faults.UsageError, match='--world_model must have a better dream: standing'
+  ):
+    refuse('--noaccept_dream')
+  assert (
+    'warning: standing still survives 120 of 120' in capsys.readouterr().out
+  )
+  refuse('--accept_dream')
+  assert 'warning: standing still' in capsys.readouterr().out
+
+
+def test_dream_check_compares_each_policy_with_intervals():
+  rows = dream_check.compare({'stay': [4.0, 6.0]}, {'stay': [1.0, 3.0]}, 0)
+  ((name, dreamt, played),) = rows
+  assert (name, dreamt.mean, played.mean) == ('stay', 5.0, 2.0)
+  assert dreamt.low < 5 < dreamt.high
+  assert dream_check.complain({'stay': [4.0]}, {'stay': [1.0]}, 10) is None
+  assert dream_check.complain({'random': [9.0]}, {}, 10) is None
+
+
+def test_untrained_model_differs_from_the_trained_one(world_model, tmp_path):
+  config = resolve(world_model, tmp_path, '--untrained', '--iterations=1')
+  stages = controller_stages.Stages(config, _Folder(tmp_path), _Log())
+  untrained = stages.world_model(1)
+  trained = world_model_stages.load(world_model, config.world_model_config)
+  assert np.any(
+    untrained.model.done_head.kernel.numpy()
+    != trained.model.done_head.kernel.numpy()
+  )
+  tf.nest.map_structure(
+    np.testing.assert_array_equal,
+    [weight.numpy() for weight in untrained.vision.weights],
+    [weight.numpy() for weight in trained.vision.weights],
+  )
+
+
+def test_damaged_state_is_told_in_one_line(world_model, tmp_path):
+  config = resolve(world_model, tmp_path, '--iterations=1')
+  folder = tmp_path / 'iteration-1' / 'evolution'
+  folder.mkdir(parents=True)
+  (folder / 'state.npz').write_bytes(b'PK nothing')
+  stages = controller_stages.Stages(config, _Folder(tmp_path), _Log())
+  with pytest.raises(faults.Fault, match=r'state.npz is damaged .* delete'):
+    stages.evolution(1)
+
+
+@pytest.mark.parametrize(
+  ('flags', 'message'),
+  [
+    (['--features=z,reads'], '--features must not have reads .* lstm'),
+    (['--features=z,z'], '--features must differ, got z,z'),
+    (['--features=q'], '--features must be'),
+    (['--in=street'], "--in must be .*'street'"),
+    (['--untrained'], '--iterations must be 1 with --untrained'),
+    (['--popsize=3'], '--popsize must be'),
+    (['--world_model=/nowhere'], "--world_model must be .* got '/nowhere'"),
+  ],
+)
+def test_wrong_flags_are_refused(world_model, tmp_path, flags, message):
+  with pytest.raises(faults.UsageError, match=message):
+    resolve(world_model, tmp_path, *flags)
+
+
+def test_unfinished_world_model_is_refused(world_model, tmp_path):
+  unfinished = shutil.copytree(world_model, tmp_path / 'model')
+  stages = json.loads((unfinished / 'stages.json').read_text())
+  del stages['model']
+  (unfinished / 'stages.json').write_text(json.dumps(stages))
+  with pytest.raises(faults.UsageError, match='finished run'):
+    resolve(unfinished, tmp_path / 'run')
+
+
+class _Folder:
+  """A run folder without a lock."""
+
+  def __init__(self, path):
+    self.path = path
+    self._stages = {}
+
+  def is_finished(self, stage):
+    return stage in self._stages
+
+  def finish(self, stage, info=None):
+    self._stages[stage] = info
+
+  def info(self, stage):
+    return self._stages[stage]
+
+
+class _Log:
+  """Metrics that nobody keeps."""
+
+  def __getattr__(self, name):
+    return lambda *arguments, **named: None
