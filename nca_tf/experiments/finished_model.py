@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+import shutil
 
 from nca_tf import faults
 from nca_tf.training import checkpoints
@@ -36,30 +37,71 @@ def read_settings(flag: str, folder) -> dict:
 
 
 def read_config(flag: str, folder, config_class):
-  """Returns the same as a Config; settings that are new have their defaults."""
+  """Returns the same as a Config; settings that are new have their defaults.
+
+  Where V came from does not matter any more: `initial_vision` is left out.
+  """
   settings = read_settings(flag, folder)
   known = {field.name for field in dataclasses.fields(config_class)}
   settings = {
     name: tuple(value) if isinstance(value, list) else value
     for name, value in settings.items()
-    if name in known and name != 'rollouts'
+    if name in known and name != 'initial_vision'
   }
+  if isinstance(settings.get('rollouts'), str):  # As it was in version 0.1.
+    settings['rollouts'] = tuple(filter(None, [settings['rollouts']]))
   return config_class(**settings)
 
 
 def check_architecture(flag: str, folder, config):
   """Refuses a world model of another architecture than `config` asks for."""
-  settings = read_settings(flag, folder)
-  names = ['env', 'action_kind', 'vision', 'latent_size', 'cell', 'units']
-  names += ['mixtures', 'joint']
+  names = ['env', 'action_kind', 'frame_skip', 'vision', 'latent_size', 'cell']
+  names += ['units', 'mixtures', 'joint']
   if config.cell == 'dnc':
     names += ['memory_slots', 'word_size', 'read_heads']
+  _check_equal(flag, folder, config, names)
+
+
+def check_vision(flag: str, folder, config):
+  """Refuses a world model whose V, or whose data, are not those of `config`."""
+  names = ['env', 'action_kind', 'frame_skip', 'vision', 'latent_size']
+  _check_equal(flag, folder, config, [*names, 'held_out'])
+  own = (pathlib.Path(folder, 'rollouts'),)
+  wanted = read_settings(flag, folder)['rollouts'] or own
+  if list(map(_resolve, wanted)) != list(map(_resolve, config.rollouts)):
+    raise faults.UsageError(
+      f'--rollouts must be {",".join(map(str, wanted))}, those of '
+      f'--{flag}={folder}, got {",".join(config.rollouts) or "none"}'
+    )
+
+
+def _resolve(folder):
+  return pathlib.Path(folder).resolve()
+
+
+def _check_equal(flag, folder, config, names):
+  settings = read_settings(flag, folder)
   for name in names:
     if settings.get(name) != getattr(config, name):
       raise faults.UsageError(
         f'--{name} must be {settings.get(name)}, that of --{flag}={folder}, '
         f'got {getattr(config, name)}'
       )
+
+
+def copy_vision(source, folder):
+  """Takes over V with its latents; both count as finished.
+
+  Args:
+    source: A run folder of train_world_model with both.
+    folder: run_folder.RunFolder to copy them to.
+  """
+  path = pathlib.Path(source)
+  finished = json.loads((path / 'stages.json').read_text())
+  for part in ('checkpoints/vision', 'latents'):
+    shutil.copytree(path / part, folder.path / part, dirs_exist_ok=True)
+  for stage in ('encode', 'vision'):  # V last: without it, all is copied anew.
+    folder.finish(stage, finished[stage])
 
 
 def restore(folder, part: str, model):

@@ -35,6 +35,11 @@ class Config(play_config.PlayConfig):
   initial: str = _option(
     '', 'Finished world model from whose V and M to go on; empty starts anew.'
   )
+  initial_vision: str = _option(
+    '',
+    'Finished world model of the same --rollouts whose V and latents are taken '
+    'over as they are, for an M alone.',
+  )
   episodes: int = _option(700, 'Episodes to collect.', minimum=2)
   held_out: int = _option(
     8, 'One episode in so many is kept for the measures.', minimum=2
@@ -114,6 +119,13 @@ class Config(play_config.PlayConfig):
       )
     if self.initial:
       finished_model.check_architecture('initial', self.initial, self)
+    if self.initial and self.initial_vision:
+      raise faults.UsageError(
+        '--initial_vision must be empty with --initial, which has a V, got '
+        f'{self.initial_vision!r}'
+      )
+    if self.initial_vision:
+      finished_model.check_vision('initial_vision', self.initial_vision, self)
     for folder in self.rollouts:
       _check_rollouts(folder, self.game_spec)
 

@@ -108,8 +108,10 @@ def draw(stages):
     ('vision', ('reconstruction', 'kl', 'total')),
     ('model', ('nll', 'done_loss', 'loss')),
   ):
-    figure = figures.learning_curves(stages.log.records(stage), keys, stage)
-    _publish(stages, f'learning_curves_{stage}', figure, step)
+    records = stages.log.records(stage)
+    if records:  # A V of another run was not trained in this one.
+      figure = figures.learning_curves(records, keys, stage)
+      _publish(stages, f'learning_curves_{stage}', figure, step)
   if isinstance(stages.model.cell, dnc.DNCCell):
     _draw_memory(stages, step)
   stages.folder.finish('figures')

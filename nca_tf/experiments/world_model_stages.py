@@ -40,8 +40,9 @@ class Stages:
   @property
   def rollouts(self):
     """Folders of the recorded episodes."""
-    own = (self.folder.path / 'rollouts',)
-    return [pathlib.Path(path) for path in self.config.rollouts or own]
+    if self.config.rollouts:
+      return [pathlib.Path(folder) for folder in self.config.rollouts]
+    return [self.folder.path / 'rollouts']
 
   def collect(self):
     """Plays the episodes, or takes those of --rollouts."""
@@ -127,6 +128,8 @@ class Stages:
     self.vision.build()
     self.codec = codec_lib.Codec(self.vision)
     where = self.folder.checkpoints / 'vision'
+    if config.initial_vision and not self.folder.is_finished('vision'):
+      finished_model.copy_vision(config.initial_vision, self.folder)
     if self.folder.is_finished('vision'):
       finished_model.restore(self.folder.path, 'vision', self.vision)
       return
