@@ -9,6 +9,7 @@ import scipy.stats
 from nca_tf.analysis import Interval
 from nca_tf.analysis import bootstrap_difference
 from nca_tf.analysis import bootstrap_mean
+from nca_tf.analysis import bootstrap_nested
 from nca_tf.analysis import bootstrap_statistic
 from nca_tf.analysis import intervals
 from nca_tf.analysis import pooled_roc_auc
@@ -150,3 +151,43 @@ def test_one_value_has_no_interval():
 def test_wrong_values_are_named(call, message):
   with pytest.raises(ValueError, match=message):
     call()
+
+
+def test_nested_interval_has_the_variance_of_groups_and_of_values():
+  """Within a resample: s^2 of the group means / G, and s_g^2 / N_g / G."""
+  rng = np.random.default_rng(4)
+  groups = [rng.normal(mean, 20, 25) for mean in rng.normal(0, 10, 12)]
+  found = bootstrap_nested(groups, rng=0)
+  means = [values.mean() for values in groups]
+  within = np.mean([values.var() / 25 for values in groups])
+  deviation = math.sqrt((np.var(means) + within) / 12)
+  assert found.mean == pytest.approx(np.mean(means))
+  assert found.high - found.low == pytest.approx(3.92 * deviation, rel=0.05)
+
+
+def test_nested_interval_of_one_group_is_that_of_its_values():
+  values = scores(40)
+  nested = bootstrap_nested([values], rng=0)
+  assert nested.mean == values.mean()
+  assert nested.low == pytest.approx(
+    bootstrap_mean(values, rng=0).low, rel=0.02
+  )
+  assert math.isnan(bootstrap_nested([[3.0]], rng=0).low)
+  assert bootstrap_nested([[3.0], [5.0]], rng=0) == (4.0, 3.0, 5.0)
+
+
+def test_nested_interval_weighs_groups_alike_whatever_their_size():
+  assert bootstrap_nested([[0.0] * 99, [10.0]], rng=0).mean == 5
+
+
+@pytest.mark.parametrize(
+  ('groups', 'message'),
+  [
+    ([], 'groups must hold at least one list'),
+    ([[]], 'groups must be a list of at least one number'),
+    ([[1.0, math.nan]], 'groups must be finite'),
+  ],
+)
+def test_nested_interval_refuses(groups, message):
+  with pytest.raises(ValueError, match=message):
+    bootstrap_nested(groups, rng=0)

@@ -17,6 +17,7 @@ from nca_tf.analysis.classification import roc_curve
 from nca_tf.analysis.intervals import Interval
 from nca_tf.analysis.intervals import bootstrap_difference
 from nca_tf.analysis.intervals import bootstrap_mean
+from nca_tf.analysis.intervals import bootstrap_nested
 from nca_tf.analysis.intervals import bootstrap_statistic
 from nca_tf.analysis.table import Table
 
@@ -26,6 +27,7 @@ __all__ = [
   'Table',
   'bootstrap_difference',
   'bootstrap_mean',
+  'bootstrap_nested',
   'bootstrap_statistic',
   'pooled_roc_auc',
   'precision_recall_at',

@@ -108,6 +108,49 @@ def bootstrap_difference(
   return _interval(a.mean() - b.mean(), draws, level)
 
 
+def bootstrap_nested(
+  groups: Sequence,
+  *,
+  rng: np.random.Generator | int,
+  level: float = 0.95,
+  resamples: int = 10000,
+) -> Interval:
+  """Mean of the groups' means where both groups and their values are samples.
+
+  Groups are drawn again, and then the values within each drawn group: seeds of
+  the training, and the episodes that each trained agent played. A single group
+  says nothing of how groups differ; the interval is of its values alone then.
+  A few groups say little: with 3, one resample in 9 holds one of them only.
+
+  Example:
+    bootstrap_nested([scores_of_seed_0, scores_of_seed_1], rng=rng)
+
+  Args:
+    groups: list of [N_g] numbers.
+    rng: generator, or a seed for one.
+    level: as of `bootstrap_mean`.
+    resamples: how often to draw again.
+
+  Raises:
+    ValueError: as `bootstrap_mean`, or no groups.
+  """
+  if not len(groups):
+    raise ValueError('groups must hold at least one list of values, got none')
+  groups = [_vector('groups', values) for values in groups]
+  rng = _generator(rng)
+  _check(level, resamples)
+  value = np.mean([values.mean() for values in groups])
+  if max(len(groups), *map(len, groups)) == 1:
+    return _interval(value, None, level)
+  chosen = rng.integers(len(groups), size=(len(groups), resamples))
+  draws = np.zeros(resamples)
+  for row in chosen:
+    for number, values in enumerate(groups):
+      places = np.flatnonzero(row == number)
+      draws[places] += _resampled_means(values, len(places), rng)
+  return _interval(value, draws / len(groups), level)
+
+
 def bootstrap_statistic(
   groups: Sequence,
   statistic: Callable[[list], float],
