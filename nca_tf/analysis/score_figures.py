@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib import ticker
 from matplotlib.figure import Figure
 
 from nca_tf.analysis import canvas
@@ -53,21 +54,74 @@ def scores_over_generations(
       capsize=3,
       label=f'{name}, in the game',
     )
-  last = 0.0
-  for name, value in sorted((lines or {}).items(), key=lambda item: item[1]):
-    axes.axhline(value, color='0.55', linewidth=1, linestyle='--', zorder=0)
-    last = max(value, last + 0.03 * axes.get_ylim()[1])
-    axes.annotate(
-      f'{name} {value:.0f}',
-      (1.005, last),
-      xycoords=('axes fraction', 'data'),
-      fontsize=9,
-      va='center',
-      annotation_clip=False,
-    )
-  axes.set_ylim(bottom=0)
-  axes.set_xlabel('generation')
-  axes.set_ylabel('survived tics')
-  axes.legend(frameon=False)
-  axes.spines[['top', 'right']].set_visible(False)
+  _finish(axes, lines or {})
   return figure
+
+
+def repeated_scores_over_generations(
+  looks: Mapping[str, tuple[Sequence[int], Sequence[Sequence[Sequence]]]],
+  lines: Mapping[str, float] | None = None,
+  *,
+  resamples: int = 2000,
+) -> Figure:
+  """The same for settings that were each run with several seeds.
+
+  Args:
+    looks: by name: generations, and for each of them the scores of all its
+      episodes, one list per seed. Drawn as a thin line per seed, a thick one
+      for their mean, and a band: its bootstrap 95 % interval over seeds and
+      episodes.
+    lines: horizontal lines by name, such as the scripted policies.
+    resamples: of the bootstrap.
+
+  Raises:
+    ValueError: there is nothing to draw.
+  """
+  if not looks:
+    raise ValueError('looks must hold something, got nothing')
+  figure = canvas.new_figure(1000, 560)
+  axes = figure.subplots()
+  for number, (name, (generations, scores)) in enumerate(looks.items()):
+    colour = canvas.COLOURS[number % len(canvas.COLOURS)]
+    found = [
+      intervals.bootstrap_nested(each, rng=number, resamples=resamples)
+      for each in scores
+    ]
+    axes.fill_between(
+      generations,
+      [each.low for each in found],
+      [each.high for each in found],
+      color=colour,
+      alpha=0.12,
+      linewidth=0,
+    )
+    for seed in range(max(map(len, scores))):
+      means = [np.mean(each[seed]) for each in scores]
+      axes.plot(generations, means, color=colour, linewidth=0.8, alpha=0.5)
+    axes.plot(
+      generations,
+      [each.mean for each in found],
+      color=colour,
+      linewidth=2.5,
+      marker='o',
+      label=name,
+    )
+  _finish(axes, lines or {})
+  return figure
+
+
+def _finish(axes, lines):
+  """Draws the horizontal lines with their names, and labels the axes."""
+  for value in lines.values():
+    axes.axhline(value, color='0.55', linewidth=1, linestyle='--', zorder=0)
+  axes.set_ylim(bottom=0)
+  canvas.clean(axes, x='generation', y='survived tics')
+  axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
+  if lines:
+    ends = [
+      (value, f'{name} {value:.0f}', canvas.GREY)
+      for name, value in lines.items()
+    ]
+    canvas.label_ends(axes, ends, gap=0.04)
+  # Above the axes, where no line crosses it.
+  axes.legend(frameon=False, loc='lower left', bbox_to_anchor=(0, 1), ncols=3)

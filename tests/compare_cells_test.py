@@ -1,0 +1,288 @@
+"""bin/compare_cells: its numbers, a whole small run, its report, bad input.
+
+The runs play a made-up game: tests of train_controller play the real one.
+"""
+
+import contextlib
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tiny_world_models
+from PIL import Image
+
+from nca_tf import config_flags
+from nca_tf import faults
+from nca_tf.analysis import score_figures
+from nca_tf.experiments import cell_report
+from nca_tf.experiments import cell_settings
+from nca_tf.experiments import cell_stages
+from nca_tf.experiments import compare_cells
+from nca_tf.experiments import controller_evolution
+from nca_tf.experiments import evaluate
+from nca_tf.experiments import record_rollouts
+from nca_tf.experiments import train_controller
+from nca_tf.training import metrics
+from nca_tf.training import run_folder
+
+NAMES = [setting.name for setting in cell_settings.SETTINGS]
+
+
+def resolve(*flags):
+  return config_flags.resolve(compare_cells.Config, ['--preset=smoke', *flags])
+
+
+class Game:
+  """Stands for the real game; counts what was played in it."""
+
+  def __init__(self):
+    self.played = []
+    self.evolved = []
+    self.broken = ''
+
+  def play(self, config, file):
+    """As evaluate.play; agents with a DNC live 10 tics longer."""
+    self.played.append(config.policy)
+    if self.broken and self.broken in config.policy:
+      raise KeyboardInterrupt
+    bonus = 10 * ('dnc' in config.policy)
+    episodes = [
+      {
+        'seed': config.seed + index,
+        'score': 100.0 + index**2 + bonus,
+        'terminated': True,
+      }
+      for index in range(config.episodes)
+    ]
+    file.write_text(''.join(json.dumps(each) + '\n' for each in episodes))
+    return episodes
+
+  def score(self, players, seeds, parameters):
+    """As controller_evolution.play_scores."""
+    del players, parameters
+    return [float(seed % 200) for seed in seeds]
+
+  def collect(self, folder, *unused, **options):
+    """As record_rollouts.collect."""
+    tiny_world_models.record(folder)
+
+
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory):
+  """A run that was interrupted in its last final episodes, and resumed."""
+  game, folder = Game(), tmp_path_factory.mktemp('runs') / 'run'
+  config = resolve(
+    f'--run_dir={folder}',
+    '--settings=dnc-reads,lstm',
+    '--jit=off',
+    '--vision_steps=1',
+    '--model_steps=1',
+    '--generations=1',
+  )
+  evolve = train_controller.run
+
+  def run(config):
+    game.evolved.append(config.world_model.rpartition('-')[2])
+    return evolve(config)
+
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(evaluate, 'play', game.play)
+    patch.setattr(controller_evolution, 'play_scores', game.score)
+    patch.setattr(record_rollouts, 'collect', game.collect)
+    patch.setattr(train_controller, 'run', run)
+    game.broken = 'controller-lstm'
+    with pytest.raises(KeyboardInterrupt):
+      compare_cells.run(config)
+    game.broken = ''
+    compare_cells.run(config)
+    yield config, folder, game
+
+
+def test_resumed_run_does_nothing_twice(finished):
+  _, _, game = finished
+  assert game.evolved == ['dnc', 'lstm', 'lstm']
+  assert len(game.played) == len(set(game.played)) + 1
+
+
+def test_finished_run_plays_nothing(finished):
+  config, folder, game = finished
+  before = (folder / 'scores.json').read_text(), len(game.played)
+  compare_cells.run(config)
+  assert ((folder / 'scores.json').read_text(), len(game.played)) == before
+
+
+def test_data_and_vision_are_equal_and_the_models_are_not(finished):
+  folder = finished[1] / 'seed-0'
+  one, other = folder / 'world_model-dnc', folder / 'world_model-lstm'
+  assert not (other / 'rollouts').exists()
+  parts = sorted(path.name for path in (one / 'latents').iterdir())
+  assert parts == sorted(path.name for path in (other / 'latents').iterdir())
+  for part in parts:
+    assert (one / 'latents' / part).read_bytes() == (
+      other / 'latents' / part
+    ).read_bytes()
+  weights = [vision_weights(path) for path in (one, other)]
+  for ours, theirs in zip(*weights, strict=True):
+    np.testing.assert_array_equal(ours, theirs)
+  lines = [
+    (path / 'metrics.jsonl').read_text().splitlines() for path in (one, other)
+  ]
+  stages = [[json.loads(line)['stage'] for line in each] for each in lines]
+  assert stages == [['vision', 'model'], ['model']]
+
+
+def vision_weights(folder):
+  path = tf.train.latest_checkpoint(str(folder / 'checkpoints' / 'vision'))
+  reader = tf.train.load_checkpoint(path)
+  names = sorted(reader.get_variable_to_shape_map())
+  return [reader.get_tensor(name) for name in names if 'GRAPH' not in name]
+
+
+def test_both_settings_have_the_same_budget_but_for_what_they_compare(finished):
+  folder = finished[1] / 'seed-0'
+  one, other = (
+    json.loads((folder / name / 'config.json').read_text())['config']
+    for name in ('controller-dnc-reads', 'controller-lstm')
+  )
+  assert {name for name in one if one[name] != other[name]} == {
+    'features',
+    'run_dir',
+    'world_model',
+  }
+  assert one['features'] == ['z', 'h', 'reads']
+
+
+def test_run_reports_the_difference(finished):
+  _, folder, _ = finished
+  scores = json.loads((folder / 'scores.json').read_text())
+  assert scores['differences'] == {'dnc-reads less lstm': [10.0, 10.0, 10.0]}
+  # 100 + (0 + 1 + 4 + 9) / 4
+  assert scores['scores']['lstm'][0] == 103.5
+  text = (folder / 'summary.txt').read_text()
+  assert 'dream of lstm' in text and 'metronome' in text
+  stages = json.loads((folder / 'stages.json').read_text())
+  assert stages['check-0-dnc']['nll'] != stages['check-0-lstm']['nll']
+
+
+@pytest.fixture
+def made_up(tmp_path):
+  """Stages of a finished run of all settings with three seeds."""
+  config = resolve(f'--run_dir={tmp_path / "run"}', '--seeds=0,1,5')
+  rng = np.random.default_rng(0)
+  with contextlib.closing(
+    run_folder.RunFolder.open(config, compare_cells.NAME, '')
+  ) as folder:
+    log = metrics.MetricsLog(folder.path, folder.tensorboard)
+    stages = cell_stages.Stages(config, folder, log)
+    policies = stages.spec.policies
+    folder.finish('policies', {name: [100.0, 200.0] for name in policies})
+    for seed in config.seeds:
+      for rank, setting in enumerate(stages.settings):
+        folder.finish(
+          f'check-{seed}-{setting.model}',
+          {
+            'dream': {name: [90.0 + seed, 110.0 + seed] for name in policies},
+            'complaint': 'standing still lives' if seed == 5 else None,
+            'nll': 1.25 + rank,
+            'done_auc': float('nan'),
+          },
+        )
+        folder.finish(
+          f'controller-{seed}-{setting.name}',
+          {
+            'played': {
+              str(each): float(rng.gamma(2, 100) - 10 * rank)
+              for each in range(20)
+            },
+            'looks': {'4': [50.0, 150.0], '8': [100.0 * rank, 300.0]},
+          },
+        )
+    yield stages
+
+
+def test_report_has_every_setting_policy_and_warning(made_up):
+  cell_report.write(made_up)
+  path = made_up.folder.path
+  text = (path / 'summary.txt').read_text()
+  assert [name for name in NAMES if f'\n{name} ' not in text] == []
+  assert 'dnc-reads less untrained-dnc-reads' in text
+  assert 'seed 5, untrained-lstm: standing still lives' in text
+  assert 'seed 1, untrained-lstm' not in text
+  assert '102 [' in text  # Mean of the dreams, over seeds.
+  assert '| lstm ' in (path / 'summary.md').read_text()
+  with Image.open(path / 'figures' / 'scores.png') as picture:
+    assert picture.size == (1000, 560)
+
+
+def test_report_puts_the_settings_into_one_chart_of_tensorboard(made_up):
+  cell_report.write(made_up)
+  cell_report.write(made_up)  # Again, as a resumed run does: nothing twice.
+  for name in NAMES:
+    (path,) = (made_up.folder.tensorboard / name).iterdir()
+    tags = [
+      (event.step, value.tag)
+      for event in tf.compat.v1.train.summary_iterator(str(path))
+      for value in event.summary.value
+      if value.tag == 'score/mean'
+    ]
+    assert tags == [(4, 'score/mean'), (8, 'score/mean')]
+
+
+def test_score_draws_seeds_and_episodes_again():
+  rng = np.random.default_rng(1)
+  played = [
+    {str(i): value for i, value in enumerate(rng.normal(mean, 1, 50))}
+    for mean in (100, 200, 300)
+  ]
+  whole = cell_settings.score(played)
+  assert whole.mean == pytest.approx(200, abs=1)
+  assert whole.low == pytest.approx(100, abs=35)
+  assert whole.high == pytest.approx(300, abs=35)
+  one = cell_settings.score(played[:1])
+  assert 0.4 < one.high - one.low < 0.7  # 4 standard errors of 50 episodes.
+
+
+def test_difference_is_paired_by_episode():
+  rng = np.random.default_rng(2)
+  others = [{str(i): float(rng.normal(0, 100)) for i in range(30)}]
+  ours = [{i: value + 5 for i, value in reversed(others[0].items())}]
+  found = cell_settings.difference(ours, others)
+  np.testing.assert_allclose(found, 5)
+  with pytest.raises(ValueError, match='others must be of the seeds'):
+    cell_settings.difference(ours, [{'7': 1.0}])
+
+
+def test_differences_are_of_settings_that_there_are():
+  assert {name for pair in cell_settings.DIFFERENCES for name in pair} == set(
+    NAMES
+  )
+  assert len(set(NAMES)) == len(NAMES)
+
+
+def test_figure_needs_something_to_draw():
+  with pytest.raises(ValueError, match='looks must hold something'):
+    score_figures.repeated_scores_over_generations({})
+
+
+def test_more_seeds_are_the_same_run():
+  names = config_flags.identity(resolve())
+  assert 'seeds' not in names and 'settings' in names
+
+
+@pytest.mark.parametrize(
+  ('flag', 'message'),
+  [
+    ('--settings=gru', '--settings must be one of dnc-reads, .* several'),
+    ('--settings=', '--settings must name at least one, .* got none'),
+    ('--seeds=1,1', '--seeds must name at least one, none .* got 1,1'),
+    ('--seeds=-1', '--seeds must be integers .* of at least 0'),
+    ('--read_heads=9', '--read_heads must be at most --memory_slots'),
+    ('--popsize=3', '--popsize must be an integer of at least 4'),
+    ('--policy=clever', '--policy must be one of random, .* got .clever.'),
+  ],
+)
+def test_wrong_flag_is_one_line(flag, message):
+  with pytest.raises(faults.UsageError, match=message) as caught:
+    resolve(flag)
+  assert '\n' not in str(caught.value)
