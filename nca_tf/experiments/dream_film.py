@@ -1,0 +1,69 @@
+"""What became of a dream that was played: a film, and a line per lane."""
+
+import numpy as np
+
+from nca_tf.analysis import animation
+
+_TICS_PER_SECOND = 35  # The game's own pace.
+_FILM_SPEED = 0.5
+_PAGES = 600  # Of a film; of a longer one, steps are left out.
+_SCALE = 4
+_PAUSE = 1.0  # Seconds that the last page stays.
+
+
+def describe(session) -> list[str]:
+  """Returns a line per lane of a Session: how long it lived."""
+  lines = []
+  ends, died, tics = session.ends(), session.died(), session.tics()
+  for lane, end in enumerate(ends):
+    fate = f'survival {session.history[end].survival[lane]:.2f} after step'
+    if died[lane]:
+      fate = 'died in step'
+    lines.append(f'dream {lane + 1}: {tics[lane]:.1f} tics, {fate} {end}')
+  return lines
+
+
+def draw(session, codec, label: str):
+  """Draws the lanes side by side at half the game's speed.
+
+  Args:
+    session: dream_session.Session, what was played.
+    codec: V.
+    label: Who played.
+
+  Returns:
+    uint8 [T', H, W, 3] and the frames per second.
+  """
+  stride = -(-session.steps // _PAGES) or 1
+  skip = session.spec.frame_skip
+  fps = _TICS_PER_SECOND * _FILM_SPEED / skip / stride
+  chosen = np.arange(0, session.steps, stride)
+  pause = np.full(max(1, round(_PAUSE * fps)), session.steps)
+  chosen = np.concatenate([chosen, pause])
+  film = None
+  for lane, end in enumerate(session.ends()):
+    panel = _draw_lane(
+      session, codec, lane, np.minimum(chosen, end), f'{label} {lane + 1}'
+    )
+    width = panel.shape[2]
+    if film is None:
+      lanes = len(session.over)
+      film = np.empty((*panel.shape[:2], lanes * width, 3), np.uint8)
+    film[:, :, lane * width : (lane + 1) * width] = panel
+  return film, fps
+
+
+def _draw_lane(session, codec, lane, steps, name):
+  """The pages of one lane at steps [T']."""
+  moments = [session.history[step] for step in steps]
+  dead = np.array([moment.terminated[lane] for moment in moments])
+  return animation.side_by_side(
+    {name: codec.decode(np.stack([moment.z[lane] for moment in moments]))},
+    scale=_SCALE,
+    captions=[
+      f'step {step}  survival {moment.survival[lane]:.2f}  '
+      f'p(done) {moment.done[lane]:.3f}'
+      for step, moment in zip(steps, moments, strict=True)
+    ],
+    done={name: dead},
+  )
