@@ -7,7 +7,16 @@ import setuptools
 
 ROOT = pathlib.Path(__file__).parent
 # All but bin/test, which needs a checkout and would hide the shell's `test`.
-BINARIES = ('evaluate', 'record_rollouts', 'train_world_model')
+BINARIES = (
+  'benchmark',
+  'compare_cells',
+  'evaluate',
+  'play_dream',
+  'record_rollouts',
+  'toy_cma_es',
+  'train_controller',
+  'train_world_model',
+)
 
 
 def read_version():
