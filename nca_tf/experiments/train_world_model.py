@@ -51,6 +51,12 @@ class Config(play_config.PlayConfig):
   vision_steps: int = _option(2500, 'Updates of V.', minimum=1)
   vision_batch: int = _option(100, 'Frames per update of V.', minimum=1)
   vision_rate: float = _option(1e-3, "Adam's learning rate for V.", minimum=0)
+  vision_sharpness: float = _option(
+    1.0,
+    "Weight of V's squared error against its KL, as published 1; above it z "
+    'says more of small things, such as distant fireballs.',
+    minimum=0,
+  )
   units: int = _option(256, "Units of M's LSTM, or controller.", minimum=1)
   memory_slots: int = _option(32, 'Slots of the DNC.', minimum=1)
   word_size: int = _option(32, 'Size of a slot of the DNC.', minimum=1)

@@ -141,6 +141,7 @@ class Stages:
       batches.batch,
       seed=config.seed,
       learning_rate=config.vision_rate,
+      sharpness=config.vision_sharpness,
       jit=self.jit(pays_on_cpu=False),
     )
     sample = np.concatenate(list(self.held_out_frames(limit=4).values()))

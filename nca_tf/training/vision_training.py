@@ -15,7 +15,9 @@ class VisionTrainer:
   loop.fit('vision', trainer.step, 1000, checkpoints=..., log=...)
   """
 
-  def __init__(self, vision, batch, *, seed, learning_rate, jit=False):
+  def __init__(
+    self, vision, batch, *, seed, learning_rate, sharpness=1.0, jit=False
+  ):
     """Builds the optimiser.
 
     Args:
@@ -23,12 +25,14 @@ class VisionTrainer:
       batch: function of the step, returns frames uint8 [B, 64, 64, 3].
       seed: of the posterior noise.
       learning_rate: Adam's.
+      sharpness: of the loss, nats per unit of squared error.
       jit: compile with XLA; on CPU this gains nothing for convolutions.
     """
     vision.build()
     self._vision = vision
     self._batch = batch
     self._seed = seed
+    self._sharpness = sharpness
     self.optimizer = keras.optimizers.Adam(learning_rate)
     self.optimizer.build(vision.trainable_variables)
     self._train = tf.function(self._update, autograph=False, jit_compile=jit)
@@ -51,7 +55,9 @@ class VisionTrainer:
     noise = random_numbers.normal(key, tf.shape(mean), mean.dtype)
     z = vision_lib.sample_posterior(mean, log_variance, noise)
     reconstruction = self._vision.decode(z)
-    return vision_lib.vision_loss(frames, reconstruction, mean, log_variance)
+    return vision_lib.vision_loss(
+      frames, reconstruction, mean, log_variance, sharpness=self._sharpness
+    )
 
   def _update(self, frames, index):
     with tf.GradientTape() as tape:

@@ -32,8 +32,14 @@ def sample_posterior(mean, log_variance, noise):
   return mean + ops.exp(0.5 * log_variance) * noise
 
 
-def vision_loss(frames, reconstructions, mean, log_variance, free_nats=0.5):
+def vision_loss(
+  frames, reconstructions, mean, log_variance, free_nats=0.5, sharpness=1.0
+):
   """Sum of squared errors plus KL with a floor (doomrnn's objective).
+
+  What lowers the squared error by less than its nats cost is left out of z: at
+  sharpness 1 a distant fireball is, being a few pixels whose place takes some
+  eight nats to say.
 
   Args:
     frames: [B, 64, 64, 3] in 0..1.
@@ -42,6 +48,8 @@ def vision_loss(frames, reconstructions, mean, log_variance, free_nats=0.5):
     log_variance: [B, Z] posterior log variance.
     free_nats: floor of the KL per latent dimension, in nats; below it an image
       pays nothing, which keeps the posterior from collapsing.
+    sharpness: nats per unit of squared error: 1 / (2 s^2) of a Gaussian with
+      standard deviation s per value.
 
   Returns:
     VisionLoss of scalars.
@@ -50,7 +58,7 @@ def vision_loss(frames, reconstructions, mean, log_variance, free_nats=0.5):
   reconstruction = ops.mean(ops.sum(error, axis=(1, 2, 3)))
   kl = kl_divergence(mean, log_variance)
   floor = free_nats * mean.shape[-1]
-  total = reconstruction + ops.mean(ops.maximum(kl, floor))
+  total = sharpness * reconstruction + ops.mean(ops.maximum(kl, floor))
   return VisionLoss(total, reconstruction, ops.mean(kl))
 
 
