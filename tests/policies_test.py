@@ -63,8 +63,8 @@ def test_wander_holds_on_all_scales():
   values = actions('wander', 200_000, spec=CONTINUOUS)
   holds = np.array([len(list(group)) for _, group in itertools.groupby(values)])
   assert holds.min() == 1
-  assert 95 < holds.max() < 100
-  assert abs((holds < 10).mean() - 0.5) < 0.02
+  assert 280 < holds.max() < 300
+  assert abs((holds < 17).mean() - np.log(17) / np.log(300)) < 0.02
 
 
 def test_random_per_tic_draws_each_time():

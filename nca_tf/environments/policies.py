@@ -17,7 +17,7 @@ import numpy as np
 from nca_tf.environments import game
 
 _LONGEST_HOLD = 10
-_LONGEST_WANDER = 100
+_LONGEST_WANDER = 300
 _PERIOD = 120  # Tics from one end of the metronome's way to the other.
 _LEFT, _STAY, _RIGHT = 0, 1, 2
 
@@ -31,10 +31,10 @@ def _random(rng: np.random.Generator, draw: Callable) -> Iterator:
 
 
 def _wander(rng: np.random.Generator, draw: Callable) -> Iterator:
-  """Holds each random action for 1 to 100 tics, all scales equally often.
+  """Holds each random action for 1 to 300 tics, all scales equally often.
 
-  It comes to the walls and stands still at times, which the published
-  collector hardly does: a model of its episodes does not know either.
+  It crosses the room from wall to wall and stands still at times, which the
+  published collector hardly does: a model of its episodes knows neither.
   """
   while True:
     action = draw()
