@@ -137,7 +137,6 @@ def _make(name, lanes, horizon):
     scale=0.1, size=(candidates, controller.size)
   )
 
-  @tf.function(jit_compile=True, autograph=False)
   def play(key):
     return dream.play(
       dream_lib.follow(controller, tf.constant(parameters, tf.float32)),
@@ -146,7 +145,10 @@ def _make(name, lanes, horizon):
       lanes,
     ).steps
 
-  return lambda number: int(play(tf.constant([7, number])))
+  compiled = tf.function(
+    play, autograph=False, jit_compile=True
+  ).get_concrete_function(tf.TensorSpec([2], tf.int32))
+  return lambda number: int(compiled(tf.constant([7, number])))
 
 
 def _report(found, config):
