@@ -1,6 +1,9 @@
 """Looks at processes through /proc, for tests of what is left behind."""
 
+import os
 import pathlib
+import signal
+import subprocess
 import time
 
 
@@ -68,3 +71,31 @@ def shared_memory(engine):
   arguments = command(engine).split()
   instance = arguments[arguments.index('+viz_instance_id') + 1]
   return list(pathlib.Path('/dev/shm').glob(f'ViZDoom*{instance}'))
+
+
+def kill_behind(command, start, delay):
+  """Runs a command and kills its group `delay` seconds behind a line.
+
+  Args:
+    command: Program and arguments.
+    start: How the line begins.
+    delay: Seconds.
+  """
+  process = subprocess.Popen(
+    command,
+    stderr=subprocess.STDOUT,
+    stdout=subprocess.PIPE,
+    text=True,
+    start_new_session=True,
+  )
+  seen = []
+  for line in process.stdout:
+    seen.append(line)
+    if line.startswith(start):
+      time.sleep(delay)
+      break
+  alive = process.poll() is None
+  os.killpg(process.pid, signal.SIGKILL)
+  process.stdout.close()
+  process.wait()
+  assert alive, ''.join(seen)

@@ -8,11 +8,10 @@ import json
 import os
 import pathlib
 import random
-import signal
 import subprocess
 import sys
-import time
 
+import processes
 import pytest
 
 from nca_tf.datasets import rollouts
@@ -47,28 +46,6 @@ def result(folder):
   return (folder / 'metrics.jsonl').read_text(), stages, episodes
 
 
-def kill_in(stage, folder, cell, delay):
-  """Starts a run and kills its group `delay` seconds into a stage."""
-  process = subprocess.Popen(
-    command(folder, cell),
-    stderr=subprocess.STDOUT,
-    stdout=subprocess.PIPE,
-    text=True,
-    start_new_session=True,
-  )
-  seen = []
-  for line in process.stdout:
-    seen.append(line)
-    if line.startswith(f'{stage}:'):
-      time.sleep(delay)
-      break
-  alive = process.poll() is None
-  os.killpg(process.pid, signal.SIGKILL)
-  process.stdout.close()
-  process.wait()
-  assert alive, ''.join(seen)
-
-
 @pytest.fixture(scope='module')
 def uninterrupted(tmp_path_factory):
   """Results of whole runs, by cell, made when they are first asked for."""
@@ -90,7 +67,7 @@ def test_the_same_command_finishes_a_killed_run(
   stage = STAGES[number * len(STAGES) // KILLS]
   cell = 'dnc' if number % 4 == 2 else 'lstm'
   delay = random.Random(number).uniform(0, 0.3 if stage == 'collect' else 1.5)
-  kill_in(stage, tmp_path, cell, delay)
+  processes.kill_behind(command(tmp_path, cell), f'{stage}:', delay)
   again = subprocess.run(
     command(tmp_path, cell), check=False, capture_output=True, text=True
   )

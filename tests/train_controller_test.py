@@ -5,12 +5,11 @@ import os
 import pathlib
 import random
 import shutil
-import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
+import processes
 import pytest
 import tensorflow as tf
 import tiny_world_models
@@ -160,35 +159,17 @@ def test_finished_run_is_not_run_again(finished, world_model, capsys):
   assert 'generations' not in capsys.readouterr().err
 
 
-def kill_in(moment, world_model, folder, delay):
-  """Starts a run and kills its group `delay` seconds behind a line."""
-  process = subprocess.Popen(
-    [sys.executable, str(BINARY), *arguments(world_model, folder)],
-    stderr=subprocess.STDOUT,
-    stdout=subprocess.PIPE,
-    text=True,
-    start_new_session=True,
-  )
-  seen = []
-  for line in process.stdout:
-    seen.append(line)
-    if line.startswith(moment):
-      time.sleep(delay)
-      break
-  alive = process.poll() is None
-  os.killpg(process.pid, signal.SIGKILL)
-  process.stdout.close()
-  process.wait()
-  assert alive, ''.join(seen)
-
-
 @pytest.mark.parametrize('number', range(KILLS))
 def test_the_same_command_finishes_a_killed_run(
   number, finished, world_model, tmp_path
 ):
   moment = MOMENTS[(2 * number) % len(MOMENTS)]
   delay = random.Random(number).uniform(0, 2.0)
-  kill_in(moment, world_model, tmp_path, delay)
+  processes.kill_behind(
+    [sys.executable, str(BINARY), *arguments(world_model, tmp_path)],
+    moment,
+    delay,
+  )
   again = subprocess.run(
     [sys.executable, str(BINARY), *arguments(world_model, tmp_path)],
     check=False,

@@ -11,6 +11,7 @@ import tensorflow as tf
 from nca_tf import environments
 from nca_tf import faults
 from nca_tf import random_numbers
+from nca_tf.analysis import canvas
 from nca_tf.environments import workers
 from nca_tf.evolution import cma_es
 from nca_tf.evolution import evaluators
@@ -222,7 +223,8 @@ class Evolution:
     scores = play_scores(players, seeds, mean)
     np.save(self._folder / f'mean-{self.generation}.npy', mean)
     self.looks[self.generation] = scores
-    _write_looks(self._folder / 'looks.json', self.looks)
+    text = json.dumps(self.looks)
+    canvas.write_whole(self._folder / 'looks.json', text.encode())
     return {'game_mean': np.mean(scores), 'game_median': np.median(scores)}
 
   def _save(self):
@@ -280,9 +282,3 @@ def _read_looks(path: pathlib.Path) -> dict[int, list[float]]:
     return {}
   looks = json.loads(path.read_text())
   return {int(generation): scores for generation, scores in looks.items()}
-
-
-def _write_looks(path, looks):
-  partial = path.with_suffix('.partial')
-  partial.write_text(json.dumps(looks))
-  os.replace(partial, path)

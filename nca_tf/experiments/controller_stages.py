@@ -21,8 +21,6 @@ from nca_tf.training import metrics
 from nca_tf.training import progress
 from nca_tf.training import run_folder
 
-_REFIT = 'train_world_model'
-
 
 class Stages:
   """One run: what is finished is loaded, what is not is made.
@@ -46,7 +44,9 @@ class Stages:
       return
     self._collect(number)
     settings = self._model_config(number)
-    with run_folder.RunFolder.open(settings, _REFIT, '') as folder:
+    with run_folder.RunFolder.open(
+      settings, train_world_model.NAME, ''
+    ) as folder:
       log = metrics.MetricsLog(folder.path, folder.tensorboard)
       stages = world_model_stages.Stages(settings, folder, log)
       stages.train_vision()
@@ -188,7 +188,7 @@ class Stages:
       stages = world_model_stages.load(folder, config)
       if self.config.untrained:
         stages.model = stages.make_model(self.config.seed + 2)
-      self._models = {number: stages}
+      self._models[number] = stages
     return self._models[number]
 
   def _path(self, number):
@@ -211,6 +211,7 @@ class Stages:
       seed=first.seed + 1000 * number,
       rollouts=(*recorded, *played),
       initial=before,
+      initial_vision='',  # V is refitted, wherever the first came from.
       vision_steps=config.refit_vision_steps,
       model_steps=config.refit_model_steps,
       model_rate=first.model_rate / 2,
