@@ -1,0 +1,18 @@
+"""Pommerman: an engine of our own, exact in every rule of the original.
+
+Letters: G games side by side, A agents, S rows and columns of the board.
+
+    variant = variants.get_variant('PommeFFACompetition-v0')
+    state = engine.reset(variant, games=1024, rng=numpy.random.default_rng(0))
+    seen = observation.observe(state)  # dict of [G, A, ...]
+    outcome = engine.step(state, actions, observe=True)  # actions: [G, A]
+    outcome.rewards, outcome.done  # [G, A] int64, [G] bool
+    outcome.observations  # of this step, before a ring collapses
+    engine.restart(state, outcome.done, rng)  # new boards where done
+
+`engine.step(state, actions, messages)` takes [G, A, 2] words as well in the
+radio variants. `engine.get_result(state, outcome)` returns [G] results and
+[G, A] winners. A game may be stepped past its end, as in the original.
+`observation.featurize(observations)` is the original's vector of integers.
+`board.make_seeded(variant, seed)` gives the original's board of a seed.
+"""

@@ -1,0 +1,129 @@
+"""Codes, constants and variants of Pommerman.
+
+Resnick et al. 2018 (arXiv:1809.07124), as played by the authors' package.
+"""
+
+import dataclasses
+
+# Codes of board cells. An agent's code is AGENT plus its number.
+PASSAGE, RIGID, WOOD, BOMB, FLAMES, FOG = range(6)
+EXTRA_BOMB, INCREASE_RANGE, KICK, DUMMY = range(6, 10)
+AGENT = 10
+# Actions; row 0 is at the top.
+STOP, UP, DOWN, LEFT, RIGHT, LAY_BOMB = range(6)
+ACTIONS = 6
+# Kinds of game.
+FFA, TEAM, TEAM_RADIO, ONE_VS_ONE = range(1, 5)
+# Results of a game.
+WIN, LOSS, TIE, INCOMPLETE = range(4)
+
+BOMB_LIFE = 10  # When it is laid; the same step takes the first one off.
+FLAME_LIFE = 2  # Seen in three boards: its own and the two behind it.
+DEFAULT_AMMO = 1
+DEFAULT_BLAST_STRENGTH = 2
+MAX_AMMO = 10
+WORDS = 2  # Of a radio message,
+VOCABULARY = 8  # each 0..7.
+RINGS = 4  # That collapse.
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+  """The rules of one configuration of the original.
+
+  Attributes:
+    name: The original's name of the configuration.
+    game_type: FFA, TEAM, TEAM_RADIO or ONE_VS_ONE.
+    board_size: Rows, and columns, S.
+    agents: Number of agents, A.
+    rigid: Cells of rigid wall.
+    wood: Cells of wooden wall.
+    items: Power-ups hidden under wood.
+    max_blast_strength: Largest that a power-up gives.
+    view: Cells that an agent sees in each direction; None is the whole board.
+    max_steps: Steps after which a game ends.
+    first_collapse: Step count at which the outermost ring becomes rigid, and
+      the next ones at equal distances up to `max_steps`; None is never.
+    training_agent: A game without teams also ends with this agent's death.
+  """
+
+  name: str
+  game_type: int
+  board_size: int = 11
+  agents: int = 4
+  rigid: int = 36
+  wood: int = 36
+  items: int = 20
+  max_blast_strength: int = 10
+  view: int | None = None
+  max_steps: int = 800
+  first_collapse: int | None = None
+  training_agent: int | None = None
+
+  @property
+  def teams(self) -> bool:
+    """Whether agents 0 and 2 play against 1 and 3."""
+    return self.game_type in (TEAM, TEAM_RADIO)
+
+  @property
+  def radio(self) -> bool:
+    """Whether agents send words to their teammates."""
+    return self.game_type == TEAM_RADIO
+
+  @property
+  def collapses(self) -> tuple[int, ...]:
+    """Step counts at which rings 0, 1, ... of the board become rigid."""
+    if self.first_collapse is None:
+      return ()
+    step = (self.max_steps - self.first_collapse) // RINGS
+    return tuple(range(self.first_collapse, self.max_steps, step))
+
+  def teammate(self, agent: int) -> int:
+    """Returns the code of an agent's teammate, DUMMY for none."""
+    return AGENT + (agent + 2) % 4 if self.teams else DUMMY
+
+  def enemies(self, agent: int) -> tuple[int, ...]:
+    """Returns the codes that the original lists as an agent's enemies."""
+    others = [other for other in range(self.agents) if other != agent]
+    if not self.teams:
+      return tuple(AGENT + other for other in others)
+    enemies = [other for other in others if (other - agent) % 2]
+    return (*(AGENT + other for other in enemies), DUMMY)
+
+
+_SEEN = {'view': 4, 'max_blast_strength': 4}
+_SMALL = {'board_size': 8, 'agents': 2, 'rigid': 16, 'wood': 16, 'items': 10}
+
+# The original's view size also caps the blast strength.
+VARIANTS = {
+  variant.name: variant
+  for variant in (
+    Variant('PommeFFACompetition-v0', FFA),
+    Variant('PommeFFACompetitionFast-v0', FFA),
+    Variant('PommeFFAFast-v0', FFA),
+    Variant('PommeFFA-v1', FFA, first_collapse=500),
+    Variant('PommeTeam-v0', TEAM),
+    Variant('PommeTeamFast-v0', TEAM),
+    Variant('PommeTeamCompetition-v0', TEAM, **_SEEN),
+    Variant('PommeTeamCompetitionFast-v0', TEAM, **_SEEN),
+    Variant('PommeTeamCompetition-v1', TEAM, first_collapse=500, **_SEEN),
+    Variant('PommeRadioCompetition-v2', TEAM_RADIO, **_SEEN),
+    Variant('PommeRadio-v2', TEAM_RADIO, **_SEEN),
+    Variant('OneVsOne-v0', ONE_VS_ONE, **_SMALL),
+  )
+}
+
+
+def get_variant(name: str, **changes) -> Variant:
+  """Returns a variant, with some attributes changed.
+
+  Args:
+    name: One of `VARIANTS`.
+    **changes: Attributes, such as `max_steps` or `training_agent`.
+
+  Raises:
+    ValueError: There is no such variant.
+  """
+  if name not in VARIANTS:
+    raise ValueError(f'name must be one of {", ".join(VARIANTS)}, got {name!r}')
+  return dataclasses.replace(VARIANTS[name], **changes)
