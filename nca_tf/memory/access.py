@@ -14,6 +14,7 @@ import keras
 from keras import ops
 
 from nca_tf.memory import addressing
+from nca_tf.memory import extensions as extensions_lib
 
 Tensor = Any
 
@@ -157,7 +158,10 @@ def parse_interface(
 
 
 def step(
-  interface: Interface, state: AccessState, convention: str = 'paper'
+  interface: Interface,
+  state: AccessState,
+  convention: str = 'paper',
+  extensions: extensions_lib.Extensions = extensions_lib.NONE,
 ) -> tuple[Tensor, AccessState]:
   """One access to the memory; computes in float32 at least.
 
@@ -166,6 +170,7 @@ def step(
     state: of the previous step.
     convention: 'deepmind' stops the gradient of the write weights in the
       usage; the values are the same.
+    extensions: activated, see `extensions`.
 
   Returns:
     The words read, [B, R, W], and the new state in the given state's dtypes.
@@ -174,6 +179,7 @@ def step(
   dtypes = [tensor.dtype for tensor in state]
   interface = Interface(*map(_widen, interface))
   state = AccessState(*map(_widen, state))
+  extensions = extensions_lib.Extensions(*map(_widen, extensions))
 
   last_written = state.write_weights
   if convention == 'deepmind':
@@ -181,12 +187,21 @@ def step(
   usage = addressing.usage_update(
     state.usage, last_written, state.read_weights, interface.free_gates
   )
-  write_weights = _write_weights(interface, state.memory, usage)
-  memory = _write(interface, state.memory, write_weights)
+  write_weights = _write_weights(
+    interface, state.memory, usage, extensions.write_mask
+  )
+  kept = state.memory
+  if extensions.deallocation:  # M_{t-1} psi_t 1^T: what is freed is erased.
+    free = interface.free_gates
+    retained = addressing.retention(state.read_weights, free)
+    kept = kept * retained[:, :, None]
+  memory = _write(interface, kept, write_weights)
   # The link uses the precedence from before this write.
   link = addressing.link_update(state.link, state.precedence, write_weights)
   precedence = addressing.precedence_update(state.precedence, write_weights)
-  read_weights = _read_weights(interface, memory, link, state.read_weights)
+  read_weights = _read_weights(
+    interface, memory, link, state.read_weights, extensions
+  )
   reads = ops.einsum('brn,bnw->brw', read_weights, memory)
 
   after = AccessState(
@@ -195,10 +210,13 @@ def step(
   return reads, AccessState(*map(ops.cast, after, dtypes))
 
 
-def _write_weights(interface: Interface, memory: Tensor, usage: Tensor):
+def _write_weights(interface, memory, usage, mask):
   """w_t = g_w (g_a a_t + (1 - g_a) c_t), content from before the write."""
   content = addressing.content_weights(
-    memory, interface.write_key[:, None], interface.write_strength
+    memory,
+    interface.write_key[:, None],
+    interface.write_strength,
+    None if mask is None else mask[:, None],
   )[:, 0]  # [B, N]
   allocation = addressing.allocation_weights(usage)
   gate = interface.allocation_gate  # g_a, [B, 1]
@@ -212,12 +230,18 @@ def _write(interface: Interface, memory: Tensor, write_weights: Tensor):
   return memory + write_weights[:, :, None] * change
 
 
-def _read_weights(interface, memory, link, last_read_weights):
+def _read_weights(interface, memory, link, last_read_weights, extensions):
   """Each head's mixture of backward, content and forward weightings."""
   content = addressing.content_weights(
-    memory, interface.read_keys, interface.read_strengths
+    memory,
+    interface.read_keys,
+    interface.read_strengths,
+    extensions.read_masks,
   )
   backward, forward = addressing.follow_links(link, last_read_weights)
+  if extensions.backward_sharpness is not None:
+    backward = addressing.sharpen(backward, extensions.backward_sharpness)
+    forward = addressing.sharpen(forward, extensions.forward_sharpness)
   modes = interface.read_modes[..., None]  # [B, R, 3, 1]
   return (
     modes[:, :, 0] * backward
@@ -228,6 +252,8 @@ def _read_weights(interface, memory, link, last_read_weights):
 
 def _widen(tensor: Tensor) -> Tensor:
   """The tensor in float32 where it has less, otherwise as it is."""
+  if tensor is None or isinstance(tensor, bool):  # Of an extension.
+    return tensor
   if keras.backend.standardize_dtype(tensor.dtype) in ('bfloat16', 'float16'):
     return ops.cast(tensor, 'float32')
   return tensor

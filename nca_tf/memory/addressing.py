@@ -17,21 +17,39 @@ Tensor = Any
 EPSILON = 1e-6
 
 
-def content_weights(memory: Tensor, keys: Tensor, strengths: Tensor) -> Tensor:
+def content_weights(
+  memory: Tensor, keys: Tensor, strengths: Tensor, masks: Tensor | None = None
+) -> Tensor:
   """Softmax of strength times cosine similarity, C(M, k, beta) in the paper.
 
   Args:
     memory: [B, N, W].
     keys: [B, R, W], one per head.
     strengths: [B, R], not negative.
+    masks: [B, R, W] or None. Both the key and the rows are multiplied by it
+      before they are compared: C(M, k, beta, m) of `extensions`.
 
   Returns:
     Weightings over the slots, [B, R, N]; each sums to 1.
   """
+  if masks is not None:
+    return _masked_content_weights(memory, keys, strengths, masks)
   dots = ops.einsum('brw,bnw->brn', keys, memory)
   key_norms = ops.sqrt(ops.sum(ops.square(keys), axis=-1) + EPSILON)
   row_norms = ops.sqrt(ops.sum(ops.square(memory), axis=-1) + EPSILON)
   norms = key_norms[:, :, None] * row_norms[:, None, :]  # [B, R, N]
+  cosines = dots / (norms + EPSILON)
+  return ops.softmax(cosines * strengths[:, :, None], axis=-1)
+
+
+def _masked_content_weights(memory, keys, strengths, masks):
+  # As the sums over a row are linear in the squared mask, the masked rows
+  # [B, R, N, W] never have to be made.
+  keys = keys * masks
+  dots = ops.einsum('brw,bnw->brn', keys * masks, memory)
+  squares = ops.einsum('brw,bnw->brn', ops.square(masks), ops.square(memory))
+  key_norms = ops.sqrt(ops.sum(ops.square(keys), axis=-1) + EPSILON)
+  norms = key_norms[:, :, None] * ops.sqrt(squares + EPSILON)  # [B, R, N]
   cosines = dots / (norms + EPSILON)
   return ops.softmax(cosines * strengths[:, :, None], axis=-1)
 
@@ -60,6 +78,22 @@ def usage_update(
     freed = free_gates[:, head, None] * read_weights[:, head]  # [B, N]
     usage = usage * (1.0 - freed)
   return usage
+
+
+def retention(read_weights: Tensor, free_gates: Tensor) -> Tensor:
+  """How much of each slot is kept: psi_t = prod_r (1 - f_r w_r).
+
+  Args:
+    read_weights: of the previous step, [B, R, N].
+    free_gates: f_t, [B, R].
+
+  Returns:
+    [B, N], in [0, 1].
+  """
+  kept = 1.0 - free_gates[:, 0, None] * read_weights[:, 0]
+  for head in range(1, read_weights.shape[1]):
+    kept = kept * (1.0 - free_gates[:, head, None] * read_weights[:, head])
+  return kept
 
 
 def allocation_weights(usage: Tensor) -> Tensor:
@@ -132,3 +166,17 @@ def follow_links(link: Tensor, read_weights: Tensor) -> tuple[Tensor, Tensor]:
   forward = ops.einsum('bij,brj->bri', link, read_weights)
   backward = ops.einsum('bri,bij->brj', read_weights, link)
   return backward, forward
+
+
+def sharpen(weights: Tensor, sharpness: Tensor) -> Tensor:
+  """S(d, s)_i = d_i^s / sum_j d_j^s of `extensions`, with an epsilon.
+
+  Args:
+    weights: [B, R, N]. Rounding may leave them a little below zero.
+    sharpness: [B, R], at least 1.
+
+  Returns:
+    Weightings [B, R, N]; each sums to 1, also where there was no link.
+  """
+  logs = ops.log(ops.maximum(weights, 0.0) + EPSILON)
+  return ops.softmax(logs * sharpness[:, :, None], axis=-1)

@@ -14,6 +14,7 @@ from keras import ops
 
 from nca_tf.memory import access
 from nca_tf.memory import dnc
+from nca_tf.memory import extensions
 
 # What a linear controller or a probe may look at.
 _FEATURES = ('h', 'c', 'reads', 'memory')
@@ -30,9 +31,9 @@ def make(name: str, units: int, **options) -> keras.layers.Layer:
   Args:
     name: one of `names()`.
     units: hidden units of the LSTM, or of the DNC's LSTM controller.
-    **options: memory_slots, word_size, read_heads (the LSTM has no memory and
-      leaves them aside, so that cells swap without an `if`), and Keras' dtype
-      and name.
+    **options: memory_slots, word_size, read_heads, key_masking, deallocation,
+      link_sharpness (the LSTM has no memory and leaves them aside, so that
+      cells swap without an `if`), and Keras' dtype and name.
 
   Returns:
     The cell, not built. The DNC's output is h beside the words read.
@@ -102,10 +103,17 @@ def _flatten_words(tensor):
   return tensor if len(tensor.shape) == 2 else ops.reshape(tensor, (-1, size))
 
 
-def _make_lstm(
-  units, *, memory_slots=None, word_size=None, read_heads=None, **options
-):
-  del memory_slots, word_size, read_heads  # It has no memory.
+# Options of a memory, which the LSTM does not have.
+_OF_A_MEMORY = (
+  'memory_slots',
+  'word_size',
+  'read_heads',
+  *extensions.Options._fields,
+)
+
+
+def _make_lstm(units, **options):
+  options = {k: v for k, v in options.items() if k not in _OF_A_MEMORY}
   return keras.layers.LSTMCell(units, **options)
 
 

@@ -12,6 +12,7 @@ import keras
 from keras import ops
 
 from nca_tf.memory import access
+from nca_tf.memory import extensions
 
 Tensor = Any
 
@@ -57,12 +58,17 @@ class DNCCell(keras.layers.Layer):
     read_heads: R.
     output_size: O; None gives h and the words read, concatenated.
     convention: 'paper' or 'deepmind', see `access`.
+    key_masking: the controller chooses which parts of a word count where a key
+      is compared with it. This and the next two: see `extensions`.
+    deallocation: what is freed is erased as well.
+    link_sharpness: the controller sharpens the weightings that follow links.
     **kwargs: Keras' own: name, dtype, trainable.
 
   Raises:
     ValueError: an argument is out of its range.
   """
 
+  # More than seven arguments: each option of the literature is one of its own.
   def __init__(
     self,
     controller: int | keras.layers.Layer,
@@ -71,6 +77,9 @@ class DNCCell(keras.layers.Layer):
     read_heads: int = 4,
     output_size: int | None = None,
     convention: str = 'paper',
+    key_masking: bool = False,
+    deallocation: bool = False,
+    link_sharpness: bool = False,
     **kwargs,
   ):
     # Our own casts: Keras would squeeze the memory into the compute dtype.
@@ -81,10 +90,17 @@ class DNCCell(keras.layers.Layer):
     if output_size is not None:
       output_size = _check_size('output_size', output_size)
     self.convention = access.check_convention(convention)
+    self.options = extensions.Options(
+      bool(key_masking), bool(deallocation), bool(link_sharpness)
+    )
     self.controller = self._make_controller(controller)
     self._requested_output_size = output_size
+    size = access.interface_size(self.read_heads, self.word_size)
     self._interface = keras.layers.Dense(
-      access.interface_size(self.read_heads, self.word_size),
+      size
+      + extensions.interface_size(
+        self.options, self.read_heads, self.word_size
+      ),
       dtype=self.dtype_policy,
       name='interface',
     )
@@ -219,19 +235,26 @@ class DNCCell(keras.layers.Layer):
       [ops.cast(inputs, dtype), ops.cast(reads, dtype)], axis=-1
     )
     hidden, controller = self._control(joined, state.controller, training)
-    interface = access.parse_interface(
-      ops.cast(self._interface(hidden), self._memory_dtype),
-      self.read_heads,
-      self.word_size,
-      self.convention,
+    interface, extra = self._parse(
+      ops.cast(self._interface(hidden), self._memory_dtype)
     )
-    reads, memory = access.step(interface, state.access, self.convention)
+    reads, memory = access.step(interface, state.access, self.convention, extra)
     flat_reads = ops.reshape(reads, (-1, self.reads_size))
     hidden = ops.concatenate(
       [ops.cast(hidden, dtype), ops.cast(flat_reads, dtype)], axis=-1
     )
     reads = ops.cast(reads, state.reads.dtype)
     return hidden, DNCState(controller, reads, memory), interface
+
+  def _parse(self, raw):
+    """The activated interface and, behind it, that of the extensions."""
+    heads, words = self.read_heads, self.word_size
+    size = access.interface_size(heads, words)
+    extra = extensions.NONE
+    if any(self.options):
+      extra = extensions.parse(raw[:, size:], self.options, heads, words)
+      raw = raw[:, :size]
+    return access.parse_interface(raw, heads, words, self.convention), extra
 
   def _control(self, joined, state, training):
     layer = self.controller
@@ -303,6 +326,7 @@ class DNCCell(keras.layers.Layer):
       'read_heads': self.read_heads,
       'output_size': self._requested_output_size,
       'convention': self.convention,
+      **self.options._asdict(),
     }
 
   @classmethod
