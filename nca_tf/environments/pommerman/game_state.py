@@ -158,3 +158,39 @@ def get_corners(variant: Variant) -> list[tuple[int, int]]:
   far = variant.board_size - 2
   corners = [(1, 1), (far, 1), (far, far), (1, far)]
   return corners if variant.agents == 4 else [corners[0], corners[2]]
+
+
+def start(state: State, games: np.ndarray, board, items) -> None:
+  """Puts some games at their start, in place; words that were sent stay.
+
+  Args:
+    state: Of all games.
+    games: [G] bool, which ones, M in all.
+    board: [M, S, S] codes; its agents are at their corners.
+    items: [M, S, S] codes of hidden items.
+  """
+  state.board[games] = board
+  state.items[games] = items
+  rows, columns = np.array(get_corners(state.variant)).T
+  number = np.flatnonzero(games)
+  state.cell[games] = state.find_cell(number[:, None], rows, columns)
+  state.ammo[games] = variants.DEFAULT_AMMO
+  state.blast_strength[games] = variants.DEFAULT_BLAST_STRENGTH
+  state.can_kick[games] = False
+  state.alive[games] = True
+  state.step_count[games] = 0
+  area = state.grid[0].size
+  keep = ~games
+  state.bombs = select(state.bombs, keep[state.bombs.cell // area])
+  state.flames = select(state.flames, keep[state.flames.cell // area])
+
+
+def select(records: Bombs | Flames, which: np.ndarray) -> Bombs | Flames:
+  """Returns some of the bombs or flames, in their order.
+
+  Args:
+    records: All of them.
+    which: [K] bool, or indices.
+  """
+  fields = dataclasses.fields(records)
+  return type(records)(*(getattr(records, f.name)[which] for f in fields))
