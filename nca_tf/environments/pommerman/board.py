@@ -14,6 +14,13 @@ from nca_tf.environments.pommerman import variants
 from nca_tf.environments.pommerman.variants import Variant
 
 _MOST_SEALED = 4  # Passages that a wall may keep from the last agent.
+_ALL, _AHEAD, _BEHIND = slice(None), slice(1, None), slice(None, -1)
+_NEIGHBOURS = (
+  ((_ALL, _AHEAD), (_ALL, _BEHIND)),
+  ((_ALL, _BEHIND), (_ALL, _AHEAD)),
+  ((_ALL, _ALL, _AHEAD), (_ALL, _ALL, _BEHIND)),
+  ((_ALL, _ALL, _BEHIND), (_ALL, _ALL, _AHEAD)),
+)
 _ITEMS = np.flatnonzero(movement.IS_ITEM)
 
 
@@ -125,11 +132,8 @@ def find_passable(board: np.ndarray) -> np.ndarray:
   reached[:, -2, -2] = True
   count = 0
   while count != (count := np.count_nonzero(reached)):
-    reached[:, 1:] |= reached[:, :-1]
-    reached[:, :-1] |= reached[:, 1:]
-    reached[:, :, 1:] |= reached[:, :, :-1]
-    reached[:, :, :-1] |= reached[:, :, 1:]
-    reached &= free
+    for ahead, behind in _NEIGHBOURS:
+      reached[ahead] |= reached[behind] & free[ahead]
   sealed = (board == variants.PASSAGE) & ~reached
   return np.count_nonzero(sealed, (1, 2)) <= _MOST_SEALED
 
