@@ -1,0 +1,295 @@
+"""Tasks that need a memory: copy, repeat copy, associative recall, sorting.
+
+Graves et al., Neural Turing Machines (2014), arXiv:1410.5401, section 4; the
+Differentiable Neural Computer is tested on the same and harder ones in Nature
+538 (2016). `addition_tasks` has those on numbers. NumPy only: a batch is a
+function of a Generator and of the lengths asked for.
+
+Letters in shape comments: B batch, T time steps, F inputs, O outputs, L
+longest sequence of a batch.
+"""
+
+import dataclasses
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+
+class Batch(NamedTuple):
+  """Sequences of different lengths, padded with zeros behind their end."""
+
+  inputs: np.ndarray  # [B, T, F], float32
+  targets: np.ndarray  # [B, T, O], float32
+  answers: np.ndarray  # [B, T], bool: where an answer is asked for
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+  """What all tasks share.
+
+      task = Copy()
+      lengths = rng.integers(1, 9, size=32)
+      batch = task.draw(rng, lengths, task.steps(8))
+      errors = task.errors(outputs, batch)  # [32]
+
+  Attributes:
+    NAME: in the registry of `memory_task_registry`.
+    KIND: what the targets are: 'bits', each to be told by a logit; 'number',
+      to be hit by the output itself; 'classes', one-hot, by logits.
+    SHORTEST: least length there is.
+    UNIT: of `errors`.
+    LENGTH: what a length counts.
+  """
+
+  NAME: ClassVar[str] = ''
+  KIND: ClassVar[str] = 'bits'
+  SHORTEST: ClassVar[int] = 1
+  UNIT: ClassVar[str] = 'share of wrong bits'
+  LENGTH: ClassVar[str] = 'words'
+
+  @property
+  def input_size(self) -> int:
+    """F."""
+    raise NotImplementedError
+
+  @property
+  def output_size(self) -> int:
+    """O."""
+    raise NotImplementedError
+
+  def steps(self, length: int) -> int:
+    """Steps of a sequence of this length, with its answer."""
+    raise NotImplementedError
+
+  def draw(self, rng: np.random.Generator, lengths, steps: int) -> Batch:
+    """Draws one sequence per length.
+
+    Args:
+      rng: its state moves on.
+      lengths: [B] integers of at least SHORTEST.
+      steps: T, at least `self.steps` of the longest.
+
+    Raises:
+      ValueError: a length or `steps` is too small.
+    """
+    lengths = np.asarray(lengths)
+    if lengths.ndim != 1 or not len(lengths) or lengths.min() < self.SHORTEST:
+      raise ValueError(
+        f'lengths must be at least {self.SHORTEST} each, got {lengths.tolist()}'
+      )
+    longest = self.steps(int(lengths.max()))
+    if steps < longest:
+      raise ValueError(f'steps must be at least {longest}, got {steps}')
+    return self._draw(rng, lengths, steps)
+
+  def _draw(self, rng, lengths, steps) -> Batch:
+    raise NotImplementedError
+
+  def errors(self, outputs, batch: Batch) -> np.ndarray:
+    """Error of each sequence in UNIT, [B].
+
+    Args:
+      outputs: [B, T, O], as KIND says.
+      batch: what they answer.
+    """
+    wrong = (np.asarray(outputs) > 0) != (batch.targets > 0.5)
+    wrong = (wrong & batch.answers[:, :, None]).sum((1, 2))
+    return wrong / (batch.answers.sum(1) * self.output_size)
+
+
+@dataclasses.dataclass(frozen=True)
+class Copy(Task):
+  """Random words, a delimiter, then the same words again (NTM, section 4.1).
+
+  The last input is the delimiter. Nothing is shown during the answer.
+  """
+
+  NAME: ClassVar[str] = 'copy'
+  bits: int = 8
+
+  @property
+  def input_size(self) -> int:
+    """Bits and the delimiter."""
+    return self.bits + 1
+
+  @property
+  def output_size(self) -> int:
+    """Bits."""
+    return self.bits
+
+  def steps(self, length: int) -> int:
+    """Words, delimiter, words."""
+    return 2 * length + 1
+
+  def _draw(self, rng, lengths, steps):
+    words = _bits(rng, lengths, self.bits)
+    time = np.arange(steps) - lengths[:, None]  # [B, T], 0 at the delimiter
+    shown, _ = take(words, lengths, time + lengths[:, None])
+    targets, answers = take(words, lengths, time - 1)
+    return Batch(_beside(shown, time == 0), targets, answers)
+
+
+@dataclasses.dataclass(frozen=True)
+class RepeatCopy(Task):
+  """Copy as often as asked for, then an end marker (NTM, section 4.2).
+
+  The delimiter carries the number of repetitions, a tenth of it so that it is
+  of the order of 1; the last output is the end marker.
+  """
+
+  NAME: ClassVar[str] = 'repeat_copy'
+  bits: int = 8
+  most_repeats: int = 4
+
+  @property
+  def input_size(self) -> int:
+    """Bits and the delimiter."""
+    return self.bits + 1
+
+  @property
+  def output_size(self) -> int:
+    """Bits and the end marker."""
+    return self.bits + 1
+
+  def steps(self, length: int) -> int:
+    """Words, delimiter, words as often as may be, end marker."""
+    return length + 1 + self.most_repeats * length + 1
+
+  def _draw(self, rng, lengths, steps):
+    words = _bits(rng, lengths, self.bits)
+    repeats = rng.integers(1, self.most_repeats + 1, size=len(lengths))
+    time = np.arange(steps) - lengths[:, None]
+    shown, _ = take(words, lengths, time + lengths[:, None])
+    end = repeats * lengths
+    place = time - 1
+    again, answers = take(words, lengths, place % lengths[:, None])
+    answers &= (place >= 0) & (place < end[:, None])
+    ends = place == end[:, None]
+    delimiter = np.where(time == 0, repeats[:, None] / 10, 0)
+    return Batch(
+      _beside(shown, delimiter),
+      _beside(again * answers[:, :, None], ends),
+      answers | ends,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class AssociativeRecall(Task):
+  """Items, then one of them: which came after it? (NTM, section 4.3).
+
+  An item is a delimiter and some words; the query is a delimiter of its own,
+  the words of an item other than the last, and that delimiter again. The
+  answer is the words of the item that followed.
+  """
+
+  NAME: ClassVar[str] = 'associative_recall'
+  SHORTEST: ClassVar[int] = 2
+  LENGTH: ClassVar[str] = 'items'
+  bits: int = 6
+  item_words: int = 3
+
+  @property
+  def input_size(self) -> int:
+    """Bits, the items' delimiter and the query's."""
+    return self.bits + 2
+
+  @property
+  def output_size(self) -> int:
+    """Bits."""
+    return self.bits
+
+  def steps(self, length: int) -> int:
+    """Items with delimiters, query between two delimiters, answer."""
+    return length * (self.item_words + 1) + 2 * self.item_words + 2
+
+  def _draw(self, rng, lengths, steps):
+    size = self.item_words
+    words = _bits(rng, lengths * size, self.bits)
+    asked = rng.integers(0, lengths - 1)[:, None]  # [B, 1]
+    time = np.broadcast_to(np.arange(steps), (len(lengths), steps))
+    end = lengths[:, None] * (size + 1)  # Of the items.
+    item, place = time // (size + 1), time % (size + 1) - 1
+    in_items = time < end
+    since = time - end  # 0 and size + 1 at the query's delimiters.
+    in_query = (since >= 1) & (since <= size)
+    answers = (since >= size + 2) & (since < 2 * size + 2)
+    showing = (in_items & (place >= 0)) | in_query
+    index = np.where(in_items, item * size + place, asked * size + since - 1)
+    shown, _ = take(words, lengths * size, np.where(showing, index, -1))
+    index = (asked + 1) * size + since - size - 2
+    targets, _ = take(words, lengths * size, np.where(answers, index, -1))
+    inputs = _beside(shown, in_items & (place < 0))
+    asking = (since == 0) | (since == size + 1)
+    return Batch(_beside(inputs, asking), targets, answers)
+
+
+@dataclasses.dataclass(frozen=True)
+class PrioritySort(Task):
+  """Words with priorities, then the most urgent in order (NTM, section 4.5).
+
+  Priorities are uniform in [-1, 1]; the answer is the four fifths of the words
+  with the highest ones (16 of 20 in the paper), the highest first.
+  """
+
+  NAME: ClassVar[str] = 'priority_sort'
+  bits: int = 8
+
+  @property
+  def input_size(self) -> int:
+    """Bits, the priority and the delimiter."""
+    return self.bits + 2
+
+  @property
+  def output_size(self) -> int:
+    """Bits."""
+    return self.bits
+
+  def steps(self, length: int) -> int:
+    """Words, delimiter, four fifths of the words."""
+    return length + 1 + int(_four_fifths(length))
+
+  def _draw(self, rng, lengths, steps):
+    words = _bits(rng, lengths, self.bits)
+    priorities = rng.uniform(-1, 1, size=words.shape[:2])
+    inside = np.arange(words.shape[1]) < lengths[:, None]
+    order = np.argsort(np.where(inside, -priorities, 2), axis=1)
+    urgent = np.take_along_axis(words, order[:, :, None], axis=1)
+    time = np.arange(steps) - lengths[:, None]
+    pairs = _beside(words, priorities)
+    shown, _ = take(pairs, lengths, time + lengths[:, None])
+    targets, answers = take(urgent, _four_fifths(lengths), time - 1)
+    return Batch(_beside(shown, time == 0), targets, answers)
+
+
+def take(words, lengths, index):
+  """Chosen words of each sequence.
+
+  Args:
+    words: [B, L, D].
+    lengths: [B], how many of the L there are.
+    index: [B, T].
+
+  Returns:
+    Words [B, T, D], zeros where `index` is none of the sequence's, and where
+    it is one, [B, T].
+  """
+  inside = (index >= 0) & (index < lengths[:, None])
+  index = np.where(inside, index, 0)[:, :, None]
+  chosen = np.take_along_axis(words, index, axis=1)
+  return chosen * inside[:, :, None], inside
+
+
+def _bits(rng, lengths, size):
+  shape = (len(lengths), int(lengths.max()), size)
+  return rng.integers(0, 2, size=shape).astype(np.float32)
+
+
+def _beside(words, column):
+  """The words [B, T, D] with one more entry each, from [B, T]."""
+  column = np.asarray(column, np.float32)[:, :, None]
+  return np.concatenate([words.astype(np.float32), column], axis=2)
+
+
+def _four_fifths(lengths):
+  """Rounded up, so that there is always an answer."""
+  return -(-4 * lengths // 5)
