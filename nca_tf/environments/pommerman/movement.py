@@ -41,6 +41,7 @@ class _Plan:
     bomb_movers: Indices of bombs that want another cell than their own.
     wanted: [C] how many agents have wanted a cell.
     bomb_wanted: [C] how many bombs have wanted a cell.
+    visitor: [C] an agent that has wanted a cell; arbitrary for other cells.
   """
 
   grid: np.ndarray
@@ -55,6 +56,7 @@ class _Plan:
   bomb_movers: np.ndarray
   wanted: np.ndarray
   bomb_wanted: np.ndarray
+  visitor: np.ndarray
 
 
 def move(state: State, actions: np.ndarray) -> None:
@@ -112,6 +114,7 @@ def _make_wishes(state, actions):
     bomb_movers=rolling[free],
     wanted=np.zeros(len(grid), np.uint8),
     bomb_wanted=np.zeros(len(grid), np.uint8),
+    visitor=np.empty(len(grid), np.int32),
   )
 
 
@@ -187,7 +190,9 @@ def _find_crossing_bombs(plan, state):
 def _count(plan):
   """Counts who wants each cell."""
   one = np.uint8(1)
-  np.add.at(plan.wanted, plan.wish[plan.living], one)
+  wish = plan.wish[plan.living]
+  np.add.at(plan.wanted, wish, one)
+  plan.visitor[wish] = plan.living
   np.add.at(plan.bomb_wanted, plan.bomb_wish, one)
 
 
@@ -220,11 +225,8 @@ def _kick(plan, state):
   bomb = np.flatnonzero(plan.wanted[plan.bomb_wish])
   if not bomb.size:
     return none
-  # Whoever was counted is written here, so no other entry is read.
-  visitor = np.empty(len(plan.grid), np.int32)
-  visitor[plan.cell[plan.living]] = plan.living
-  visitor[plan.wish[plan.living]] = plan.living
-  agent = visitor[plan.bomb_wish[bomb]]
+  plan.visitor[plan.wish[plan.living]] = plan.living
+  agent = plan.visitor[plan.bomb_wish[bomb]]
   agent_moves = plan.wish[agent] != plan.cell[agent]
   bomb_moves = plan.bomb_wish[bomb] != plan.bomb_cell[bomb]
   meets = plan.wish[agent] == plan.bomb_wish[bomb]

@@ -40,7 +40,7 @@ def observe(state: State) -> dict[str, np.ndarray]:
   if variant.view is not None:
     seen = _find_seen(variant, row, column)
     maps = {name: values * seen for name, values in maps.items()}
-    maps['board'] += variants.FOG * ~seen
+    maps['board'] += np.uint8(variants.FOG) * ~seen
   result = {
     **maps,
     'position': np.stack([row, column], -1),
