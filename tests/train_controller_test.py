@@ -120,6 +120,31 @@ def test_second_iteration_learns_from_old_and_new_episodes(finished):
   assert frames[1] > frames[0]
 
 
+def test_an_iteration_may_keep_v_and_its_latents(
+  finished, world_model, tmp_path
+):
+  for part in ('iteration-1', 'iteration-2/rollouts'):
+    shutil.copytree(finished[0] / part, tmp_path / part)
+  config = resolve(world_model, tmp_path, '--refit_vision_steps=0')
+  stages = controller_stages.Stages(config, _Folder(tmp_path), _Log())
+  stages.learn(2)
+  learnt, first = stages.world_model(2), stages.world_model(1)
+  tf.nest.map_structure(
+    np.testing.assert_array_equal,
+    [weight.numpy() for weight in learnt.vision.weights],
+    [weight.numpy() for weight in first.vision.weights],
+  )
+  assert np.any(
+    learnt.model.done_head.kernel.numpy()
+    != first.model.done_head.kernel.numpy()
+  )
+  new = tmp_path / 'iteration-2/world_model/latents'
+  kept = sorted((world_model / 'latents').glob('part-*.npz'))
+  assert len(kept) < len(list(new.glob('part-*.npz')))
+  for part in kept:
+    assert (new / part.name).read_bytes() == part.read_bytes()
+
+
 def test_agent_scores_what_the_summary_says(finished):
   """The final episodes again, by the agent that was exported."""
   folder, _ = finished

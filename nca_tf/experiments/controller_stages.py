@@ -211,8 +211,9 @@ class Stages:
       seed=first.seed + 1000 * number,
       rollouts=(*recorded, *played),
       initial=before,
-      initial_vision='',  # V is refitted, wherever the first came from.
-      vision_steps=config.refit_vision_steps,
+      # Where V is refitted, it does not matter where the first came from.
+      initial_vision='' if config.refit_vision_steps else before,
+      vision_steps=config.refit_vision_steps or first.vision_steps,
       model_steps=config.refit_model_steps,
       model_rate=first.model_rate / 2,
       vision_rate=first.vision_rate / 2,

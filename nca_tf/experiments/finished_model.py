@@ -63,14 +63,19 @@ def check_architecture(flag: str, folder, config):
 
 
 def check_vision(flag: str, folder, config):
-  """Refuses a world model whose V, or whose data, are not those of `config`."""
+  """Refuses a world model with another V, or with other data at the start.
+
+  The numbers of the latents' parts are those of the shards, so the rollouts of
+  `config` must begin with those that V has encoded.
+  """
   names = ['env', 'action_kind', 'frame_skip', 'vision', 'latent_size']
   _check_equal(flag, folder, config, [*names, 'held_out'])
   own = (pathlib.Path(folder, 'rollouts'),)
   wanted = read_settings(flag, folder)['rollouts'] or own
-  if list(map(_resolve, wanted)) != list(map(_resolve, config.rollouts)):
+  given = config.rollouts[: len(wanted)]
+  if list(map(_resolve, wanted)) != list(map(_resolve, given)):
     raise faults.UsageError(
-      f'--rollouts must be {",".join(map(str, wanted))}, those of '
+      f'--rollouts must begin with {",".join(map(str, wanted))}, those of '
       f'--{flag}={folder}, got {",".join(config.rollouts) or "none"}'
     )
 
@@ -90,7 +95,7 @@ def _check_equal(flag, folder, config, names):
 
 
 def copy_vision(source, folder):
-  """Takes over V with its latents; both count as finished.
+  """Takes over V, which counts as finished, and the latents that it made.
 
   Args:
     source: A run folder of train_world_model with both.
@@ -100,8 +105,7 @@ def copy_vision(source, folder):
   finished = json.loads((path / 'stages.json').read_text())
   for part in ('checkpoints/vision', 'latents'):
     shutil.copytree(path / part, folder.path / part, dirs_exist_ok=True)
-  for stage in ('encode', 'vision'):  # V last: without it, all is copied anew.
-    folder.finish(stage, finished[stage])
+  folder.finish('vision', finished['vision'])
 
 
 def restore(folder, part: str, model):

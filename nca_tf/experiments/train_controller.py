@@ -83,7 +83,9 @@ class Config(config_flags.Common):
     400, 'Episodes that a controller plays for V and M.', minimum=1
   )
   refit_vision_steps: int = _option(
-    1000, 'Updates of V between iterations.', minimum=1
+    1000,
+    'Updates of V between iterations; 0 keeps V and the latents that it made.',
+    minimum=0,
   )
   refit_model_steps: int = _option(
     1000, 'Updates of M between iterations.', minimum=1

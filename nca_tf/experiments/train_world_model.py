@@ -37,8 +37,8 @@ class Config(play_config.PlayConfig):
   )
   initial_vision: str = _option(
     '',
-    'Finished world model of the same --rollouts whose V and latents are taken '
-    'over as they are, for an M alone.',
+    'Finished world model whose V and latents are taken over as they are, for '
+    'an M alone; --rollouts begin with its own.',
   )
   episodes: int = _option(700, 'Episodes to collect.', minimum=2)
   held_out: int = _option(
@@ -125,11 +125,6 @@ class Config(play_config.PlayConfig):
       )
     if self.initial:
       finished_model.check_architecture('initial', self.initial, self)
-    if self.initial and self.initial_vision:
-      raise faults.UsageError(
-        '--initial_vision must be empty with --initial, which has a V, got '
-        f'{self.initial_vision!r}'
-      )
     if self.initial_vision:
       finished_model.check_vision('initial_vision', self.initial_vision, self)
     for folder in self.rollouts:
