@@ -107,6 +107,8 @@ class Common:
   )
 
   PRESETS: ClassVar[dict[str, dict[str, Any]]] = {}
+  # A tuple of texts that takes the arguments that are no flags, such as files.
+  POSITIONAL: ClassVar[str] = ''
 
   def validate(self) -> None:
     """Raises `faults.UsageError` when values contradict each other."""
@@ -144,6 +146,9 @@ def resolve(config_class: type[Common], argv: Sequence[str] = ()) -> Any:
       message is one line.
   """
   flag_values, parsers = _define(config_class)
+  positional = config_class.POSITIONAL
+  # Flags may then stand behind the other arguments as well.
+  flag_values.set_gnu_getopt(bool(positional))
   try:
     leftover = flag_values(['', *argv])[1:]
   except UnicodeDecodeError as error:
@@ -152,7 +157,7 @@ def resolve(config_class: type[Common], argv: Sequence[str] = ()) -> Any:
     raise faults.UsageError(f'{error}; --help lists the flags') from error
   except (flags.Error, ValueError) as error:  # ValueError: --no<flag>=value.
     raise faults.UsageError(_one_line(error)) from error
-  if leftover:
+  if leftover and not positional:
     raise faults.UsageError(
       f'arguments must be flags like --seed=0, got {_one_line(leftover[0])!r}'
     )
@@ -164,6 +169,8 @@ def resolve(config_class: type[Common], argv: Sequence[str] = ()) -> Any:
       values[name] = parsers[name].parse(preset[name])
     else:
       values[name] = flag.value
+  if leftover:
+    values[positional] = (*values[positional], *leftover)
   config = config_class(**values)
   config.validate()
   return config

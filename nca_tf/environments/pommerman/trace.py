@@ -49,11 +49,11 @@ _SEEN_FIELDS = {
   'obs_dir': (_SEEN, 'ASS', 0, 4),
   'obs_flame': (_SEEN, 'ASS', 0, _LAST),
   'obs_alive': (_SEEN, 'A', 0, 1),
+  'obs_message': (_SEEN, 'A2', 0, variants.VOCABULARY - 1),
 }
 _RADIO_FIELDS = {
   'sent_messages': (_STEP, 'A2', 0, variants.VOCABULARY - 1),
 }
-_TOLD_FIELDS = {'obs_message': (_SEEN, 'A2', 0, variants.VOCABULARY - 1)}
 _COLLAPSE_FIELDS = {
   'first_collapse': (_GAME, '', 1, None),
   'max_steps': (_GAME, '', 1, None),
@@ -159,8 +159,6 @@ def _check_fields(arrays):
   fields = dict(_FIELDS)
   if 'obs_step' in arrays:
     fields |= _SEEN_FIELDS
-    if 'obs_message' in arrays:
-      fields |= _TOLD_FIELDS
   if 'sent_messages' in arrays:
     fields |= _RADIO_FIELDS
   if 'first_collapse' in arrays:
@@ -170,7 +168,7 @@ def _check_fields(arrays):
     raise ValueError(f'not a trace of Pommerman, {missing[0]} is missing')
   letters, rows = _find_sizes(arrays)
   for name, (of, axes, least, most) in fields.items():
-    shape = (rows[of], *(letters.get(axis) or int(axis) for axis in axes))
+    shape = (rows[of], *(int(letters.get(axis, axis)) for axis in axes))
     values = arrays[name]
     if values.shape != shape or values.dtype.kind not in 'biu':
       raise ValueError(

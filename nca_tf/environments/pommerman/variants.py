@@ -60,6 +60,14 @@ class Variant:
   first_collapse: int | None = None
   training_agent: int | None = None
 
+  def __post_init__(self):
+    first, last = self.first_collapse, self.max_steps - RINGS
+    if first is not None and first > last:
+      raise ValueError(
+        f'first_collapse must be at most {last}, {RINGS} steps before '
+        f'max_steps, got {first}'
+      )
+
   @property
   def teams(self) -> bool:
     """Whether agents 0 and 2 play against 1 and 3."""
