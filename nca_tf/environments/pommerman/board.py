@@ -14,13 +14,6 @@ from nca_tf.environments.pommerman import variants
 from nca_tf.environments.pommerman.variants import Variant
 
 _MOST_SEALED = 4  # Passages that a wall may keep from the last agent.
-_ALL, _AHEAD, _BEHIND = slice(None), slice(1, None), slice(None, -1)
-_NEIGHBOURS = (
-  ((_ALL, _AHEAD), (_ALL, _BEHIND)),
-  ((_ALL, _BEHIND), (_ALL, _AHEAD)),
-  ((_ALL, _ALL, _AHEAD), (_ALL, _ALL, _BEHIND)),
-  ((_ALL, _ALL, _BEHIND), (_ALL, _ALL, _AHEAD)),
-)
 _ITEMS = np.flatnonzero(movement.IS_ITEM)
 
 
@@ -127,14 +120,28 @@ def find_passable(board: np.ndarray) -> np.ndarray:
   Returns:
     [B] bool.
   """
-  free = board != variants.RIGID
-  reached = np.zeros_like(free)
-  reached[:, -2, -2] = True
-  count = 0
-  while count != (count := np.count_nonzero(reached)):
-    for ahead, behind in _NEIGHBOURS:
-      reached[ahead] |= reached[behind] & free[ahead]
-  sealed = (board == variants.PASSAGE) & ~reached
+  # All boards as the bits of one integer, which Python shifts at once. A row
+  # and a column of walls keep each board from the next one.
+  width = board.shape[1] + 1
+  cells = np.zeros((2, len(board), width, width), bool)
+  cells[0, :, :-1, :-1] = board != variants.RIGID
+  cells[1, :, -3, -3] = True
+  free, reached = (
+    int.from_bytes(np.packbits(each, bitorder='little').tobytes(), 'little')
+    for each in cells
+  )
+  before = 0
+  while reached != before:
+    before = reached
+    near = reached << 1 | reached >> 1 | reached << width | reached >> width
+    reached |= near & free
+  bits = np.frombuffer(
+    reached.to_bytes(-(-cells[1].size // 8), 'little'), np.uint8
+  )
+  bits = np.unpackbits(bits, count=cells[1].size, bitorder='little')
+  sealed = (board == variants.PASSAGE) & (
+    bits.reshape(cells[1].shape)[:, :-1, :-1] == 0
+  )
   return np.count_nonzero(sealed, (1, 2)) <= _MOST_SEALED
 
 

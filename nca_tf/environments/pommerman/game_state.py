@@ -169,16 +169,16 @@ def start(state: State, games: np.ndarray, board, items) -> None:
     board: [M, S, S] codes; its agents are at their corners.
     items: [M, S, S] codes of hidden items.
   """
-  state.board[games] = board
-  state.items[games] = items
-  rows, columns = np.array(get_corners(state.variant)).T
   number = np.flatnonzero(games)
-  state.cell[games] = state.find_cell(number[:, None], rows, columns)
-  state.ammo[games] = variants.DEFAULT_AMMO
-  state.blast_strength[games] = variants.DEFAULT_BLAST_STRENGTH
-  state.can_kick[games] = False
-  state.alive[games] = True
-  state.step_count[games] = 0
+  state.board[number] = board
+  state.items[number] = items
+  rows, columns = np.array(get_corners(state.variant)).T
+  state.cell[number] = state.find_cell(number[:, None], rows, columns)
+  state.ammo[number] = variants.DEFAULT_AMMO
+  state.blast_strength[number] = variants.DEFAULT_BLAST_STRENGTH
+  state.can_kick[number] = False
+  state.alive[number] = True
+  state.step_count[number] = 0
   area = state.grid[0].size
   keep = ~games
   state.bombs = select(state.bombs, keep[state.bombs.cell // area])
