@@ -97,6 +97,39 @@ def export_model(model, folder):
   _save(model, signatures, folder)
 
 
+def export_sequence_model(model, input_size, folder):
+  """Writes the SavedModel of a memory.sequence_model.SequenceModel.
+
+  initial_state: batch int32 [] -> every state tensor by name.
+  step: inputs [B, F], state -> outputs [B, O], next_<state>.
+  """
+  names = cells.state_names(model.cell)
+  first = tf.nest.flatten(model.get_initial_state(1))
+  state = {
+    name: tf.TensorSpec([None, *part.shape[1:]], part.dtype, name=name)
+    for name, part in zip(names, first, strict=True)
+  }
+  structure = model.get_initial_state(1)
+
+  def initial_state(batch):
+    parts = tf.nest.flatten(model.get_initial_state(batch))
+    return dict(zip(names, parts, strict=True))
+
+  def step(inputs, **state):
+    carry = tf.nest.pack_sequence_as(structure, [state[n] for n in names])
+    outputs, carry = model.step(inputs, carry)
+    return {'outputs': outputs, **_next(names, tf.nest.flatten(carry))}
+
+  inputs = tf.TensorSpec([None, input_size], tf.float32, name='inputs')
+  signatures = {
+    'initial_state': _concrete(
+      initial_state, batch=tf.TensorSpec([], tf.int32, name='batch')
+    ),
+    'step': _concrete(step, inputs=inputs, **state),
+  }
+  _save(model, signatures, folder)
+
+
 def export_agent(vision, model, controller, parameters, folder, info):
   """Writes the SavedModel of an agent, and `agent.json` into it.
 

@@ -1,0 +1,68 @@
+"""Error of a sequence task over the length of its sequences."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib import ticker
+from matplotlib.figure import Figure
+
+from nca_tf.analysis import canvas
+
+
+def error_over_length(
+  lengths: Sequence[int],
+  errors: Mapping[str, Sequence],
+  longest: int,
+  *,
+  title: str = '',
+  x: str = 'length',
+  y: str = 'error',
+  bar: float | None = None,
+) -> Figure:
+  """One thin line per seed, a thick one for their mean.
+
+  The vertical axis is linear below a small error and logarithmic above, so
+  that zero and a hundred fit on it.
+
+  Args:
+    lengths: [L], increasing.
+    errors: by name, [seeds, L], not negative.
+    longest: length up to which was trained; what lies beyond is shaded.
+    title: above the axes.
+    x: what a length counts.
+    y: what an error is.
+    bar: an error to stay below, drawn as a line.
+
+  Raises:
+    ValueError: nothing to draw, or lengths that differ.
+  """
+  if not errors:
+    raise ValueError('errors must name at least one model, got none')
+  figure = canvas.new_figure(1000, 520)
+  axes = figure.subplots()
+  arrays = {name: np.asarray(rows, float) for name, rows in errors.items()}
+  largest = max(float(rows.max()) for rows in arrays.values())
+  threshold = 0.01 if largest <= 1 else 0.1
+  axes.set_yscale('symlog', linthresh=threshold)
+  axes.set_ylim(-0.05 * threshold, 1.5 * max(largest, threshold))
+  axes.axvspan(longest, max(*lengths, longest), color='0.94', zorder=0)
+  ends = []
+  for number, (name, rows) in enumerate(arrays.items()):
+    if rows.ndim != 2 or rows.shape[1] != len(lengths):
+      raise ValueError(
+        f'errors[{name!r}] must be [seeds, {len(lengths)}], got {rows.shape}'
+      )
+    colour = canvas.COLOURS[number % len(canvas.COLOURS)]
+    for row in rows:
+      axes.plot(lengths, row, color=colour, lw=0.8, alpha=0.5)
+    mean = rows.mean(0)
+    axes.plot(lengths, mean, color=colour, lw=2.5, marker='o', ms=5)
+    ends.append((mean[-1], name, colour))
+  if bar is not None:
+    axes.axhline(bar, color='0.55', lw=1, ls='--')
+  axes.set_xlim(min(lengths), max(*lengths, longest))
+  canvas.clean(axes, title, f'{x} (shaded: longer than in training)', y)
+  axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
+  axes.yaxis.set_major_formatter(ticker.FormatStrFormatter('%g'))
+  canvas.label_ends(axes, ends)
+  return figure

@@ -1,0 +1,213 @@
+"""A DNC, an LSTM of as many weights, or both, on a task for a memory.
+
+The tasks are those of Graves et al., Neural Turing Machines (2014), section 4,
+and sums of digits; see nca_tf.datasets.memory_tasks and addition_tasks.
+"""
+
+import dataclasses
+from typing import ClassVar
+
+from nca_tf import config_flags
+from nca_tf import faults
+from nca_tf import precision
+from nca_tf.datasets import memory_task_registry
+from nca_tf.experiments import memory_task_report
+from nca_tf.experiments import memory_task_settings
+from nca_tf.experiments import memory_task_stages
+from nca_tf.memory import cells
+from nca_tf.training import metrics
+from nca_tf.training import run_folder
+
+NAME = 'train_memory_task'
+_AUTO = 'auto'
+_option = config_flags.option
+
+
+def _own(kind, help):
+  """A number that each task has its own default for, said by 0."""
+  return _option(kind(0), f"{help}; 0 takes the task's own.", minimum=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(config_flags.Common):
+  """Settings of one task; the laptop preset is a few minutes on one core."""
+
+  task: str = _option(
+    'copy', 'What is to be learned.', choices=memory_task_registry.names()
+  )
+  cell: str = _option(
+    'dnc',
+    'Recurrent cell; both compares them, with as many weights.',
+    choices=(*cells.names(), 'both'),
+  )
+  seeds: int = _option(
+    1,
+    'Trainings of each cell, with --seed and the numbers after it. The same '
+    'folder goes on with more of them.',
+    minimum=1,
+    maximum=1000,
+    identity=False,
+  )
+  longest: int = _own(int, 'Length of the longest sequences trained on')
+  test_lengths: tuple[int, ...] = _option(
+    (),
+    'Lengths tested; none takes those up to twice --longest, for addition up '
+    'to 100.',
+    minimum=1,
+  )
+  test_sequences: int = _option(
+    256, 'Held-out sequences per length.', minimum=1
+  )
+  bits: int = _option(6, 'Bits of a word.', minimum=1, maximum=64)
+  item_words: int = _option(
+    2, 'Words of an item of associative_recall.', minimum=1, maximum=16
+  )
+  most_repeats: int = _option(
+    4, 'Most repetitions of repeat_copy.', minimum=1, maximum=16
+  )
+  units: int = _option(64, "Units of the DNC's controller.", minimum=1)
+  controller: str = _option(
+    _AUTO,
+    "The DNC's controller: one without a state of its own has to use the "
+    "memory. auto takes the task's own.",
+    choices=(_AUTO, 'lstm', 'feedforward'),
+  )
+  lstm_units: int = _option(
+    0, 'Units of the LSTM; 0 gives it as many weights as the DNC.', minimum=0
+  )
+  memory_slots: int = _own(int, 'Slots of the DNC')
+  word_size: int = _own(int, 'Size of a slot of the DNC')
+  read_heads: int = _own(int, 'Read heads of the DNC')
+  key_masking: bool = _option(
+    False, 'The DNC masks its keys (Csordas and Schmidhuber, 2019).'
+  )
+  deallocation: bool = _option(
+    False, 'The DNC erases what it frees (the same).'
+  )
+  link_sharpness: bool = _option(
+    False, 'The DNC sharpens what follows links (the same).'
+  )
+  updates: int = _own(int, 'Updates of each training')
+  batch: int = _option(16, 'Sequences per update.', minimum=1)
+  learning_rate: float = _own(float, "Adam's first rate, which falls to 0")
+  curriculum: float = _option(
+    0.3,
+    'Share of the updates during which the longest length grows.',
+    minimum=0,
+    maximum=1,
+  )
+  clip: float = _option(
+    1.0, 'Largest norm of the whole gradient.', minimum=1e-6
+  )
+  weight_decay: float = _option(
+    0.0,
+    'Decay of the matrices, per unit of the learning rate: what a cell does '
+    'not need of its inputs fades.',
+    minimum=0,
+  )
+
+  PRESETS: ClassVar = {
+    'smoke': {
+      'longest': 3,
+      'test_sequences': 8,
+      'bits': 3,
+      'item_words': 1,
+      'most_repeats': 2,
+      'units': 8,
+      'memory_slots': 6,
+      'word_size': 4,
+      'read_heads': 1,
+      'updates': 20,
+      'batch': 4,
+    },
+    'laptop': {},
+    'paper': {
+      'longest': 20,
+      'bits': 8,
+      'item_words': 3,
+      'most_repeats': 10,
+      'units': 100,
+      'memory_slots': 128,
+      'word_size': 20,
+      'updates': 100000,
+      'learning_rate': 1e-3,
+    },
+  }
+
+  @property
+  def cells(self) -> tuple[str, ...]:
+    """Cells to train."""
+    return cells.names() if self.cell == 'both' else (self.cell,)
+
+  def own(self, name: str):
+    """A setting, which is the task's own where no flag names another."""
+    value = getattr(self, name)
+    setting = memory_task_settings.SETTINGS[self.task]
+    if name in setting._fields and value in (0, _AUTO):
+      return getattr(setting, name)
+    return value
+
+  def make_task(self):
+    """The task in these sizes."""
+    return memory_task_registry.make(
+      self.task,
+      bits=self.bits,
+      item_words=self.item_words,
+      most_repeats=self.most_repeats,
+    )
+
+  @property
+  def lengths(self) -> tuple[int, ...]:
+    """Lengths to test at."""
+    if self.test_lengths:
+      return tuple(sorted(set(self.test_lengths)))
+    return memory_task_settings.test_lengths(
+      self.task, self.make_task().SHORTEST, self.own('longest')
+    )
+
+  def validate(self):
+    """Refuses lengths that the task does not have."""
+    super().validate()
+    task = self.make_task()
+    for flag, length in (
+      ('longest', self.own('longest')),
+      *(('test_lengths', length) for length in self.lengths),
+    ):
+      if length < task.SHORTEST:
+        raise faults.UsageError(
+          f'--{flag} must be at least {task.SHORTEST} for --task={self.task}, '
+          f'got {length}'
+        )
+      try:
+        task.steps(length)
+      except ValueError as error:
+        raise faults.UsageError(f'--{flag}: {error}') from error
+    if self.own('read_heads') > self.own('memory_slots'):
+      raise faults.UsageError(
+        f'--read_heads must be at most --memory_slots, got '
+        f'{self.own("read_heads")} heads for {self.own("memory_slots")} slots'
+      )
+
+
+def run(config: Config):
+  """Trains what the run folder has not finished yet, tests it and reports."""
+  name = f'{config.task}-{config.cell}-{config.seed}'
+  with run_folder.RunFolder.open(config, NAME, name) as folder:
+    print(f'{NAME}: {config.task}, {config.cell}, in {folder.path}', flush=True)
+    precision.set_precision(config.precision)
+    log = metrics.MetricsLog(folder.path, folder.tensorboard)
+    stages = memory_task_stages.Stages(config, folder, log)
+    print(stages.describe(), flush=True)
+    for seed in stages.seeds:
+      for cell in config.cells:
+        stages.train(cell, seed)
+        stages.export(cell, seed)
+    memory_task_report.write(stages)
+    print((folder.path / 'summary.txt').read_text())
+    print(f'SavedModels: {folder.export}')
+    print(f'Figures:     {folder.figures}')
+    print(f'Look at it:  .venv/bin/tensorboard --logdir={folder.tensorboard}')
+    print(
+      f'Next:        bin/{NAME} --task={config.task} --cell=both --seeds=3 '
+      f'--preset={config.preset}'
+    )

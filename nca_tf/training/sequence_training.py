@@ -1,0 +1,149 @@
+"""Trains a sequence model on a memory task, with growing lengths."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from nca_tf import random_numbers
+
+
+class SequenceTrainer:
+  """One update per step, on sequences that no other step has seen.
+
+      trainer = SequenceTrainer(model, task, longest=12, seed=0, ...)
+      loop.fit('dnc', trainer.step, 5000, checkpoints=..., log=...)
+      errors = trainer.evaluate([12, 24], 256)  # [2, 256]
+
+  Every batch is a function of the seed and of the step's index.
+  """
+
+  def __init__(
+    self,
+    model,
+    task,
+    *,
+    longest,
+    seed,
+    learning_rate,
+    batch=32,
+    warm_up=0,
+    clip=1.0,
+    weight_decay=0.0,
+    jit=True,
+  ):
+    """Builds the optimiser.
+
+    Args:
+      model: a memory.sequence_model.SequenceModel, built.
+      task: a datasets.memory_tasks.Task.
+      longest: length of the longest sequences trained on.
+      seed: of the sequences.
+      learning_rate: a number or a schedule, of Adam.
+      batch: sequences per update.
+      warm_up: updates during which the longest length grows from the task's
+        shortest; 0 starts with all lengths.
+      clip: largest norm of the whole gradient.
+      weight_decay: of all matrices, per unit of the learning rate (AdamW of
+        Loshchilov and Hutter, 2019). What a cell does not need of its input
+        fades, and with it what it would do on inputs larger than any trained
+        on. Biases keep their size: gates have to saturate.
+      jit: compile with XLA.
+    """
+    self.model = model
+    self._task = task
+    self._longest = longest
+    self._seed = seed
+    self._batch = batch
+    self._warm_up = warm_up
+    self.optimizer = keras.optimizers.AdamW(
+      learning_rate, weight_decay=weight_decay
+    )
+    self.optimizer.exclude_from_weight_decay(var_names=['bias'])
+    self.optimizer.build(model.trainable_variables)
+    self._clip = clip
+    self._train = tf.function(self._update, autograph=False, jit_compile=jit)
+    self._answer = tf.function(self.model, autograph=False, jit_compile=jit)
+
+  def reach(self, index):
+    """The longest length drawn at an update."""
+    shortest = min(self._task.SHORTEST + 1, self._longest)
+    if index >= self._warm_up:
+      return self._longest
+    grown = (self._longest - shortest + 1) * index // self._warm_up
+    return shortest + grown
+
+  def batch(self, index):
+    """The sequences of an update."""
+    rng = self._generator('train', index)
+    lengths = rng.integers(
+      self._task.SHORTEST, self.reach(index) + 1, size=self._batch
+    )
+    return self._task.draw(rng, lengths, self._task.steps(self._longest))
+
+  def step(self, index):
+    """Trains on the sequences of update `index`; returns scalars."""
+    batch = self.batch(index)
+    loss, norm, outputs = self._train(*map(tf.constant, batch))
+    error = self._task.errors(outputs.numpy(), batch).mean()
+    return {
+      'loss': loss,
+      'error': error,
+      'gradient_norm': norm,
+      'longest': self.reach(index),
+    }
+
+  def evaluate(self, lengths, count, steps=None):
+    """Errors on sequences that training never draws, [lengths, count].
+
+    Args:
+      lengths: of the sequences.
+      count: sequences per length; the same ones at every call.
+      steps: all padded to so many, so that one graph serves them all.
+    """
+    steps = steps or self._task.steps(max(lengths))
+    return np.stack([self._errors(n, count, steps) for n in lengths])
+
+  def _errors(self, length, count, steps):
+    rng = self._generator('held out', length)
+    batch = self._task.draw(rng, np.full(count, length), steps)
+    outputs = self._answer(tf.constant(batch.inputs)).numpy()
+    return self._task.errors(outputs, batch)
+
+  def _generator(self, purpose, index):
+    key = random_numbers.key(self._seed, f'{purpose} sequences', int(index))
+    return np.random.default_rng(key)
+
+  def _update(self, inputs, targets, answers):
+    model = self.model
+    with tf.GradientTape() as tape:
+      outputs = model(inputs, training=True)
+      loss = answer_loss(self._task.KIND, outputs, targets, answers)
+    gradients = tape.gradient(loss, model.trainable_variables)
+    gradients, norm = tf.clip_by_global_norm(gradients, self._clip)
+    self.optimizer.apply_gradients(
+      zip(gradients, model.trainable_variables, strict=True)
+    )
+    return loss, norm, outputs
+
+
+def answer_loss(kind, outputs, targets, answers):
+  """Mean loss over the steps at which an answer is asked for.
+
+  Args:
+    kind: 'bits', cross-entropy of logits, in nats per bit; 'number', squared
+      error; 'classes', cross-entropy in nats per answer.
+    outputs: [B, T, O].
+    targets: [B, T, O].
+    answers: bool [B, T].
+  """
+  targets = tf.cast(targets, outputs.dtype)
+  if kind == 'number':
+    losses = tf.reduce_mean(tf.square(outputs - targets), -1)
+  elif kind == 'bits':
+    losses = tf.reduce_mean(
+      tf.nn.sigmoid_cross_entropy_with_logits(targets, outputs), -1
+    )
+  else:
+    losses = tf.nn.softmax_cross_entropy_with_logits(targets, outputs)
+  weights = tf.cast(answers, outputs.dtype)
+  return tf.reduce_sum(losses * weights) / tf.reduce_sum(weights)
