@@ -26,6 +26,11 @@ __all__ = [
 # name: (registered id, module, class)
 _GAMES = {
   'vizdoom': ('nca_tf/TakeCover-v0', 'take_cover', 'TakeCover'),
+  'pommerman': (
+    'nca_tf/Pommerman-v0',
+    'pommerman.single_agent',
+    'Pommerman',
+  ),
 }
 
 for _id, _module, _class in _GAMES.values():

@@ -2,8 +2,8 @@
 
 The package (MultiAgentLearning/playground) was written for an old gym and
 Python 3.6 and imports much that games do not need. Stand-ins take the place of
-those imports while it is imported; nothing of the package is changed but the
-random module that one of its files sees.
+those imports while it is imported. Nothing of the package is changed but where
+its random numbers come from.
 """
 
 import functools
@@ -69,17 +69,17 @@ class _StandIn(types.ModuleType):
     return getattr(_Anything, name)
 
 
-class _Random:
-  """The global random module, whose `sample` still takes a set."""
+class _Random(random.Random):
+  """The generator that the package draws from, instead of the global one."""
 
-  def __getattr__(self, name):
-    return getattr(random, name)
-
-  def sample(self, population, k):
-    """Draws as Python before 3.11 did."""
+  def sample(self, population, k, **options):
+    """Draws from sets as well, as Python before 3.11 did."""
     if isinstance(population, set):
       population = tuple(population)
-    return random.sample(population, k)
+    return super().sample(population, k, **options)
+
+
+_RANDOM = _Random(0)
 
 
 def is_installed() -> bool:
@@ -109,8 +109,14 @@ def load() -> types.ModuleType:
         sys.modules[name] = module
       else:
         del sys.modules[name]
-  package.utility.random = _Random()
+  package.utility.random = _RANDOM
+  package.agents.simple_agent.random = _RANDOM
   return package
+
+
+def seed(number: int):
+  """Starts the stream of random numbers of all games of the package."""
+  _RANDOM.seed(number)
 
 
 def make_game(variant: Variant):
@@ -120,8 +126,8 @@ def make_game(variant: Variant):
     variant: Whose name the package knows.
 
   Returns:
-    Its environment: `reset()`, `step(actions)`. Its boards come from the
-    global random module.
+    Its environment: `reset()`, `step(actions)`. What is random in it follows
+    from `seed`.
   """
   package = load()
   config = next(
@@ -143,17 +149,95 @@ def make_game(variant: Variant):
   return game
 
 
-def stack(observations: list, variant: Variant) -> dict[str, np.ndarray]:
-  """Turns the package's observations into those of one game, [1, A, ...]."""
+def show(game) -> list[dict]:
+  """Returns the observations of one of its games without fog."""
+  seen = game.model.get_observations(
+    game._board,
+    game._agents,
+    game._bombs,
+    game._flames,
+    False,
+    game._agent_view_size,
+    game._game_type,
+    game._env,
+  )
+  return [{**each, 'step_count': game._step_count} for each in seen]
+
+
+def stack(games: list, variant: Variant) -> dict[str, np.ndarray]:
+  """Turns the package's observations of G games into arrays [G, A, ...].
+
+  Args:
+    games: A list of dicts, one per agent, of each game.
+    variant: The rules.
+  """
   codes = range(variants.AGENT, variants.AGENT + variant.agents)
   names = (*observation.MAPS, 'position', 'ammo', 'blast_strength', 'can_kick')
   if variant.radio:
     names += ('message',)
   result = {
-    name: np.array([[each[name] for each in observations]]) for name in names
+    name: np.array([[each[name] for each in seen] for seen in games])
+    for name in names
+    if name in games[0][0]
   }
   for name in observation.MAPS:
     result[name] = result[name].astype(np.uint8)
-  result['alive'] = np.isin(codes, observations[0]['alive'])[None]
-  result['step_count'] = np.array([observations[0]['step_count']])
+  result['alive'] = np.array(
+    [np.isin(codes, seen[0]['alive']) for seen in games]
+  )
+  result['step_count'] = np.array([seen[0]['step_count'] for seen in games])
   return result
+
+
+def unstack(
+  observations: dict[str, np.ndarray], game: int, agent: int, variant: Variant
+) -> dict:
+  """Turns observations [G, A, ...] into one of the package's, of one agent."""
+  item = load().constants.Item
+  seen = {
+    name: values[game, agent]
+    for name, values in observations.items()
+    if name not in ('alive', 'step_count')
+  }
+  for name in observation.MAPS[1:]:
+    seen[name] = seen[name].astype(float)
+  seen['position'] = tuple(seen['position'].tolist())
+  seen['can_kick'] = bool(seen['can_kick'])
+  alive = np.flatnonzero(observations['alive'][game])
+  return {
+    **seen,
+    'alive': (variants.AGENT + alive).tolist(),
+    'teammate': item(variant.teammate(agent)),
+    'enemies': [item(code) for code in variant.enemies(agent)],
+    'step_count': int(observations['step_count'][game]),
+  }
+
+
+class SimpleAgents:
+  """The package's own SimpleAgents, to compare ours with.
+
+  A drop-in for `simple_agent.SimpleAgents` that takes observations only. Its
+  choices follow from `seed`; `rng` is left aside.
+  """
+
+  def __init__(self, variant: Variant):
+    """Imports the package, which may be missing: ImportError."""
+    self._variant = variant
+    self._make = load().agents.SimpleAgent
+    self._agents = {}
+
+  def reset(self, where: np.ndarray | None = None):
+    """Replaces the agents of games [G] bool that begin anew, or all."""
+    for key in list(self._agents):
+      if where is None or where[key[0]]:
+        del self._agents[key]
+
+  def act(self, seen, rng: np.random.Generator, who=None) -> np.ndarray:
+    """Chooses actions, as ours does: [G, A]."""
+    del rng
+    actions = np.zeros(seen['alive'].shape, np.int64)
+    who = seen['alive'] if who is None else who & seen['alive']
+    for key in zip(*np.nonzero(who), strict=True):
+      agent = self._agents.setdefault(key, self._make())
+      actions[key] = agent.act(unstack(seen, *key, self._variant), None)
+    return actions

@@ -1,0 +1,102 @@
+"""G games of Pommerman behind one interface, whichever engine plays them."""
+
+import dataclasses
+
+import numpy as np
+
+from nca_tf.environments.pommerman import engine
+from nca_tf.environments.pommerman import observation
+from nca_tf.environments.pommerman import package
+from nca_tf.environments.pommerman.outcome import Outcome
+from nca_tf.environments.pommerman.variants import Variant
+
+ENGINES = ('native', 'package')
+
+
+class NativeGames:
+  """Games on our engine, side by side."""
+
+  def __init__(self, variant: Variant, games: int):
+    """Takes the rules and G; `reset` starts the games."""
+    self.variant = variant
+    self._games = games
+    self._state = None
+
+  def reset(self, rng: np.random.Generator) -> dict:
+    """Starts all games on new boards; returns observations [G, A, ...]."""
+    self._state = engine.reset(self.variant, self._games, rng)
+    return observation.observe(self._state)
+
+  def restart(self, where: np.ndarray, rng: np.random.Generator) -> dict:
+    """Starts games [G] bool on new boards; returns all observations."""
+    engine.restart(self._state, where, rng)
+    return observation.observe(self._state)
+
+  def step(self, actions: np.ndarray, messages=None) -> Outcome:
+    """Plays a step, as `engine.step`, and observes."""
+    return engine.step(self._state, actions, messages, observe=True)
+
+  def show(self) -> dict:
+    """Returns observations without fog."""
+    clear = dataclasses.replace(self.variant, view=None)
+    return observation.observe(dataclasses.replace(self._state, variant=clear))
+
+
+class PackageGames:
+  """Games on the original's engine, one after the other."""
+
+  def __init__(self, variant: Variant, games: int):
+    """Makes the games; ImportError where there is no package."""
+    self.variant = variant
+    self._games = [package.make_game(variant) for _ in range(games)]
+    self._seen = [None] * games
+
+  def reset(self, rng: np.random.Generator) -> dict:
+    """Starts all games on new boards; returns observations [G, A, ...]."""
+    return self.restart(np.ones(len(self._games), bool), rng)
+
+  def restart(self, where: np.ndarray, rng: np.random.Generator) -> dict:
+    """Starts games [G] bool on new boards; returns all observations."""
+    for number in np.flatnonzero(where):
+      package.seed(int(rng.integers(2**32)))
+      self._seen[number] = self._games[number].reset()
+    return self._observe()
+
+  def step(self, actions: np.ndarray, messages=None) -> Outcome:
+    """Plays a step."""
+    moves = actions.tolist()
+    if messages is not None:
+      moves = np.concatenate([actions[..., None], messages], -1).tolist()
+    rewards, done = [], []
+    for number, game in enumerate(self._games):
+      self._seen[number], reward, over, _ = game.step(moves[number])
+      rewards.append(reward)
+      done.append(over)
+    return Outcome(np.array(rewards), np.array(done), self._observe())
+
+  def show(self) -> dict:
+    """Returns observations without fog."""
+    seen = [package.show(game) for game in self._games]
+    return package.stack(seen, self.variant)
+
+  def _observe(self):
+    return package.stack(self._seen, self.variant)
+
+
+def make(name: str, variant: Variant, games: int):
+  """Makes games on an engine.
+
+  Args:
+    name: 'native', our own, or 'package', the original.
+    variant: The rules.
+    games: How many.
+
+  Raises:
+    ImportError: The original is wanted and not installed.
+    ValueError: There is no such engine.
+  """
+  if name not in ENGINES:
+    raise ValueError(
+      f'engine must be one of {", ".join(ENGINES)}, got {name!r}'
+    )
+  return (NativeGames if name == 'native' else PackageGames)(variant, games)

@@ -1,0 +1,137 @@
+"""G games in which scripted players hold all seats but one."""
+
+import typing
+from collections.abc import Sequence
+
+import numpy as np
+
+from nca_tf.environments.pommerman import games as games_lib
+from nca_tf.environments.pommerman import opponents
+from nca_tf.environments.pommerman import variants
+from nca_tf.environments.pommerman.variants import Variant
+
+
+class Turn(typing.NamedTuple):
+  """What a step gave to the one who learns, in G games."""
+
+  observations: dict  # [G, A, ...], of all agents
+  reward: np.ndarray  # [G] float64
+  terminated: np.ndarray  # [G] bool, the game is decided, or its agent dead
+  truncated: np.ndarray  # [G] bool, no step is left
+
+
+class Match:
+  """Plays one agent's actions against scripted players.
+
+  match = Match(variant, 64, agent=0, players='simple')
+  observations = match.reset(rng)
+  turn = match.step(actions, rng)  # actions: [G]
+  """
+
+  def __init__(
+    self,
+    variant: Variant,
+    games: int,
+    agent: int = 0,
+    players: str | Sequence[str] = 'simple',
+    engine: str = 'native',
+  ):
+    """Checks the arguments and makes the games.
+
+    Args:
+      variant: The rules; without teams, the agent's death ends its game.
+      games: G.
+      agent: The seat of the one who learns.
+      players: `opponents.names()`, one for all others or one for each of them
+        in the order of their seats.
+      engine: 'native' or 'package'.
+
+    Raises:
+      ImportError: The original engine is wanted and not installed.
+      ValueError: An argument is wrong.
+    """
+    if not 0 <= agent < variant.agents:
+      raise ValueError(f'agent must be in 0..{variant.agents - 1}, got {agent}')
+    others = [seat for seat in range(variant.agents) if seat != agent]
+    names = [players] * len(others) if isinstance(players, str) else players
+    if len(names) != len(others):
+      raise ValueError(
+        f'opponents must be one name or {len(others)}, got {len(names)}'
+      )
+    self.variant = variant
+    self.agent = agent
+    self._players = {
+      name: opponents.make(name, variant) for name in dict.fromkeys(names)
+    }
+    self._seats = {
+      name: np.isin(
+        np.arange(variant.agents),
+        [seat for seat, of in zip(others, names, strict=True) if of == name],
+      )
+      for name in self._players
+    }
+    self.games = games_lib.make(engine, variant, games)
+    self.observations = None
+
+  def reset(self, rng: np.random.Generator) -> dict:
+    """Starts all games; returns observations [G, A, ...]."""
+    for player in self._players.values():
+      player.reset()
+    self.observations = self.games.reset(rng)
+    return self.observations
+
+  def restart(self, where: np.ndarray, rng: np.random.Generator) -> dict:
+    """Starts games [G] bool again; returns the observations of all."""
+    for player in self._players.values():
+      player.reset(where)
+    self.observations = self.games.restart(where, rng)
+    return self.observations
+
+  def step(
+    self,
+    actions: np.ndarray,
+    rng: np.random.Generator,
+    words: np.ndarray | None = None,
+  ) -> Turn:
+    """Plays a step of all games.
+
+    Args:
+      actions: [G] integers, 0 to 5.
+      rng: Source of the players' choices.
+      words: [G, 2] for the teammate, in the radio variants; scripted players
+        send zeros.
+    """
+    seen = self.observations
+    everyone = np.zeros(seen['alive'].shape, np.int64)
+    for name, player in self._players.items():
+      who = seen['alive'] & self._seats[name]
+      everyone += player.act(seen, rng, who)
+    everyone[:, self.agent] = actions
+    messages = None
+    if self.variant.radio:
+      shape = (*everyone.shape, variants.WORDS)
+      messages = np.zeros(shape, np.int64)
+      if words is not None:
+        messages[:, self.agent] = words
+    outcome = self.games.step(everyone, messages)
+    self.observations = outcome.observations
+    decided = is_decided(self.observations['alive'], self.variant)
+    if not self.variant.teams:
+      decided |= ~self.observations['alive'][:, self.agent]
+    late = self.observations['step_count'] >= self.variant.max_steps
+    return Turn(
+      self.observations,
+      outcome.rewards[:, self.agent].astype(np.float64),
+      decided,
+      late & ~decided,
+    )
+
+
+def is_decided(alive: np.ndarray, variant: Variant) -> np.ndarray:
+  """Tells which games are over before time: alive [G, A] -> [G] bool."""
+  over = alive.sum(1) <= 1
+  if variant.teams:
+    teams = alive[:, ::2], alive[:, 1::2]
+    over |= teams[0].all(1) & ~teams[1].any(1)
+    over |= teams[1].all(1) & ~teams[0].any(1)
+  return over

@@ -1,0 +1,170 @@
+"""Pommerman for four (or two) learners, in the manner of PettingZoo's parallel
+environments, which are not needed for it.
+"""
+
+import numpy as np
+
+from nca_tf.environments.pommerman import games as games_lib
+from nca_tf.environments.pommerman import match
+from nca_tf.environments.pommerman import single_agent
+from nca_tf.environments.pommerman import variants
+from nca_tf.environments.pommerman import views
+
+
+class ParallelPommerman:
+  """All agents of one game act at once, by name: 'agent_0', ...
+
+  Actions and observations are those of `single_agent.Pommerman`. Without
+  teams, who dies leaves `agents` with a last reward and `terminated`; in teams
+  the dead stay, for their team may win, and their actions are ignored.
+
+  Example:
+    >>> env = ParallelPommerman('PommeTeam-v0')
+    >>> observations, infos = env.reset(seed=1)
+    >>> while env.agents:
+    ...   actions = {name: 5 for name in env.agents}
+    ...   observations, rewards, ended, late, infos = env.step(actions)
+  """
+
+  metadata = {
+    'name': 'pommerman_v0',
+    'render_modes': list(single_agent.RENDER_MODES),
+    'is_parallelizable': True,
+  }
+
+  def __init__(
+    self,
+    variant: str = 'PommeFFACompetition-v0',
+    *,
+    observation: str = 'vector',
+    engine: str = 'native',
+    time_limit: int = single_agent.SPEC.time_limit,
+    render_mode: str | None = None,
+  ):
+    """Makes the environment; arguments as of `single_agent.Pommerman`."""
+    if time_limit < 1:
+      raise ValueError(f'time_limit must be at least 1, got {time_limit}')
+    single_agent.check_render_mode(render_mode)
+    self._variant = variants.get_variant(variant, max_steps=time_limit)
+    self._kind = observation
+    self.render_mode = render_mode
+    self.possible_agents = [
+      f'agent_{seat}' for seat in range(self._variant.agents)
+    ]
+    self.agents = []
+    self.observation_spaces = {
+      name: views.make_space(observation, self._variant)
+      for name in self.possible_agents
+    }
+    self.action_spaces = {
+      name: single_agent.make_action_space(self._variant)
+      for name in self.possible_agents
+    }
+    self._games = games_lib.make(engine, self._variant, 1)
+    self._rng = None
+
+  @property
+  def unwrapped(self) -> 'ParallelPommerman':
+    """Itself."""
+    return self
+
+  @property
+  def num_agents(self) -> int:
+    """How many agents still play."""
+    return len(self.agents)
+
+  @property
+  def max_num_agents(self) -> int:
+    """How many agents begin."""
+    return len(self.possible_agents)
+
+  def observation_space(self, agent: str):
+    """Returns the space of an agent's observations."""
+    return self.observation_spaces[agent]
+
+  def action_space(self, agent: str):
+    """Returns the space of an agent's actions."""
+    return self.action_spaces[agent]
+
+  def reset(self, seed: int | None = None, options=None):
+    """Starts a game; returns observations and infos by agent."""
+    del options
+    if seed is not None or self._rng is None:
+      self._rng = np.random.default_rng(seed)
+    seen = self._games.reset(self._rng)
+    self.agents = list(self.possible_agents)
+    return self._observe(seen), self._inform(seen)
+
+  def step(self, actions: dict):
+    """Plays a step.
+
+    Args:
+      actions: One for each of `agents`.
+
+    Returns:
+      Observations, rewards, terminations, truncations and infos, dicts by
+      agent, of those who played.
+
+    Raises:
+      RuntimeError: The game is over.
+      ValueError: An agent's action is missing or wrong.
+    """
+    if not self.agents:
+      raise RuntimeError('the game is over: call reset() before step()')
+    if set(actions) != set(self.agents):
+      raise ValueError(
+        f'actions must be of {", ".join(self.agents)}, got '
+        f'{", ".join(actions) or "none"}'
+      )
+    variant = self._variant
+    moves = np.zeros((1, variant.agents), np.int64)
+    words = np.zeros((1, variant.agents, variants.WORDS), np.int64)
+    for name, action in actions.items():
+      seat = self.possible_agents.index(name)
+      moves[:, seat], said = single_agent.split_action(action, variant)
+      words[:, seat] = 0 if said is None else said
+    outcome = self._games.step(moves, words if variant.radio else None)
+    seen = outcome.observations
+    over = bool(match.is_decided(seen['alive'], variant)[0])
+    late = bool(seen['step_count'][0] >= variant.max_steps) and not over
+    played = self.agents
+    ended = {name: over or self._has_left(seen, name) for name in played}
+    truncated = {name: late and not ended[name] for name in played}
+    result = (
+      self._observe(seen),
+      {name: float(outcome.rewards[0, self._seat(name)]) for name in played},
+      ended,
+      truncated,
+      self._inform(seen),
+    )
+    self.agents = [
+      name for name in played if not (ended[name] or truncated[name])
+    ]
+    return result
+
+  def render(self):
+    """Returns the whole board: uint8 [320, 320, 3], or text."""
+    if self.render_mode is None:
+      return None
+    return single_agent.draw(self._games.show(), 0, self.render_mode)
+
+  def close(self):
+    """Does nothing: there is nothing to close."""
+
+  def _seat(self, name):
+    return self.possible_agents.index(name)
+
+  def _has_left(self, seen, name):
+    return not (self._variant.teams or seen['alive'][0, self._seat(name)])
+
+  def _observe(self, seen):
+    return {
+      name: views.first(
+        views.make(self._kind, seen, self._seat(name), self._variant)
+      )
+      for name in self.agents
+    }
+
+  def _inform(self, seen):
+    tics = int(seen['step_count'][0])
+    return {name: {'tics': tics} for name in self.agents}

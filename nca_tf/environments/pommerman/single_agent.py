@@ -1,0 +1,201 @@
+"""Pommerman for one learner against scripted players.
+
+Source: Resnick et al. 2018 (arXiv:1809.07124).
+"""
+
+from collections.abc import Sequence
+
+import gymnasium
+import numpy as np
+
+from nca_tf.environments import game
+from nca_tf.environments.pommerman import drawing
+from nca_tf.environments.pommerman import match
+from nca_tf.environments.pommerman import variants
+from nca_tf.environments.pommerman import views
+
+_DEFAULT = 'PommeFFACompetition-v0'
+
+SPEC = game.GameSpec(
+  name='pommerman',
+  observation_shape=(views.SIZE, views.SIZE, 3),
+  actions=variants.ACTIONS,
+  action_kind='discrete',
+  time_limit=variants.VARIANTS[_DEFAULT].max_steps,
+  has_reward=True,
+  policies=('random_per_tic', 'random', 'wander'),
+  screen_shape=(views.SIZE, views.SIZE, 3),
+)
+
+RENDER_MODES = ('rgb_array', 'ansi')
+_RENDER_SIZE = 320
+_RESULTS = ('win', 'loss', 'tie', 'incomplete')
+
+
+class Pommerman(gymnasium.Env):
+  """One of Pommerman's agents; scripted players are the others.
+
+  ## Actions
+  `Discrete(6)`: stop, up, down, left, right, lay a bomb. In the radio variants
+  `MultiDiscrete([6, 8, 8])`: two words for the teammate as well.
+
+  ## Observations
+  By `observation`: 'frames', uint8 `[64, 64, 3]`; 'vector', the original's
+  integers as float32, `[372]` on a board of 11 x 11; 'maps', a dict of boards
+  `[11, 11]` and of what the agent has. With `frames=False` pictures stay
+  black, for policies that do not look.
+
+  ## Rewards
+  The original's: 1 for a win; -1 for death, defeat, or no winner in time; 0
+  else.
+
+  ## Episode end
+  `terminated` when the game is decided or, without teams, the agent dead;
+  `truncated` after `time_limit` steps, never both.
+
+  ## Version history
+  - v0: the rules of the original at revision 5315f6d.
+
+  Example:
+    >>> env = Pommerman(opponents='simple', observation='vector')
+    >>> observation, info = env.reset(seed=1)
+    >>> observation, reward, terminated, truncated, info = env.step(5)
+  """
+
+  metadata = {'render_modes': list(RENDER_MODES), 'render_fps': 10}
+
+  def __init__(
+    self,
+    *,
+    variant: str = _DEFAULT,
+    opponents: str | Sequence[str] = 'simple',
+    agent: int = 0,
+    observation: str = 'frames',
+    engine: str = 'native',
+    action_kind: str = 'discrete',
+    frame_skip: int = 1,
+    time_limit: int = SPEC.time_limit,
+    frames: bool = True,
+    render_mode: str | None = None,
+  ):
+    """Makes the environment.
+
+    Args:
+      variant: The original's name of the rules, of `variants.VARIANTS`.
+      opponents: Name of the players in the other seats, or one for each.
+      agent: The learner's seat.
+      observation: 'frames', 'vector' or 'maps'.
+      engine: 'native', or 'package' for the original's.
+      action_kind: 'discrete'.
+      frame_skip: Steps for which an action is held.
+      time_limit: Steps after which the game ends.
+      frames: Whether to draw pictures.
+      render_mode: None, 'rgb_array' or 'ansi' (text).
+
+    Raises:
+      ImportError: The original engine is wanted and not installed.
+      ValueError: An argument is wrong.
+    """
+    if action_kind != 'discrete':
+      raise ValueError(f"action_kind must be 'discrete', got {action_kind!r}")
+    for name, value in (('frame_skip', frame_skip), ('time_limit', time_limit)):
+      if value < 1:
+        raise ValueError(f'{name} must be at least 1, got {value}')
+    check_render_mode(render_mode)
+    rules = variants.get_variant(variant, max_steps=time_limit)
+    views.check(observation)
+    self.render_mode = render_mode
+    self.observation_space = views.make_space(observation, rules)
+    self.action_space = make_action_space(rules)
+    self._variant = rules
+    self._kind = observation
+    self._frames = frames
+    self._frame_skip = frame_skip
+    self._match = match.Match(rules, 1, agent, opponents, engine)
+    self._over = True
+
+  def reset(self, *, seed=None, options=None):
+    """Starts a game that `seed`, where given, determines wholly."""
+    super().reset(seed=seed)
+    del options
+    self._match.reset(self.np_random)
+    self._over = False
+    return self._observe(), self._inform()
+
+  def step(self, action):
+    """Plays `frame_skip` steps.
+
+    Raises:
+      RuntimeError: The episode is over.
+      ValueError: `action` is not in the action space.
+    """
+    if self._over:
+      raise RuntimeError('the episode is over: call reset() before step()')
+    move, words = split_action(action, self._variant)
+    reward = 0.0
+    for _ in range(self._frame_skip):
+      turn = self._match.step(move, self.np_random, words)
+      reward += float(turn.reward[0])
+      self._over = bool(turn.terminated[0] | turn.truncated[0])
+      if self._over:
+        break
+    ends = bool(turn.terminated[0]), bool(turn.truncated[0])
+    return self._observe(), reward, *ends, self._inform()
+
+  def render(self):
+    """Returns the agent's view: uint8 [320, 320, 3], or text."""
+    if self.render_mode is None:
+      return None
+    return draw(self._match.observations, self._match.agent, self.render_mode)
+
+  def _observe(self):
+    if self._kind == 'frames' and not self._frames:
+      return np.zeros(SPEC.observation_shape, np.uint8)
+    seen, agent = self._match.observations, self._match.agent
+    return views.first(views.make(self._kind, seen, agent, self._variant))
+
+  def _inform(self):
+    seen = self._match.observations
+    return {
+      'tics': int(seen['step_count'][0]),
+      'alive': np.flatnonzero(seen['alive'][0]).tolist(),
+    }
+
+
+def make_action_space(variant: variants.Variant) -> gymnasium.Space:
+  """Returns the space of one agent's actions."""
+  if variant.radio:
+    words = [variants.VOCABULARY] * variants.WORDS
+    return gymnasium.spaces.MultiDiscrete([variants.ACTIONS, *words])
+  return gymnasium.spaces.Discrete(variants.ACTIONS)
+
+
+def split_action(action, variant: variants.Variant):
+  """Returns an agent's move [1] and its words [1, 2], None without a radio.
+
+  Raises:
+    ValueError: It is not in the action space.
+  """
+  space = make_action_space(variant)
+  value = np.asarray(action)
+  if value.dtype.kind not in 'iu' or not space.contains(
+    value.astype(np.int64) if value.shape else np.int64(value)
+  ):
+    raise ValueError(f'action must be in {space}, got {action!r}')
+  value = np.atleast_1d(value).astype(np.int64)
+  return value[:1], value[None, 1:] if variant.radio else None
+
+
+def check_render_mode(mode: str | None):
+  """Refuses a way of rendering that there is not: ValueError."""
+  if mode not in (None, *RENDER_MODES):
+    raise ValueError(
+      f'render_mode must be None, {" or ".join(RENDER_MODES)}, got {mode!r}'
+    )
+
+
+def draw(observations: dict, agent: int, mode: str):
+  """Renders what one agent of the first game sees."""
+  if mode == 'ansi':
+    return drawing.to_text(observations, agent)
+  return drawing.to_rgb(observations, agent, _RENDER_SIZE)[0]
