@@ -17,5 +17,22 @@ def _dream():
   return subject.Config, subject.run
 
 
+def _pommerman():
+  from nca_tf.experiments import benchmark_pommerman as subject
+
+  return subject.Config, subject.run
+
+
+def _simple_agent():
+  from nca_tf.experiments import benchmark_simple_agent as subject
+
+  return subject.Config, subject.run
+
+
 # Name: function that imports the subject; `config_flags.main_of` calls it.
-SUBJECTS = {'cma_es': _cma_es, 'dream': _dream}
+SUBJECTS = {
+  'cma_es': _cma_es,
+  'dream': _dream,
+  'pommerman': _pommerman,
+  'simple_agent': _simple_agent,
+}
