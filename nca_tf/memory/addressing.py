@@ -96,28 +96,55 @@ def retention(read_weights: Tensor, free_gates: Tensor) -> Tensor:
   return kept
 
 
-def allocation_weights(usage: Tensor) -> Tensor:
-  """Weighting that prefers the least used slots, a_t in the paper.
-
-  With phi the slots in order of rising usage,
-    a[phi_j] = (1 - u[phi_j]) prod_{i<j} u[phi_i].
-  At exact ties the lowest index comes first. The order is a discontinuous
-  function of the usage: the gradient flows through the values alone.
+def allocation_order(usage: Tensor) -> Tensor:
+  """The slots by rising usage, at exact ties the lowest index first.
 
   Args:
     usage: [B, N], in [0, 1].
 
   Returns:
+    [B, N] int32, phi in the paper.
+  """
+  return ops.top_k(nonusage(usage), k=usage.shape[-1])[1]
+
+
+def allocation_weights(usage: Tensor, order: Tensor | None = None) -> Tensor:
+  """Weighting that prefers the least used slots, a_t in the paper.
+
+  With phi the slots in order of rising usage,
+    a[phi_j] = (1 - u[phi_j]) prod_{i<j} u[phi_i].
+  The order is a discontinuous function of the usage: the gradient flows
+  through the values alone.
+
+  Args:
+    usage: [B, N], in [0, 1].
+    order: of `allocation_order`, where it is known already.
+
+  Returns:
     [B, N], not negative, with sum 1 - prod(usage).
   """
-  slots = usage.shape[-1]
-  # 1 - u' with u' = EPSILON + (1 - EPSILON) u. A product of exact zeros would
-  # have a gradient of 0/0 in some backends; u' is never zero.
-  nonusage = (1.0 - EPSILON) * (1.0 - usage)
-  free, order = ops.top_k(nonusage, k=slots)  # most free slot first
+  if order is None:
+    free, order = ops.top_k(nonusage(usage), k=usage.shape[-1])
+  else:
+    free = ops.take_along_axis(nonusage(usage), order, axis=-1)
+  return ops.take_along_axis(
+    free * product_below(free), ops.argsort(order), axis=-1
+  )
+
+
+def nonusage(usage):
+  """1 - u' with u' = EPSILON + (1 - EPSILON) u.
+
+  A product of exact zeros would have a gradient of 0/0 in some backends; u' is
+  never zero.
+  """
+  return (1.0 - EPSILON) * (1.0 - usage)
+
+
+def product_below(free):
+  """prod_{i<j} (1 - free_i) for each j."""
   below = ops.cumprod(1.0 - free, axis=-1)
-  below = ops.concatenate([ops.ones_like(below[:, :1]), below[:, :-1]], axis=-1)
-  return ops.take_along_axis(free * below, ops.argsort(order), axis=-1)
+  return ops.concatenate([ops.ones_like(below[:, :1]), below[:, :-1]], axis=-1)
 
 
 def link_update(link: Tensor, precedence: Tensor, write_weights: Tensor):

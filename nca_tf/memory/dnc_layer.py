@@ -10,6 +10,8 @@ from nca_tf.memory import dnc
 
 Tensor = Any
 
+KERNELS = ('auto', 'native', 'pure', 'plain')
+
 
 class Trace(NamedTuple):
   """What happened in the memory at every step of a sequence."""
@@ -45,6 +47,11 @@ class DNC(keras.layers.Layer):
     return_sequences: outputs of all steps instead of the last one.
     return_state: append the last state.
     return_trace: append the trace; memory-hungry, [B, T, N, W].
+    kernel: 'auto', 'native' or 'pure', see `unroll`, or 'plain' for Keras' loop
+      and the automatic gradient. A mask, a trace, or a cell that `unroll`
+      does not support runs plainly, whatever is asked for; so does 'auto' in
+      eager mode outside training, where the tape would be for nothing.
+    checkpoint: steps per chunk of `unroll`, to save memory in training.
     **kwargs: Keras' own: name, trainable.
 
   Raises:
@@ -57,6 +64,8 @@ class DNC(keras.layers.Layer):
     return_sequences: bool = False,
     return_state: bool = False,
     return_trace: bool = False,
+    kernel: str = 'auto',
+    checkpoint: int | None = None,
     **kwargs,
   ):
     if not isinstance(cell, dnc.DNCCell):
@@ -67,6 +76,12 @@ class DNC(keras.layers.Layer):
     self.return_sequences = return_sequences
     self.return_state = return_state
     self.return_trace = return_trace
+    if kernel not in KERNELS:
+      raise ValueError(f'kernel must be one of {KERNELS}, got {kernel!r}')
+    if checkpoint is not None and checkpoint < 1:
+      raise ValueError(f'checkpoint must be at least 1, got {checkpoint}')
+    self.kernel = kernel
+    self.checkpoint = checkpoint
     self.supports_masking = True
 
   def build(self, sequences_shape, initial_state_shape=None):
@@ -91,7 +106,12 @@ class DNC(keras.layers.Layer):
     if mask is not None and len(mask.shape) != 2:
       raise ValueError(f'mask must be [B, T], got shape {tuple(mask.shape)}')
     sequences = ops.cast(sequences, self.compute_dtype)
-    hidden, trace, state = self._unroll(sequences, mask, state, training)
+    results = None
+    if mask is None and not self.return_trace:
+      results = self._unroll_fast(sequences, state, training)
+    hidden, trace, state = results or self._unroll(
+      sequences, mask, state, training
+    )
     outputs = self.cell.read_out(
       hidden if self.return_sequences else hidden[:, -1:]
     )
@@ -105,6 +125,26 @@ class DNC(keras.layers.Layer):
     if self.return_trace:
       results.append(trace)
     return results[0] if len(results) == 1 else tuple(results)
+
+  def _unroll_fast(self, sequences, state, training):
+    """As `_unroll` by `unroll`, or None where that is not for this call."""
+    if self.kernel == 'plain' or keras.backend.backend() != 'tensorflow':
+      return None
+    from nca_tf.memory import unroll  # Needs TensorFlow.
+
+    kernel = self.kernel
+    if kernel == 'auto' and not training:
+      if unroll.is_eager():
+        return None
+      # This graph may be for a SavedModel, which has to load in a process
+      # that has no compiled kernel.
+      kernel = 'pure'
+    if not unroll.supports(self.cell):
+      return None
+    hidden, state = unroll.unroll(
+      self.cell, sequences, state, checkpoint=self.checkpoint, kernel=kernel
+    )
+    return hidden, None, state
 
   def _unroll(self, sequences, mask, state, training):
     """Runs the cell over time in Keras' loop.
@@ -178,6 +218,8 @@ class DNC(keras.layers.Layer):
       'return_sequences': self.return_sequences,
       'return_state': self.return_state,
       'return_trace': self.return_trace,
+      'kernel': self.kernel,
+      'checkpoint': self.checkpoint,
     }
 
   @classmethod

@@ -12,6 +12,7 @@ import tensorflow as tf
 from keras import ops
 
 from nca_tf.memory import cells
+from nca_tf.memory import unroll
 from nca_tf.world_model import mixture
 
 
@@ -102,13 +103,37 @@ class MemoryModel(keras.Model):
     output, state = self._advance(self.inputs(z, action, is_first), state)
     return self._heads(output), state
 
-  def unroll(self, z, action, is_first, state):
+  def unroll(self, z, action, is_first, state, kernel='auto', checkpoint=None):
     """T steps: z [B, T, Z], action [B, T, A], is_first [B, T].
+
+    Args:
+      z: latents.
+      action: one-hot or continuous.
+      is_first: where episodes start.
+      state: before the first step.
+      kernel: of `memory.unroll`, for a DNC; 'plain' for the loop over `step`.
+      checkpoint: steps per chunk of `memory.unroll`, to save memory.
 
     Returns:
       Prediction with leading axes [B, T], and the state after the last step.
     """
-    inputs = tf.transpose(self.inputs(z, action, is_first), [1, 0, 2])
+    inputs = self.inputs(z, action, is_first)
+    if kernel == 'plain' or not unroll.supports(self.cell):
+      return self._unroll_plainly(inputs, state)
+    hidden, state = unroll.unroll(
+      self.cell,
+      inputs,
+      self._pack([tf.convert_to_tensor(part) for part in state]),
+      keep=1 - inputs[..., -1],
+      checkpoint=checkpoint,
+      kernel=kernel,
+    )
+    outputs = self.cell.read_out(hidden)
+    return self._heads(outputs), keras.tree.flatten(state)
+
+  def _unroll_plainly(self, inputs, state):
+    """`unroll` for any cell, with the automatic gradient."""
+    inputs = tf.transpose(inputs, [1, 0, 2])
     steps = inputs.shape[0] or tf.shape(inputs)[0]
     source = tf.TensorArray(inputs.dtype, steps).unstack(inputs)
     outputs = tf.TensorArray(
