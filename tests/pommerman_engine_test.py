@@ -137,9 +137,7 @@ def test_who_can_kick_moves_the_bomb(can_kick):
 
 
 def test_bomb_that_comes_is_kicked_back_to_its_cell():
-  state = make_state(
-    agents=[(3, 3, 1)], bombs=[(3, 5, 9, 2, variants.LEFT, 1)]
-  )
+  state = make_state(agents=[(3, 3, 1)], bombs=[(3, 5, 9, 2, variants.LEFT, 1)])
   step(state, variants.RIGHT)
   assert place(state) == (3, 4) and bomb_places(state) == [(3, 5)]
   assert state.bombs.direction.tolist() == [variants.RIGHT]
@@ -251,9 +249,7 @@ def test_death_of_the_training_agent_ends_a_game():
 
 
 def test_ring_collapses_and_is_seen_one_step_later():
-  variant = variants.get_variant(
-    'PommeFFA-v1', first_collapse=20, max_steps=60
-  )
+  variant = variants.get_variant('PommeFFA-v1', first_collapse=20, max_steps=60)
   assert variant.collapses == (20, 30, 40, 50)
   state = make_state(
     variant,

@@ -47,7 +47,7 @@ class Config(config_flags.Common):
   )
   variants: tuple[str, ...] = _option(
     ('PommeFFACompetition-v0', 'PommeTeamCompetition-v0', 'OneVsOne-v0'),
-    'Rules; the first ones are played by the original as well.',
+    'Rules.',
     choices=tuple(variants.VARIANTS),
   )
   work: tuple[str, ...] = _option(
@@ -209,5 +209,7 @@ def _report(rates):
     if wanted and games == '1024':
       bar = f'{wanted}: {"pass" if rate >= wanted else "miss"}'
     original = medians.get(f'{ORIGINAL}/{name}/1')
-    view.add(name, int(games), text, rate, original and rate / original, bar)
+    # The original was measured with random agents alone.
+    ratio = rate / original if original and work != 'simple' else None
+    view.add(name, int(games), text, rate, ratio, bar)
   return view

@@ -102,7 +102,8 @@ def _read(variant, record):
   size = variant.board_size
   board = _read_codes(data['board']).reshape(1, size, size)
   items = np.zeros_like(board)
-  for (row, column), code in data['items']:
+  codes = _read_codes([code for _, code in data['items']])
+  for ((row, column), _), code in zip(data['items'], codes, strict=True):
     items[0, row, column] = code
   agents = sorted(data['agents'], key=lambda agent: agent['agent_id'])
   if [agent['agent_id'] for agent in agents] != list(range(variant.agents)):
@@ -135,7 +136,6 @@ def _read(variant, record):
   for rows in (result.agents[0], result.bombs, result.flames):
     if np.any((rows[:, :2] < 0) | (rows[:, :2] >= size)):
       raise ValueError('a cell beside the board')
-  _read_codes(data['items'] and [code for _, code in data['items']])
   return result
 
 

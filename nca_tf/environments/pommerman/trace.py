@@ -143,7 +143,8 @@ def read(path: str | os.PathLike) -> Trace:
 
 def _read_arrays(path):
   try:
-    with np.load(path) as file:
+    # NumPy would leave a damaged file open.
+    with open(path, 'rb') as stream, np.load(stream) as file:
       return {name: file[name] for name in file.files}
   except (zipfile.BadZipFile, zlib.error, EOFError, KeyError) as error:
     raise ValueError(f'{path}: damaged or cut off ({error})') from error
@@ -244,8 +245,9 @@ def _find_rules(arrays):
 def _check_cells(arrays):
   """Refuses agents, bombs and flames beside the board, and owners beside A."""
   size, agents = int(arrays['board_size']), int(arrays['n_agents'])
-  for name in ('init_agents', 'agents', 'init_bombs', 'bombs', 'init_flames'):
-    _check_range(f'cells of {name}', arrays[name][..., :2], 0, size - 1)
+  for name in ('agents', 'bombs', 'flames'):
+    for each in (f'init_{name}', name):
+      _check_range(f'cells of {each}', arrays[each][..., :2], 0, size - 1)
   for name in ('init_bombs', 'bombs'):
     _check_range(f'directions of {name}', arrays[name][:, 4], 0, 4)
     _check_range(f'owners of {name}', arrays[name][:, 5], 0, agents - 1)

@@ -1,0 +1,96 @@
+"""bin/benchmark pommerman: a small run, resumed, and wrong flags."""
+
+import os
+
+import pytest
+
+from nca_tf import config_flags
+from nca_tf import faults
+from nca_tf.environments.pommerman import package
+from nca_tf.experiments import benchmark
+from nca_tf.experiments import benchmark_pommerman
+from nca_tf.training import run_folder
+
+
+def resolve(*argv):
+  return config_flags.resolve(
+    benchmark_pommerman.Config, ['--preset=smoke', *argv]
+  )
+
+
+def test_speeds_are_measured_once_and_reported(tmp_path, capsys, monkeypatch):
+  monkeypatch.setattr(package, 'is_installed', lambda: False)
+  config = resolve(f'--run_dir={tmp_path / "run"}')
+  allowed = os.sched_getaffinity(0)
+  benchmark_pommerman.run(config)
+  assert os.sched_getaffinity(0) == allowed
+  first = capsys.readouterr().out
+  assert 'the original is not installed' in first
+  with run_folder.RunFolder.open(config, 'benchmark', '') as folder:
+    speed = folder.info('speed')
+  assert set(speed) == {
+    f'{work}/OneVsOne-v0/8' for work in benchmark_pommerman.WORK
+  }
+  assert all(rate > 10 for rates in speed.values() for rate in rates)
+  assert '| OneVsOne-v0' in (tmp_path / 'run' / 'results.md').read_text()
+  monkeypatch.setattr(benchmark_pommerman, '_measure', None)  # not again
+  benchmark_pommerman.run(config)
+  assert capsys.readouterr().out == first
+
+
+def test_original_is_played_in_turn_with_ours(monkeypatch):
+  class Game:
+    steps = resets = 0
+
+    def reset(self):
+      self.resets += 1
+
+    def step(self, actions):
+      assert len(actions) == 2 and all(type(each) is int for each in actions)
+      self.steps += 1
+      return None, None, self.steps % 10 == 0, None
+
+  game = Game()
+  monkeypatch.setattr(package, 'is_installed', lambda: True)
+  monkeypatch.setattr(package, 'make_game', lambda rules: game)
+  found = benchmark_pommerman._measure(resolve('--work=step', '--rounds=2'))
+  assert len(found['original/OneVsOne-v0/1']) == 2
+  assert game.steps == 2 * 64 and game.resets == 1 + game.steps // 10
+
+
+def test_bars_are_judged_at_1024_games():
+  rates = {
+    'step/OneVsOne-v0/1024': [160_000.0, 1.0, 170_000.0],
+    'simple/OneVsOne-v0/1024': [19_000.0],
+    'step/OneVsOne-v0/64': [20_000.0],
+    'original/OneVsOne-v0/1': [2000.0],
+  }
+  lines = benchmark_pommerman._report(rates).text().splitlines()[2:]
+  assert lines[0].split()[-4:] == ['160000', '80', '150000:', 'pass']
+  assert lines[1].split()[-4:] == ['19000', '-', '20000:', 'miss']
+  assert lines[2].split()[-2:] == ['20000', '10']
+
+
+def test_benchmark_knows_the_subject():
+  subject = benchmark.SUBJECTS['pommerman']()
+  assert subject[0] is benchmark_pommerman.Config
+
+
+@pytest.mark.parametrize(
+  ('flag', 'message'),
+  [
+    ('--core=4096', '--core must be one of'),
+    ('--variants=Pomme-v9', '--variants must be'),
+    ('--games=0', '--games must be'),
+    ('--work=', '--work must name at least one, got none'),
+  ],
+)
+def test_wrong_flags_are_refused(flag, message):
+  with pytest.raises(faults.UsageError, match=message):
+    resolve(flag)
+
+
+def test_folder_without_the_package_is_refused(tmp_path):
+  package.load.cache_clear()
+  with pytest.raises(faults.UsageError, match='--package must be a folder'):
+    resolve(f'--package={tmp_path}')
