@@ -13,6 +13,7 @@ Letters: G games side by side, A agents, S rows and columns of the board.
 `engine.step(state, actions, messages)` takes [G, A, 2] words as well in the
 radio variants. `engine.get_result(state, outcome)` returns [G] results and
 [G, A] winners. A game may be stepped past its end, as in the original.
-`observation.featurize(observations)` is the original's vector of integers.
-`board.make_seeded(variant, seed)` gives the original's board of a seed.
+`observation.featurize(observations, variant)` is the original's vector of
+integers. `seeded_board.make(variant, seed)` gives the original's board of a
+seed, `json_state` reads and writes its files, `replay` its recorded games.
 """
