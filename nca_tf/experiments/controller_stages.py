@@ -220,18 +220,23 @@ class Stages:
     )
 
   def _collect(self, number):
-    """Episodes of the last controller: half of them vary its parameters."""
+    """Episodes of the last evolution's looks in turn, half of them varied.
+
+    Of all looks and not of the best one: what the dream overrates, later looks
+    as a rule, is what M has to learn.
+    """
     config = self.config
     evolution = self.evolution(number - 1)
-    mean = self.best_mean(number - 1)
+    means = list(evolution.means().values())
     folder = self._path(number) / 'rollouts'
     folder.mkdir(parents=True, exist_ok=True)
     seed = int(random_numbers.key(config.seed, f'collect {number}')[0])
     total = config.collect_episodes
-    parameters = [
-      evolution.draw(mean, seed + index) if index % 2 else mean
-      for index in range(total)
-    ]
+    parameters = []
+    for index in range(total):
+      mean = means[index // 2 % len(means)]
+      varied = index % 2
+      parameters.append(evolution.draw(mean, seed + index) if varied else mean)
     done = min(rollouts.count(folder), total)
     with progress.Progress(f'collect {number}', total, 'episodes', done) as bar:
       record_rollouts.collect(
