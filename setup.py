@@ -10,11 +10,14 @@ ROOT = pathlib.Path(__file__).parent
 BINARIES = (
   'benchmark',
   'compare_cells',
+  'compare_predictions',
   'evaluate',
   'play_dream',
   'record_rollouts',
+  'replay_traces',
   'toy_cma_es',
   'train_controller',
+  'train_memory_task',
   'train_world_model',
 )
 
@@ -35,6 +38,7 @@ setuptools.setup(
   # 3.12 has no wheel of the pygame that TF-Agents needs.
   python_requires='>=3.10,<3.12',
   packages=setuptools.find_packages(include=['nca_tf', 'nca_tf.*']),
+  package_data={'nca_tf.memory': ['*.cc']},
   scripts=[f'bin/{name}' for name in BINARIES],
   install_requires=[
     'absl-py',

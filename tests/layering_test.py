@@ -57,9 +57,9 @@ def get_packages():
 
 def get_modules(package):
   folder = ROOT / 'nca_tf'
-  return sorted(
-    (folder if package == 'nca_tf' else folder / package).glob('*.py')
-  )
+  if package == 'nca_tf':
+    return sorted(folder.glob('*.py'))
+  return sorted((folder / package).glob('**/*.py'))
 
 
 def get_imports(file):
