@@ -35,7 +35,7 @@ def to_rgb(observations: dict, agent: int, size: int = 64) -> np.ndarray:
   board = observations['board'][:, agent]
   games, cells = board.shape[:2]
   strip = _STRIP * size // 64
-  side = (size - strip) // cells
+  side = cell_side(size, cells)
   if side < 4:
     raise ValueError(
       f'size must be at least {-(-(4 * cells * 64) // (64 - _STRIP))} for '
@@ -57,6 +57,11 @@ def to_rgb(observations: dict, agent: int, size: int = 64) -> np.ndarray:
   )
   _draw_gauges(picture[:, size - strip :], observations, agent)
   return picture
+
+
+def cell_side(size: int, cells: int) -> int:
+  """Rows, and columns, of a board cell in a picture of `size` rows."""
+  return (size - _STRIP * size // 64) // cells
 
 
 # Tiles: one per code, one per life of a bomb, four agents on bombs.

@@ -1,0 +1,88 @@
+"""States that are vectors of integers: which number means what.
+
+The 372 integers of Pommerman (Resnick et al. 2018, `featurize` of their
+package), and behind them whether each agent lives.
+"""
+
+import typing
+
+import numpy as np
+
+
+class Group(typing.NamedTuple):
+  """Components of one meaning."""
+
+  name: str
+  start: int
+  stop: int
+  classes: int  # Values are 0..classes - 1.
+  is_map: bool = False  # One value per board cell, row by row.
+
+  @property
+  def places(self) -> slice:
+    """Where its components are in a state."""
+    return slice(self.start, self.stop)
+
+
+class Layout:
+  """The groups of a state's components, N in all, the first V of them scored.
+
+  Attributes:
+    size: Rows and columns of the board, S.
+    groups: All groups, in order.
+    scored: V, the components that the original's vector has.
+    components: N.
+    limits: [N] largest values.
+  """
+
+  def __init__(
+    self, size: int = 11, agents: int = 4, enemies: int = 3, codes: int = 14
+  ):
+    """Makes the layout of a variant.
+
+    Args:
+      size: S.
+      agents: Agents of a game.
+      enemies: Codes that the vector lists as enemies.
+      codes: Codes of board cells.
+    """
+    self.size = size
+    self.groups = []
+    area = size**2
+    for name, count, classes, is_map in (
+      ('board', area, codes, True),
+      ('bomb strength', area, 11, True),
+      ('bomb life', area, 11, True),
+      ('row', 1, size, False),
+      ('column', 1, size, False),
+      ('ammo', 1, 11, False),
+      ('blast strength', 1, 11, False),
+      ('can kick', 1, 2, False),
+      ('teammate', 1, codes, False),
+      ('enemies', enemies, codes, False),
+      ('alive', agents, 2, False),
+    ):
+      start = self.groups[-1].stop if self.groups else 0
+      self.groups.append(Group(name, start, start + count, classes, is_map))
+    self.components = self.groups[-1].stop
+    self.scored = self.groups[-1].start
+    self.limits = np.concatenate(
+      [
+        np.full(each.stop - each.start, each.classes - 1)
+        for each in self.groups
+      ]
+    )
+
+  @property
+  def maps(self) -> list[Group]:
+    """The groups with a value per cell."""
+    return [group for group in self.groups if group.is_map]
+
+  @property
+  def singles(self) -> list[Group]:
+    """The other groups."""
+    return [group for group in self.groups if not group.is_map]
+
+  def find(self, name: str) -> Group:
+    """Returns a group; KeyError for another name."""
+    return {group.name: group for group in self.groups}[name]

@@ -1,0 +1,149 @@
+"""What a StateModel says of whole games: one step ahead, or left alone.
+
+Letters: B games at once, T steps, N components, H horizon, M predictions.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+_BATCH = 64
+_ROUND = 16  # Lengths are rounded up to multiples: few shapes, few graphs.
+STARTS = (0, 4, 8, 12)  # Steps of a game behind which M is left alone.
+
+
+class Predictor:
+  """Predictions of one model, in batches of one size.
+
+  predictor = Predictor(model)
+  now, predicted, nats = predictor.predict(games)  # of states now + 1
+  now, dreamt = predictor.dream(games, 20)  # of states now + 1, ... now + 20
+  """
+
+  def __init__(self, model):
+    """Takes a built StateModel."""
+    self._model = model
+    self._predict = tf.function(self._one_step, autograph=False)
+    self._dream = tf.function(self._left_alone, autograph=False)
+
+  def predict(self, games):
+    """One step ahead, every state being given.
+
+    Args:
+      games: prediction_data.Games.
+
+    Returns:
+      [M] indices of the states with a successor, [M, N] uint8 predictions of
+      it and [M, N] float32 nats of it.
+    """
+    first, length = _spans(games)
+    order = np.argsort(length, kind='stable')
+    now, predicted, nats = [], [], []
+    for start in range(0, len(order), _BATCH):
+      chosen = order[start : start + _BATCH]
+      longest = int(length[chosen].max())
+      index = _grid(first, length, chosen, -(-longest // _ROUND) * _ROUND)
+      guess, cost = self._predict(
+        tf.constant(games.state[index], tf.int32),
+        tf.constant(games.action[index], tf.int32),
+      )
+      valid = np.arange(index.shape[1] - 1) < length[chosen][:, None] - 1
+      rows = slice(len(chosen))
+      now.append(index[rows, :-1][valid])
+      predicted.append(guess.numpy()[rows][valid].astype(np.uint8))
+      nats.append(cost.numpy()[rows][valid])
+    return tuple(np.concatenate(part) for part in (now, predicted, nats))
+
+  def dream(self, games, horizon: int):
+    """Left alone from some states on, with the actions that were taken.
+
+    Args:
+      games: prediction_data.Games.
+      horizon: H.
+
+    Returns:
+      [M] indices of the last states that it was given, in the order of
+      `starts(games)`, and [M, H, N] uint8 predictions; those behind the end of
+      a game mean nothing.
+    """
+    first, length = _spans(games)
+    now, dreamt = [], []
+    for start in STARTS:
+      able = np.flatnonzero(length > start + 1)
+      for batch in range(0, len(able), _BATCH):
+        chosen = able[batch : batch + _BATCH]
+        index = _grid(first, length, chosen, start + horizon)
+        guess = self._dream(
+          tf.constant(games.state[index[:, : start + 1]], tf.int32),
+          tf.constant(games.action[index], tf.int32),
+        )
+        rows = slice(len(chosen))
+        now.append(index[rows, start])
+        dreamt.append(guess.numpy()[rows].astype(np.uint8))
+    return np.concatenate(now), np.concatenate(dreamt)
+
+  def _one_step(self, x, action):
+    parameters, _ = self._unroll(x[:, :-1], action[:, :-1])
+    coding = self._model.coding
+    return coding.decode(parameters), coding.nats(parameters, x[:, 1:])
+
+  def _unroll(self, x, action):
+    model = self._model
+    batch, steps = x.shape[:2]
+    return model.unroll(
+      x,
+      tf.one_hot(action, model.action_size),
+      tf.tile(tf.range(steps)[None] == 0, [batch, 1]),
+      model.initial(batch),
+    )
+
+  def _left_alone(self, x, action):
+    """Dreams [B, H, N] int32 of x [B, T, N] and action [B, T + H - 1]."""
+    model = self._model
+    given = x.shape[1]
+    horizon = action.shape[1] - given + 1
+    parameters, state = self._unroll(x, action[:, :given])
+    guess = model.coding.decode(parameters)[:, -1]
+    found = tf.TensorArray(tf.int32, horizon, element_shape=guess.shape)
+    never = tf.zeros(x.shape[:1], tf.bool)
+
+    def body(step, guess, state, found):
+      taken = tf.one_hot(action[:, given + step - 1], model.action_size)
+      parameters, state = model.step(guess, taken, never, state)
+      guess = model.coding.decode(parameters)
+      return step + 1, guess, state, found.write(step, guess)
+
+    *_, found = tf.while_loop(
+      lambda step, *_: step < horizon,
+      body,
+      (tf.constant(1), guess, list(state), found.write(0, guess)),
+    )
+    return tf.transpose(found.stack(), [1, 0, 2])
+
+
+def starts(games) -> np.ndarray:
+  """Indices of the states from which a model is left alone."""
+  first, length = _spans(games)
+  return np.concatenate([first[length > s + 1] + s for s in STARTS])
+
+
+def has_future(games, now: np.ndarray, steps: int) -> np.ndarray:
+  """Whether a game goes on for some steps; it may end with the last of them."""
+  later = np.minimum(now + steps, len(games.game) - 1)
+  return (now + steps < len(games.game)) & (
+    games.game[later] == games.game[now]
+  )
+
+
+def _spans(games):
+  """First index and length of each game."""
+  first = np.flatnonzero(games.is_first)
+  return first, np.diff(np.append(first, len(games.game)))
+
+
+def _grid(first, length, chosen, steps):
+  """[_BATCH, steps] indices; games repeat their last, batches their first."""
+  chosen = np.concatenate(
+    [chosen, np.full(_BATCH - len(chosen), chosen[0], np.int64)]
+  )
+  step = np.minimum(np.arange(steps), length[chosen][:, None] - 1)
+  return first[chosen][:, None] + step

@@ -1,0 +1,230 @@
+"""The stages of compare_predictions; each one resumes and is done once."""
+
+import json
+
+import keras
+import numpy as np
+
+from nca_tf.datasets import latents
+from nca_tf.environments.pommerman import variants
+from nca_tf.experiments import prediction_data
+from nca_tf.experiments import prediction_measures
+from nca_tf.experiments import prediction_rollout
+from nca_tf.memory import cells
+from nca_tf.training import checkpoints
+from nca_tf.training import loop
+from nca_tf.training import progress
+from nca_tf.training import state_training
+from nca_tf.world_model import codings
+from nca_tf.world_model import state_model
+
+HORIZONS = (1, 5, 10, 20)
+STARTS = prediction_rollout.STARTS
+BASELINES = ('copy', 'oracle')
+_LOOK = 200  # Held-out games looked at while it trains.
+
+
+def name_of(cell, coding, trained=True):
+  """How tables call a model."""
+  return f'{cell}, {coding}' + ('' if trained else ', untrained')
+
+
+class Stages:
+  """One comparison: what is finished is loaded, what is not is made.
+
+  Every seed has its own games, which all models of that seed share:
+  `games-SEED.npz` and, with the oracle's guesses, `held_out-SEED.npz`. What a
+  model scored is in `scores/`.
+  """
+
+  def __init__(self, config, folder, log):
+    """Takes the configuration, the open run folder and its metrics log."""
+    self.config = config
+    self.folder = folder
+    self.log = log
+    self.variant = variants.get_variant(prediction_data.VARIANT)
+    self.layout = prediction_data.make_layout(self.variant)
+    (folder.path / 'scores').mkdir(exist_ok=True)
+
+  @property
+  def models(self):
+    """(cell, coding) of every model, those of one coding side by side."""
+    config = self.config
+    return [
+      (cell, coding) for coding in config.codings for cell in config.cells
+    ]
+
+  def collect(self, seed):
+    """Plays the games of a seed."""
+    if self.folder.is_finished(f'collect-{seed}'):
+      return
+    config = self.config
+    for number, (name, games, samples) in enumerate(
+      (
+        ('games', config.games, 0),
+        ('held_out', config.held_out, config.oracle_samples),
+      )
+    ):
+      rng = np.random.default_rng((config.seed + seed, number))
+      with progress.Progress(f'{name}, seed {seed}', games, 'games') as bar:
+        played = prediction_data.collect(games, rng, samples, bar.update)
+      prediction_data.save(played, self._path(name, seed))
+    self.folder.finish(f'collect-{seed}')
+
+  def _path(self, name, seed):
+    return self.folder.path / f'{name}-{seed}.npz'
+
+  def load(self, name, seed):
+    """Games of a seed: 'games' or 'held_out'."""
+    return prediction_data.load(self._path(name, seed))
+
+  def score_baselines(self, seed):
+    """Copying the last state, and the oracle, on the held-out games."""
+    stage = f'baselines-{seed}'
+    if self.folder.is_finished(stage):
+      return
+    games = self.load('held_out', seed)
+    now = np.flatnonzero(~np.append(games.is_first[1:], True))
+    self._keep(
+      'oracle', seed, {1: self._score(games, now, 1, games.oracle[now])}
+    )
+    copied = {1: self._score(games, now, 1, games.state[now])}
+    for horizon in HORIZONS[1:]:
+      now = prediction_rollout.starts(games)
+      now = now[prediction_rollout.has_future(games, now, horizon)]
+      copied[horizon] = self._score(games, now, horizon, games.state[now])
+    self._keep('copy', seed, copied)
+    self.folder.finish(stage)
+
+  def _score(self, games, now, horizon, predicted, nats=None):
+    truth = games.state[now + horizon]
+    return prediction_measures.score(
+      predicted,
+      truth,
+      games.state[now],
+      ~games.is_terminal[now + horizon],
+      games.game[now],
+      self.layout,
+      nats,
+    )
+
+  def _keep(self, name, seed, scores):
+    text = json.dumps(
+      {
+        str(horizon): {key: sums.tolist() for key, sums in each.items()}
+        for horizon, each in scores.items()
+      }
+    )
+    path = self.folder.path / 'scores' / f'{name}-{seed}.json'
+    path.write_text(text)
+
+  def scores(self, name, seed):
+    """{horizon: {measure: [G, 2]}} of a model or a baseline."""
+    path = self.folder.path / 'scores' / f'{name}-{seed}.json'
+    found = json.loads(path.read_text())
+    return {
+      int(horizon): {key: np.array(sums) for key, sums in each.items()}
+      for horizon, each in found.items()
+    }
+
+  def make_model(self, seed, cell, coding):
+    """An untrained M."""
+    config = self.config
+    keras.utils.set_random_seed(config.seed + seed)
+    model = state_model.StateModel(
+      cells.make(
+        cell,
+        config.units,
+        memory_slots=config.memory_slots,
+        word_size=config.word_size,
+        read_heads=config.read_heads,
+      ),
+      self.layout,
+      codings.make(coding, self.layout),
+      variants.ACTIONS,
+    )
+    model.build()
+    return model
+
+  def train(self, seed, cell, coding):
+    """Trains M on the games of a seed, or loads it."""
+    config = self.config
+    model = self.make_model(seed, cell, coding)
+    stage = f'{coding}-{cell}-{seed}'
+    games = self.load('games', seed)
+    streams = latents.Streams(
+      games.as_latents(), config.batch, config.window, config.seed + seed
+    )
+    total = config.epochs * streams.windows_per_epoch
+    trainer = state_training.StateTrainer(
+      model,
+      streams,
+      steps=total,
+      learning_rate=config.rate,
+      jit=config.jit == 'on',
+    )
+    kept = checkpoints.Checkpoints(
+      self.folder.checkpoints / stage,
+      model=model,
+      optimizer=trainer.optimizer,
+      state=trainer.state,
+    )
+    if self.folder.is_finished(stage):
+      kept.restore()
+      return model
+    predictor = prediction_rollout.Predictor(model)
+    held_out = self.load('held_out', seed)
+    few = held_out._replace(
+      **{
+        key: values[held_out.game < _LOOK]
+        for key, values in held_out._asdict().items()
+      }
+    )
+
+    def evaluate(done):
+      now, predicted, nats = predictor.predict(few)
+      sums = self._score(few, now, 1, predicted, nats)
+      epoch = done / streams.windows_per_epoch
+      means = {
+        key: sums[key][:, 0].sum() / sums[key][:, 1].sum()
+        for key in ('wrong', 'nll', 'exact')
+      }
+      return {**means, 'epoch': epoch}
+
+    loop.fit(
+      stage,
+      trainer.step,
+      total,
+      checkpoints=kept,
+      log=self.log,
+      held_out=evaluate,
+    )
+    self.folder.finish(stage, {'windows': total})
+    return model
+
+  def score(self, seed, cell, coding):
+    """Scores M before and after its training on the held-out games."""
+    stage = f'score-{coding}-{cell}-{seed}'
+    if self.folder.is_finished(stage):
+      return
+    trained = self.train(seed, cell, coding)
+    for model, is_trained in (
+      (self.make_model(seed, cell, coding), False),
+      (trained, True),
+    ):
+      name = name_of(cell, coding, is_trained)
+      self._keep(name, seed, self._score_model(model, seed))
+    self.folder.finish(stage)
+
+  def _score_model(self, model, seed):
+    games = self.load('held_out', seed)
+    predictor = prediction_rollout.Predictor(model)
+    now, predicted, nats = predictor.predict(games)
+    scores = {1: self._score(games, now, 1, predicted, nats)}
+    now, dreamt = predictor.dream(games, max(HORIZONS))
+    for horizon in HORIZONS[1:]:
+      chosen = prediction_rollout.has_future(games, now, horizon)
+      scores[horizon] = self._score(
+        games, now[chosen], horizon, dreamt[chosen, horizon - 1]
+      )
+    return scores
