@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from nca_tf import random_numbers
+from nca_tf.memory import controllers
 from nca_tf.memory import sequence_model
 from nca_tf.training import checkpoints as checkpoints_lib
 from nca_tf.training import export
@@ -62,7 +63,8 @@ class Stages:
     )
     units = self.units[cell]
     if cell == 'dnc' and config.own('controller') == 'feedforward':
-      units = keras.layers.Dense(units, activation='tanh', name='controller')
+      reads_size = config.own('read_heads') * config.own('word_size')
+      units = controllers.FeedForward(units, reads_size, name='controller')
     return sequence_model.make(
       cell,
       units,

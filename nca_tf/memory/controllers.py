@@ -1,0 +1,52 @@
+"""Feed-forward controllers of a DNC."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package='nca_tf')
+class FeedForward(keras.layers.Layer):
+  """tanh(W [x; r / sqrt(1 + |r|^2)] + b): no state but the memory's.
+
+  A controller without a state of its own has to keep everything in the memory
+  (Graves et al., Neural Turing Machines (2014), section 3.3.2). It sees what
+  was read, r, with a length below 1: one that has grown beyond any in training
+  still looks like one of training, and drives the gates as before. The DNC's
+  output has r as it is.
+
+  `call([B, F + R W]) -> [B, units]`, as `DNCCell` wants of its controller.
+
+  Args:
+    units: length of the output.
+    reads_size: R W, the length of r.
+    **kwargs: Keras' own: name, dtype, trainable.
+  """
+
+  def __init__(self, units: int, reads_size: int, **kwargs):
+    super().__init__(**kwargs)
+    self.units = units
+    self.reads_size = reads_size
+    self._dense = keras.layers.Dense(
+      units, activation='tanh', dtype=self.dtype_policy, name='dense'
+    )
+
+  def build(self, input_shape):
+    """Makes the weights."""
+    self._dense.build(input_shape)
+
+  def call(self, inputs):
+    """The hidden units."""
+    reads = inputs[:, -self.reads_size :]
+    square = ops.sum(ops.square(reads), axis=-1, keepdims=True)
+    bounded = reads * ops.rsqrt(1.0 + square)
+    seen = ops.concatenate([inputs[:, : -self.reads_size], bounded], axis=-1)
+    return self._dense(seen)
+
+  def compute_output_shape(self, input_shape):
+    """[B, units]."""
+    return (*input_shape[:-1], self.units)
+
+  def get_config(self):
+    """Constructor arguments."""
+    config = {'units': self.units, 'reads_size': self.reads_size}
+    return {**super().get_config(), **config}
