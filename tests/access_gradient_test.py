@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from nca_tf.memory import access
 from nca_tf.memory import access_gradient
+from nca_tf.memory import native
 
 SLOTS, WORDS, HEADS, BATCH = 7, 5, 3, 4
 SIZE = access.interface_size(HEADS, WORDS)
@@ -47,6 +48,14 @@ def settings(request):
   return access_gradient.Settings(HEADS, WORDS, request.param)
 
 
+@pytest.fixture(
+  scope='module',
+  params=(access_gradient, native) if native.load() else (access_gradient,),
+)
+def kernel(request):
+  return request.param
+
+
 @pytest.fixture(scope='module')
 def raw():
   rng = np.random.default_rng(2)
@@ -54,9 +63,9 @@ def raw():
 
 
 @pytest.mark.parametrize('keep', (None, np.array([1.0, 0, 1, 1])))
-def test_forward_equals_the_plain_access(keep, raw, settings):
+def test_forward_equals_the_plain_access(kernel, keep, raw, settings):
   state = random_state()
-  words, after, order = access_gradient.forward(raw, keep, state, settings)
+  words, after, order = kernel.forward(raw, keep, state, settings)
   if keep is not None:
     state = access.AccessState(
       *(np.einsum('b,b...->b...', keep, part) for part in state)
@@ -71,7 +80,7 @@ def test_forward_equals_the_plain_access(keep, raw, settings):
 
 
 @pytest.mark.parametrize('keep', (None, np.array([1.0, 0, 1, 1])))
-def test_backward_equals_the_automatic_gradient(keep, raw, settings):
+def test_backward_equals_the_automatic_gradient(kernel, keep, raw, settings):
   state = random_state()
   with tf.GradientTape() as tape:
     tape.watch([raw, *state])
@@ -86,9 +95,62 @@ def test_backward_equals_the_automatic_gradient(keep, raw, settings):
   expected = tape.gradient(
     loss, [raw, *state], unconnected_gradients=tf.UnconnectedGradients.ZERO
   )
-  _, after, order = access_gradient.forward(raw, keep, state, settings)
-  d_raw, d_state = access_gradient.backward(
+  _, after, order = kernel.forward(raw, keep, state, settings)
+  d_raw, d_state = kernel.backward(
     raw, keep, state, after, order, d_words, d_after, settings
   )
   for got, slope in zip([d_raw, *d_state], expected, strict=True):
     assert_close(got, slope)
+
+
+def test_sums_over_many_slots_and_all_numbers_of_heads():
+  """The compiled kernel's vectors and their ends, and each unrolled loop."""
+  if not native.load():
+    return
+  for heads in range(1, native.MOST_HEADS + 1):
+    slots, words = 16 + heads, 9
+    settings = access_gradient.Settings(heads, words)
+    rng = np.random.default_rng(heads)
+    raw = rng.normal(size=(2, access.interface_size(heads, words)))
+    shapes = access.state_shapes(slots, words, heads)
+    state = [rng.uniform(size=(2, *shape)) / slots for shape in shapes]
+    for dtype, tolerance in (('float64', 1e-12), ('float32', 1e-4)):
+      start = access.AccessState(*(tf.constant(x, dtype) for x in state))
+      cast = tf.constant(raw, dtype)
+      runs = []
+      for kernel in (access_gradient, native):
+        words_read, after, order = kernel.forward(cast, None, start, settings)
+        d_after = access.AccessState(*(tf.cos(9 * part) for part in after))
+        gradients = kernel.backward(
+          cast, None, start, after, order, words_read, d_after, settings
+        )
+        runs.append([words_read, *after, gradients[0], *gradients[1]])
+      for got, wanted in zip(*runs, strict=True):
+        assert_close(got, wanted, tolerance)
+
+
+def test_more_heads_are_left_to_the_pure_form():
+  assert not native.is_usable(native.MOST_HEADS + 1)
+
+
+def test_without_a_compiler_there_is_one_line(monkeypatch, caplog, tmp_path):
+  monkeypatch.setenv('CXX', str(tmp_path / 'missing'))
+  native.load.cache_clear()
+  try:
+    assert not native.is_usable()
+    assert not native.is_usable()
+  finally:
+    native.load.cache_clear()
+  assert caplog.text.count('without its compiled memory access') == 1
+  assert 'CXX may name another' in caplog.text
+
+
+def test_a_compiler_that_fails_is_no_error(monkeypatch, tmp_path):
+  monkeypatch.setenv('CXX', 'false')
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+  native.load.cache_clear()
+  try:
+    assert not native.is_usable()
+  finally:
+    native.load.cache_clear()
+  assert not list(tmp_path.rglob('*.so'))

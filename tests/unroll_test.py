@@ -7,11 +7,13 @@ import tensorflow as tf
 
 from nca_tf import memory
 from nca_tf.memory import cells
+from nca_tf.memory import native
 from nca_tf.memory import unroll
 from nca_tf.world_model import model as model_lib
 
 BATCH, TIME, INPUTS, UNITS, SLOTS, WORDS, HEADS = 3, 5, 5, 8, 6, 4, 2
-KERNELS = ('pure',)
+# Both run wherever there is a compiler, as on every machine that tests.
+KERNELS = ('native', 'pure') if native.load() else ('pure',)
 KEEP = np.array([[1, 1, 0, 1, 0], [0, 1, 1, 1, 1], [1] * 5], float)
 
 
@@ -104,8 +106,9 @@ def assert_same(one, other, tolerance=1e-10):
   for got, expected in zip(one[1], other[1], strict=True):
     largest = np.abs(expected).max()
     np.testing.assert_allclose(got, expected, atol=tolerance * largest)
-  # One is zero: DeepMind's convention stops at the first write weights.
-  assert sum(np.any(gradient) for gradient in other[1]) >= len(other[1]) - 1
+  # Some are zero: of the first link from zero, of the first write weights in
+  # DeepMind's convention.
+  assert sum(np.any(gradient) for gradient in other[1]) >= len(other[1]) - 2
 
 
 def compiled(mode, *arguments):
@@ -155,10 +158,10 @@ def test_so_they_do_under_xla(cell, sequences, start, expected):
 
 
 @pytest.mark.parametrize('kernel', KERNELS)
-def test_checkpoints_change_nothing_at_ties(kernel, cell, sequences):
+def test_checkpoints_change_nothing_at_ties(kernel, sequences):
   """From zero all usages tie, and rounding decides: it has to decide once."""
   long = tf.tile(tf.cast(sequences, 'float32'), [1, 4, 1])
-  single = make_cell(cell.convention, 'float32')
+  single = make_cell(dtype='float32')
 
   def gradients(checkpoint):
     def run(sequences, state):
@@ -167,7 +170,7 @@ def test_checkpoints_change_nothing_at_ties(kernel, cell, sequences):
     return compiled('graph', run, single, long, single.get_initial_state(3))
 
   whole = gradients(None)
-  for length in (1, 5, 100):
+  for length in (6, 100):
     assert_same(gradients(length), whole, 2e-6)
 
 

@@ -23,6 +23,7 @@ import tensorflow as tf
 
 from nca_tf.memory import access_gradient
 from nca_tf.memory import dnc
+from nca_tf.memory import native
 from nca_tf.memory import recurrence
 
 Tensor = Any
@@ -91,7 +92,7 @@ def unroll(
     raise ValueError(f'kernel must be one of {KERNELS}, got {kernel!r}')
   if checkpoint is not None and checkpoint < 1:
     raise ValueError(f'checkpoint must be at least 1, got {checkpoint}')
-  step = _select_kernel(kernel)
+  step = _select_kernel(kernel, cell.read_heads)
   settings = access_gradient.Settings(
     cell.read_heads, cell.word_size, cell.convention
   )
@@ -202,7 +203,17 @@ def _in_chunks(loops, carry, length):
   return run, reverse
 
 
-def _select_kernel(kernel):
+def _select_kernel(kernel, read_heads):
+  """The module that has `forward` and `backward` of one access."""
+  if kernel == 'pure':
+    return access_gradient
+  if native.is_usable(read_heads):
+    return native
+  if kernel == 'native':
+    raise ValueError(
+      'kernel must be auto or pure here, got native: it needs a compiler, a '
+      f'CPU, no XLA, and read_heads up to {native.MOST_HEADS}'
+    )
   return access_gradient
 
 
