@@ -15,6 +15,8 @@ from nca_tf.datasets import rollouts
 from nca_tf.experiments import train_world_model
 from nca_tf.experiments import world_model_stages
 from nca_tf.memory import cells
+from nca_tf.training import metrics
+from nca_tf.training import run_folder
 from nca_tf.training import vision_training
 
 SMALL = ('--preset=smoke', '--vision_steps=6', '--model_steps=6')
@@ -230,6 +232,30 @@ def test_truncated_rollouts_lose_the_cut_episode_alone(
   found = [index for _, part in stages.index for index, _ in part]
   assert found == [0, 1, 3, 4, 5, 6, 7]
   assert 'episodes-00000000' in caplog.text
+
+
+def test_mirrored_episodes_are_learnt_as_well(recorded, tmp_path):
+  config = resolve(
+    f'--rollouts={recorded}', f'--run_dir={tmp_path}', '--mirror'
+  )
+  with run_folder.RunFolder.open(config, train_world_model.NAME, '') as folder:
+    log = metrics.MetricsLog(folder.path, folder.tensorboard)
+    stages = world_model_stages.Stages(config, folder, log)
+    stages.train_vision()
+    stages.encode()
+  path = stages.index[0][0]
+  spec = rollouts.read_spec(recorded)
+  episode = next(rollouts.read_shard(path, spec))
+  latents = stages.train_latents
+  parts = latents.episodes
+  assert len(parts) == 2 * (8 - len(stages.held_out_latents.episodes))
+  ours, mirrored = parts[0], parts[len(parts) // 2]
+  np.testing.assert_array_equal(latents.action[ours], episode.action)
+  np.testing.assert_array_equal(latents.action[mirrored], 2 - episode.action)
+  flipped, _ = stages.codec.encode(episode.observation[:, :, ::-1])
+  np.testing.assert_allclose(latents.mean[mirrored], flipped, atol=2e-3)
+  assert np.abs(latents.mean[mirrored] - latents.mean[ours]).max() > 0.01
+  assert latents.episode[mirrored][0] == latents.episode[ours][0]
 
 
 def test_too_few_frames_for_a_batch_name_the_flag(recorded, tmp_path):

@@ -40,13 +40,13 @@ def save(latents, path):
   os.replace(temporary, path)
 
 
-def load(folder):
-  """Joins every `part-*.npz` of a folder, in order.
+def load(folder, kind='part'):
+  """Joins every `part-*.npz` (or of another kind) of a folder, in order.
 
   Raises:
     ValueError: no part, or a damaged one.
   """
-  paths = sorted(pathlib.Path(folder).glob('part-*.npz'))
+  paths = sorted(pathlib.Path(folder).glob(f'{kind}-*.npz'))
   if not paths:
     raise ValueError(f'no latents in {folder}')
   return concatenate([_load_part(path) for path in paths])

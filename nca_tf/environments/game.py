@@ -20,6 +20,8 @@ class GameSpec:
     screen_shape: Height, width and channels of what the engine draws, uint8.
     screen_rows: How many of its rows, from the top, are scaled (bilinearly,
       with antialiasing) to the observation; 0 is all.
+    mirrored_actions: What each action is in the game's mirror image, left and
+      right exchanged; empty where that is another game.
   """
 
   name: str
@@ -32,6 +34,7 @@ class GameSpec:
   frame_skip: int = 1
   screen_shape: tuple[int, ...] = ()
   screen_rows: int = 0
+  mirrored_actions: tuple[int, ...] = ()
 
 
 class GameCrashed(RuntimeError):

@@ -37,6 +37,7 @@ SPEC = game.GameSpec(
   ),
   screen_shape=(120, 160, 3),
   screen_rows=100,  # The bar with the health and ammunition is cut off.
+  mirrored_actions=(2, 1, 0),
 )
 
 _SCENARIO = 'take_cover.wad'

@@ -44,6 +44,11 @@ class Config(play_config.PlayConfig):
   held_out: int = _option(
     8, 'One episode in so many is kept for the measures.', minimum=2
   )
+  mirror: bool = _option(
+    False,
+    'Learn from the mirror image of every episode as well: twice the data, and '
+    'neither side is thought to be safer than the other.',
+  )
   vision: str = _option(
     'light', "V's architecture.", choices=vision_lib.ARCHITECTURES
   )
@@ -122,6 +127,11 @@ class Config(play_config.PlayConfig):
       raise faults.UsageError(
         f'--read_heads must be at most --memory_slots, got {self.read_heads} '
         f'heads for {self.memory_slots} slots'
+      )
+    if self.mirror and not self.game_spec.mirrored_actions:
+      raise faults.UsageError(
+        f'--mirror must be off for --env={self.env}, whose mirror image is '
+        'another game, got True'
       )
     if self.initial:
       finished_model.check_architecture('initial', self.initial, self)

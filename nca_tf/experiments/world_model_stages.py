@@ -135,10 +135,10 @@ class Stages:
       return
     if config.initial:
       finished_model.restore(config.initial, 'vision', self.vision)
-    batches = self._frame_batches()
+    batch = self._frame_batches().batch
     trainer = vision_training.VisionTrainer(
       self.vision,
-      batches.batch,
+      (lambda index: _mirror_half(batch(index))) if config.mirror else batch,
       seed=config.seed,
       learning_rate=config.vision_rate,
       sharpness=config.vision_sharpness,
@@ -184,36 +184,56 @@ class Stages:
 
   def encode(self):
     """Writes the latents of every frame, one part per shard."""
-    parts = self.folder.path / 'latents'
+    folder = self.folder.path / 'latents'
     if not self.folder.is_finished('encode'):
-      parts.mkdir(exist_ok=True)
+      folder.mkdir(exist_ok=True)
       total = sum(size for _, part in self.index for _, size in part)
-      done = 0
-      with progress.Progress('encode', total, 'frames') as bar:
-        for number, (path, episodes) in enumerate(self.index):
-          part = parts / f'part-{number:05d}.npz'
-          if episodes and not part.exists():
-            latents_lib.save(self._encode_shard(path), part)
-          done += sum(size for _, size in episodes)
-          bar.update(done)
+      self._encode_shards(folder / 'part', total, mirror=False)
+      if self.config.mirror:
+        self._encode_shards(folder / 'mirror', total, mirror=True)
       self.folder.finish('encode', {'frames': total})
-    whole = latents_lib.load(parts)
+    self.train_latents, self.held_out_latents = self._split(folder, 'part')
+    if self.config.mirror:
+      mirrored, _ = self._split(folder, 'mirror')
+      self.train_latents = latents_lib.concatenate(
+        [self.train_latents, mirrored]
+      )
+
+  def _split(self, folder, kind):
+    """Latents of the training episodes and of those held out."""
+    whole = latents_lib.load(folder, kind)
     chosen = np.array(
       [self.is_held_out(whole.episode[part.start]) for part in whole.episodes]
     )
-    self.train_latents = latents_lib.select(whole, np.flatnonzero(~chosen))
-    self.held_out_latents = latents_lib.select(whole, np.flatnonzero(chosen))
+    return (
+      latents_lib.select(whole, np.flatnonzero(~chosen)),
+      latents_lib.select(whole, np.flatnonzero(chosen)),
+    )
 
-  def _encode_shard(self, path):
+  def _encode_shards(self, prefix, total, mirror):
+    done = 0
+    label = 'encode mirrored' if mirror else 'encode'
+    with progress.Progress(label, total, 'frames') as bar:
+      for number, (path, episodes) in enumerate(self.index):
+        part = prefix.with_name(f'{prefix.name}-{number:05d}.npz')
+        if episodes and not part.exists():
+          latents_lib.save(self._encode_shard(path, mirror), part)
+        done += sum(size for _, size in episodes)
+        bar.update(done)
+
+  def _encode_shard(self, path, mirror):
     spec = rollouts.read_spec(path.parent)
     parts = []
     for episode in rollouts.read_shard(path, spec, on_damage=_known):
-      mean, log_variance = self.codec.encode(episode.observation)
+      frames, action = episode.observation, episode.action
+      if mirror:
+        frames, action = frames[:, :, ::-1], self._mirror_action(action)
+      mean, log_variance = self.codec.encode(frames)
       parts.append(
         latents_lib.Latents(
           mean=mean.astype(np.float16),
           log_variance=log_variance.astype(np.float16),
-          action=episode.action,
+          action=action,
           reward=episode.reward,
           is_first=episode.is_first,
           is_terminal=episode.is_terminal,
@@ -223,6 +243,11 @@ class Stages:
         )
       )
     return latents_lib.concatenate(parts)
+
+  def _mirror_action(self, action):
+    if self.spec.action_kind == 'continuous':
+      return -action
+    return np.asarray(self.spec.mirrored_actions, action.dtype)[action]
 
   def make_model(self, seed):
     """An untrained M."""
@@ -333,6 +358,12 @@ def load(folder, config):
   stages.encode()
   stages.train_model()
   return stages
+
+
+def _mirror_half(frames):
+  """Every second frame [B, H, W, C] mirrored."""
+  frames[1::2] = frames[1::2, :, ::-1].copy()
+  return frames
 
 
 def _known(line):
