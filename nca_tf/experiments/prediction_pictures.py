@@ -116,7 +116,9 @@ def draw_boards(stages):
   for coding in dict.fromkeys(coding for _, coding in stages.models):
     rows = {}
     for cell in stages.config.cells:
-      predictor = prediction_rollout.Predictor(stages.train(seed, cell, coding))
+      predictor = prediction_rollout.Predictor(
+        stages.load_model(seed, cell, coding)
+      )
       rows[cell] = predictor.dream(game, max(_SHOWN))[1][0]
     yield f'boards-{coding}', _draw_game(stages, game, rows, coding)
 

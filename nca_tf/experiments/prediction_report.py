@@ -19,8 +19,8 @@ exact: states without any. NLL: nats of a whole state; a mixture's are of the \
 probability that it gives to the interval of an integer. way: share of the way \
 from copying the last state to the oracle, which knows the hidden state and \
 the agent's own action and guesses the values that are most frequent when the \
-others' actions are drawn {samples} times. An untrained model starts from \
-"nothing changes" in the categorical coding, and close to it in the other.
+others' actions are drawn {samples} times. An untrained model says \
+"nothing changes" in the categorical coding, by its construction.
 Further ahead, M is given a game up to its step {starts}, and then feeds on \
 its own predictions and the actions that were taken.
 """

@@ -5,6 +5,7 @@ import json
 import keras
 import numpy as np
 
+from nca_tf import faults
 from nca_tf.datasets import latents
 from nca_tf.environments.pommerman import variants
 from nca_tf.experiments import prediction_data
@@ -146,15 +147,23 @@ class Stages:
     model.build()
     return model
 
-  def train(self, seed, cell, coding):
-    """Trains M on the games of a seed, or loads it."""
-    config = self.config
+  def score(self, seed, cell, coding):
+    """Trains M, and scores it before and behind that on held-out games."""
+    stage = f'score-{coding}-{cell}-{seed}'
+    if self.folder.is_finished(stage):
+      return
+    streams = self._streams(seed)
     model = self.make_model(seed, cell, coding)
-    stage = f'{coding}-{cell}-{seed}'
-    games = self.load('games', seed)
-    streams = latents.Streams(
-      games.as_latents(), config.batch, config.window, config.seed + seed
-    )
+    predictor = prediction_rollout.Predictor(model)
+    name = name_of(cell, coding, trained=False)
+    self._keep(name, seed, self._score_model(predictor, seed))
+    self._train(model, predictor, streams, seed, f'{coding}-{cell}-{seed}')
+    name = name_of(cell, coding)
+    self._keep(name, seed, self._score_model(predictor, seed))
+    self.folder.finish(stage)
+
+  def _train(self, model, predictor, streams, seed, stage):
+    config = self.config
     total = config.epochs * streams.windows_per_epoch
     trainer = state_training.StateTrainer(
       model,
@@ -163,62 +172,56 @@ class Stages:
       learning_rate=config.rate,
       jit=config.jit == 'on',
     )
-    kept = checkpoints.Checkpoints(
-      self.folder.checkpoints / stage,
-      model=model,
-      optimizer=trainer.optimizer,
-      state=trainer.state,
-    )
-    if self.folder.is_finished(stage):
-      kept.restore()
-      return model
-    predictor = prediction_rollout.Predictor(model)
-    held_out = self.load('held_out', seed)
-    few = held_out._replace(
-      **{
-        key: values[held_out.game < _LOOK]
-        for key, values in held_out._asdict().items()
-      }
-    )
+    few = self._few(seed)
 
     def evaluate(done):
       now, predicted, nats = predictor.predict(few)
       sums = self._score(few, now, 1, predicted, nats)
-      epoch = done / streams.windows_per_epoch
       means = {
         key: sums[key][:, 0].sum() / sums[key][:, 1].sum()
         for key in ('wrong', 'nll', 'exact')
       }
-      return {**means, 'epoch': epoch}
+      return {**means, 'epoch': done / streams.windows_per_epoch}
 
     loop.fit(
       stage,
       trainer.step,
       total,
-      checkpoints=kept,
+      checkpoints=checkpoints.Checkpoints(
+        self.folder.checkpoints / stage,
+        model=model,
+        optimizer=trainer.optimizer,
+        state=trainer.state,
+      ),
       log=self.log,
       held_out=evaluate,
     )
-    self.folder.finish(stage, {'windows': total})
+
+  def _streams(self, seed):
+    config = self.config
+    games = self.load('games', seed).as_latents()
+    try:
+      return latents.Streams(
+        games, config.batch, config.window, config.seed + seed
+      )
+    except ValueError as error:
+      raise faults.UsageError(f'--games, --batch, --window: {error}') from error
+
+  def _few(self, seed):
+    """The held-out games that are looked at while M learns."""
+    games = self.load('held_out', seed)
+    chosen = games.game < _LOOK
+    return type(games)(*(values[chosen] for values in games))
+
+  def load_model(self, seed, cell, coding):
+    """A trained M."""
+    model = self.make_model(seed, cell, coding)
+    where = self.folder.checkpoints / f'{coding}-{cell}-{seed}'
+    checkpoints.Checkpoints(where, model=model).restore()
     return model
 
-  def score(self, seed, cell, coding):
-    """Scores M before and after its training on the held-out games."""
-    stage = f'score-{coding}-{cell}-{seed}'
-    if self.folder.is_finished(stage):
-      return
-    trained = self.train(seed, cell, coding)
-    for model, is_trained in (
-      (self.make_model(seed, cell, coding), False),
-      (trained, True),
-    ):
-      name = name_of(cell, coding, is_trained)
-      self._keep(name, seed, self._score_model(model, seed))
-    self.folder.finish(stage)
-
-  def _score_model(self, model, seed):
+  def _score_model(self, predictor, seed):
     games = self.load('held_out', seed)
-    predictor = prediction_rollout.Predictor(model)
     now, predicted, nats = predictor.predict(games)
     scores = {1: self._score(games, now, 1, predicted, nats)}
     now, dreamt = predictor.dream(games, max(HORIZONS))
