@@ -47,7 +47,7 @@ class Config(config_flags.Common):
   oracle_samples: int = _option(
     40, "Draws of the others' actions for the oracle's guess.", minimum=1
   )
-  epochs: int = _option(16, 'How often the games are seen.', minimum=1)
+  epochs: int = _option(10, 'How often the games are seen.', minimum=1)
   batch: int = _option(8, 'Games learnt from at once.', minimum=1)
   window: int = _option(24, 'Steps that gradients go back through.', minimum=1)
   rate: float = _option(3e-3, 'Learning rate to start from.', minimum=0.0)
