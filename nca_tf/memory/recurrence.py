@@ -122,7 +122,7 @@ class Recurrence:
       return t + 1, Carry(h, after, reads, state), hidden, orders, tape
 
     carried = (tf.convert_to_tensor(begin), carry, hidden, orders, tape)
-    return tf.while_loop(lambda t, *_: t < end, body, carried)[1:]
+    return loop(lambda t, *_: t < end, body, carried)[1:]
 
   def backward(self, span, after, tape, orders, d_hidden, d_carry, slopes):
     """The gradient of `forward`, with what its tape has.
@@ -171,7 +171,7 @@ class Recurrence:
       return t - 1, kept.access, Carry(d_h, d_c, d_reads, d_access), slopes
 
     carried = (tf.convert_to_tensor(end) - 1, after, d_carry, slopes)
-    return tf.while_loop(lambda t, *_: t >= begin, body, carried)[2:]
+    return loop(lambda t, *_: t >= begin, body, carried)[2:]
 
   def input_gradients(self, hidden, carry, slopes):
     """Gradients of sequences and weights, in products over all steps.
@@ -240,6 +240,14 @@ def _outer(left, right):
   left = tf.reshape(left, [-1, left.shape[-1]])
   right = tf.reshape(right, [-1, right.shape[-1]])
   return tf.matmul(left, right, transpose_a=True)
+
+
+def loop(condition, body, carried):
+  """A while loop, one iteration after the other.
+
+  By default ten may be under way at once, and hold the memory of ten.
+  """
+  return tf.while_loop(condition, body, carried, parallel_iterations=1)
 
 
 def write(arrays, t, tensors):

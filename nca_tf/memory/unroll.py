@@ -180,7 +180,7 @@ def _in_chunks(loops, carry, length):
     starts = tf.nest.map_structure(lambda _: loops.array(chunks), carry)
     orders = loops.array(dtype=tf.int32)
     carried = tf.constant(0), carry, loops.array(), orders, starts
-    _, last, hidden, orders, starts = tf.while_loop(
+    _, last, hidden, orders, starts = recurrence.loop(
       lambda chunk, *_: chunk < chunks, body, carried
     )
     kept.update(orders=orders, starts=starts)
@@ -198,7 +198,7 @@ def _in_chunks(loops, carry, length):
       return chunk - 1, d_carry, slopes
 
     carried = tf.convert_to_tensor(chunks) - 1, d_carry, slopes
-    return tf.while_loop(lambda chunk, *_: chunk >= 0, body, carried)[1:]
+    return recurrence.loop(lambda chunk, *_: chunk >= 0, body, carried)[1:]
 
   return run, reverse
 
