@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from gymnasium.utils import env_checker
 
+from nca_tf import config_flags
 from nca_tf import environments
+from nca_tf import faults
 from nca_tf.environments import episode
 from nca_tf.environments import policies
 from nca_tf.environments.pommerman import drawing
@@ -20,6 +22,7 @@ from nca_tf.environments.pommerman import parallel
 from nca_tf.environments.pommerman import single_agent
 from nca_tf.environments.pommerman import variants
 from nca_tf.environments.pommerman import vector
+from nca_tf.experiments import play_config
 
 RADIO = 'PommeRadioCompetition-v2'
 
@@ -309,6 +312,34 @@ def test_a_missing_package_is_answered_with_the_install_line(monkeypatch):
   with pytest.raises(ImportError, match='pip install --no-deps git') as caught:
     environments.make('pommerman', engine='package')
   assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+  ('flags', 'message'),
+  [
+    (('--env=vizdoom', '--engine=package'), '--engine must be native in viz'),
+    (('--env=pommerman', '--engine=package'), '--engine: .* pip install'),
+    (('--env=pommerman', '--engine=x'), '--engine must be one of native, pack'),
+    (
+      ('--env=pommerman', '--action_kind=continuous'),
+      '--action_kind must be discrete in pommerman',
+    ),
+  ],
+)
+def test_flags_that_a_game_has_not_are_refused(monkeypatch, flags, message):
+  monkeypatch.setattr(package, 'is_installed', lambda: False)
+  with pytest.raises(faults.UsageError, match=message):
+    config_flags.resolve(play_config.PlayConfig, flags)
+
+
+def test_the_engine_is_an_option_of_the_game(monkeypatch):
+  monkeypatch.setattr(package, 'is_installed', lambda: True)
+  config = config_flags.resolve(
+    play_config.PlayConfig, ('--env=pommerman', '--engine=package')
+  )
+  assert config.game_options['engine'] == 'package'
+  config = config_flags.resolve(play_config.PlayConfig, ('--env=pommerman',))
+  assert 'engine' not in config.game_options
 
 
 def test_nothing_of_the_stand_ins_stays(engine_name):

@@ -6,6 +6,7 @@ from nca_tf import config_flags
 from nca_tf import environments
 from nca_tf import faults
 from nca_tf.environments import saved_agent
+from nca_tf.environments.pommerman import package
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +35,13 @@ class PlayConfig(config_flags.Common):
     'Tics for which each action is held. Time limits and scores stay in tics.',
     minimum=1,
   )
+  engine: str = config_flags.option(
+    'native',
+    "Who plays Pommerman: our engine, or the original's package where it is "
+    'installed.',
+    choices=('native', 'package'),
+    identity=False,
+  )
   processes: int = config_flags.option(
     0,
     'Games played at once; 0 is one per core.',
@@ -44,6 +52,7 @@ class PlayConfig(config_flags.Common):
 
   def validate(self):
     """Refuses a policy that the game does not have, or an agent of another."""
+    self._check_game()
     names = self.game_spec.policies
     if self.policy in names:
       return
@@ -63,6 +72,21 @@ class PlayConfig(config_flags.Common):
           f'got {getattr(self, name)}'
         )
 
+  def _check_game(self):
+    """Refuses an engine or a kind of action that the game does not have."""
+    if self.env == 'pommerman' and self.action_kind != 'discrete':
+      raise faults.UsageError(
+        f'--action_kind must be discrete in pommerman, got {self.action_kind!r}'
+      )
+    if self.engine == 'native':
+      return
+    if self.env != 'pommerman':
+      raise faults.UsageError(
+        f'--engine must be native in {self.env}, got {self.engine!r}'
+      )
+    if not package.is_installed():
+      raise faults.UsageError(f'--engine: {package.MISSING}')
+
   @property
   def game_options(self):
     """Options of `environments.make`."""
@@ -71,6 +95,8 @@ class PlayConfig(config_flags.Common):
       options['time_limit'] = self.time_limit
     if self.frame_skip > 1:
       options['frame_skip'] = self.frame_skip
+    if self.engine != 'native':
+      options['engine'] = self.engine
     return options
 
   @property

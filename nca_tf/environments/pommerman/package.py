@@ -19,7 +19,10 @@ from nca_tf.environments.pommerman import observation
 from nca_tf.environments.pommerman import variants
 from nca_tf.environments.pommerman.variants import Variant
 
-_SOURCE = 'git+https://github.com/MultiAgentLearning/playground'
+MISSING = (
+  "engine 'package' needs the original Pommerman: pip install --no-deps "
+  'git+https://github.com/MultiAgentLearning/playground'
+)
 _STAND_INS = (
   'click',
   'docker',
@@ -95,10 +98,7 @@ def load() -> types.ModuleType:
     ImportError: It is not installed; the message says how to.
   """
   if not is_installed():
-    raise ImportError(
-      "engine 'package' needs the original Pommerman: pip install --no-deps "
-      f'{_SOURCE}'
-    )
+    raise ImportError(MISSING)
   kept = {name: sys.modules.get(name) for name in _STAND_INS}
   sys.modules.update({name: _StandIn(name) for name in _STAND_INS})
   try:
