@@ -46,7 +46,7 @@ def test_both_cells_are_trained_and_tested_at_equal_weights(finished):
     assert np.shape(rows) == (1, 6)
     assert np.all((0 <= np.array(rows)) & (np.array(rows) <= 1))
   counts = found['parameters']
-  assert abs(counts['dnc'] - counts['lstm']) < 0.1 * counts['dnc']
+  assert abs(counts['dnc'] - counts['lstm']) < 0.15 * counts['dnc']
   summary = (finished / 'summary.md').read_text()
   assert f'dnc, {counts["dnc"]} weights' in summary
   assert 'DNC less LSTM' in summary
@@ -112,12 +112,15 @@ def test_a_finished_run_is_not_repeated_and_takes_more_seeds(
 @pytest.mark.parametrize('task', memory_task_registry.names())
 def test_every_task_has_settings_of_its_own(task):
   config = config_flags.resolve(
-    train_memory_task.Config, [f'--task={task}', '--memory_slots=17']
+    train_memory_task.Config,
+    [f'--task={task}', '--memory_slots=17', '--curriculum=0'],
   )
   setting = memory_task_settings.SETTINGS[task]
   assert config.own('memory_slots') == 17
   assert config.own('updates') == setting.updates
-  assert config.own('controller') == setting.controller
+  assert config.own('curriculum') == 0
+  for name in ('controller', 'units', 'clip', 'learning_rate'):
+    assert config.own(name) == getattr(setting, name)
   assert config.own('key_masking') is False
   assert {setting.longest, 2 * setting.longest} <= set(config.lengths)
   assert min(config.lengths) >= config.make_task().SHORTEST

@@ -33,7 +33,7 @@ class Stages:
     self.task = config.make_task()
     self.seeds = range(config.seed, config.seed + config.seeds)
     sizes = self.task.input_size, self.task.output_size
-    self.units = {'dnc': config.units}
+    self.units = {'dnc': config.own('units')}
     self.parameters = {'dnc': self.model('dnc', 0).count_params()}
     # An LSTM with as many weights, unless its size was asked for.
     self.units['lstm'] = config.lstm_units or sequence_model.lstm_units(
@@ -158,9 +158,8 @@ class Stages:
         config.own('learning_rate'), updates
       ),
       batch=config.batch,
-      warm_up=int(config.curriculum * updates),
-      clip=config.clip,
-      weight_decay=config.weight_decay,
+      warm_up=int(config.own('curriculum') * updates),
+      clip=config.own('clip'),
       # At these sizes a step is mostly the overhead of its operations.
       jit=config.jit != 'off',
     )

@@ -19,13 +19,12 @@ from nca_tf.training import metrics
 from nca_tf.training import run_folder
 
 NAME = 'train_memory_task'
-_AUTO = 'auto'
 _option = config_flags.option
 
 
-def _own(kind, help):
-  """A number that each task has its own default for, said by 0."""
-  return _option(kind(0), f"{help}; 0 takes the task's own.", minimum=0)
+def _own(none, help, **limits):
+  """A setting that each task has its own default for, said by `none`."""
+  return _option(none, f"{help}; {none} takes the task's own.", **limits)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +47,9 @@ class Config(config_flags.Common):
     maximum=1000,
     identity=False,
   )
-  longest: int = _own(int, 'Length of the longest sequences trained on')
+  longest: int = _own(
+    0, 'Length of the longest sequences trained on', minimum=0
+  )
   test_lengths: tuple[int, ...] = _option(
     (),
     'Lengths tested; none takes those up to twice --longest, for addition up '
@@ -65,19 +66,19 @@ class Config(config_flags.Common):
   most_repeats: int = _option(
     4, 'Most repetitions of repeat_copy.', minimum=1, maximum=16
   )
-  units: int = _option(64, "Units of the DNC's controller.", minimum=1)
-  controller: str = _option(
-    _AUTO,
+  units: int = _own(0, "Units of the DNC's controller", minimum=0)
+  controller: str = _own(
+    'auto',
     "The DNC's controller: one without a state of its own has to use the "
-    "memory. auto takes the task's own.",
-    choices=(_AUTO, 'lstm', 'feedforward'),
+    'memory',
+    choices=('auto', 'lstm', 'feedforward'),
   )
   lstm_units: int = _option(
     0, 'Units of the LSTM; 0 gives it as many weights as the DNC.', minimum=0
   )
-  memory_slots: int = _own(int, 'Slots of the DNC')
-  word_size: int = _own(int, 'Size of a slot of the DNC')
-  read_heads: int = _own(int, 'Read heads of the DNC')
+  memory_slots: int = _own(0, 'Slots of the DNC', minimum=0)
+  word_size: int = _own(0, 'Size of a slot of the DNC', minimum=0)
+  read_heads: int = _own(0, 'Read heads of the DNC', minimum=0)
   key_masking: bool = _option(
     False, 'The DNC masks its keys (Csordas and Schmidhuber, 2019).'
   )
@@ -87,24 +88,18 @@ class Config(config_flags.Common):
   link_sharpness: bool = _option(
     False, 'The DNC sharpens what follows links (the same).'
   )
-  updates: int = _own(int, 'Updates of each training')
+  updates: int = _own(0, 'Updates of each training', minimum=0)
   batch: int = _option(16, 'Sequences per update.', minimum=1)
-  learning_rate: float = _own(float, "Adam's first rate, which falls to 0")
-  curriculum: float = _option(
-    0.3,
-    'Share of the updates during which the longest length grows.',
-    minimum=0,
+  learning_rate: float = _own(
+    0.0, "Adam's first rate, which falls to 0", minimum=0
+  )
+  curriculum: float = _own(
+    -1.0,
+    'Share of the updates during which the longest length grows',
+    minimum=-1,
     maximum=1,
   )
-  clip: float = _option(
-    1.0, 'Largest norm of the whole gradient.', minimum=1e-6
-  )
-  weight_decay: float = _option(
-    0.0,
-    'Decay of the matrices, per unit of the learning rate: what a cell does '
-    'not need of its inputs fades.',
-    minimum=0,
-  )
+  clip: float = _own(0.0, 'Largest norm of the whole gradient', minimum=0)
 
   PRESETS: ClassVar = {
     'smoke': {
@@ -143,7 +138,8 @@ class Config(config_flags.Common):
     """A setting, which is the task's own where no flag names another."""
     value = getattr(self, name)
     setting = memory_task_settings.SETTINGS[self.task]
-    if name in setting._fields and value in (0, _AUTO):
+    none = self.__dataclass_fields__[name].default
+    if name in setting._fields and value == none:
       return getattr(setting, name)
     return value
 

@@ -28,7 +28,6 @@ class SequenceTrainer:
     batch=32,
     warm_up=0,
     clip=1.0,
-    weight_decay=0.0,
     jit=True,
   ):
     """Builds the optimiser.
@@ -43,10 +42,6 @@ class SequenceTrainer:
       warm_up: updates during which the longest length grows from the task's
         shortest; 0 starts with all lengths.
       clip: largest norm of the whole gradient.
-      weight_decay: of all matrices, per unit of the learning rate (AdamW of
-        Loshchilov and Hutter, 2019). What a cell does not need of its input
-        fades, and with it what it would do on inputs larger than any trained
-        on. Biases keep their size: gates have to saturate.
       jit: compile with XLA.
     """
     self.model = model
@@ -55,10 +50,7 @@ class SequenceTrainer:
     self._seed = seed
     self._batch = batch
     self._warm_up = warm_up
-    self.optimizer = keras.optimizers.AdamW(
-      learning_rate, weight_decay=weight_decay
-    )
-    self.optimizer.exclude_from_weight_decay(var_names=['bias'])
+    self.optimizer = keras.optimizers.Adam(learning_rate)
     self.optimizer.build(model.trainable_variables)
     self._clip = clip
     self._train = tf.function(self._update, autograph=False, jit_compile=jit)
