@@ -101,7 +101,7 @@ def test_measures_count_components_of_the_living():
   truth[0, 5] = predicted[0, 5] = 3  # A board cell that changed, and is right.
   truth[0, LAYOUT.find('row').start] = 2  # One that is wrong.
   predicted[1, 300] = 1  # A bomb that is not there.
-  predicted[2] = 1  # All wrong, but the agent is dead.
+  predicted[2] = truth[2, 7] = 1  # All but one wrong; but the agent is dead.
   living = np.array([True, True, False])
   found = prediction_measures.score(
     predicted, truth, present, living, np.array([0, 1, 1]), LAYOUT

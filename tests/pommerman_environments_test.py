@@ -93,6 +93,13 @@ def test_death_terminates_and_time_truncates():
   assert 0 not in info['alive']
   with pytest.raises(RuntimeError, match='the episode is over'):
     env.step(0)
+  same = environments.make(
+    'pommerman', opponents='random', time_limit=info['tics']
+  )
+  same.reset(seed=0)  # Death in the last step: not the time's fault.
+  ends = [same.step(5 if t == 0 else 0)[2:4] for t in range(info['tics'])]
+  assert ends[-1] == (True, False)
+  assert set(ends[:-1]) == {(False, False)}
   short = environments.make('pommerman', opponents='random', time_limit=3)
   short.reset(seed=0)
   ends = [short.step(0)[1:4] for _ in range(3)]
