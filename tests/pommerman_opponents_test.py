@@ -167,7 +167,7 @@ def test_two_ways_of_one_length_are_taken_equally_often():
 @pytest.mark.parametrize(
   ('text', 'action'),
   [
-    ('o.A.>', RIGHT),  # The highest code,
+    ('>.A.o', LEFT),  # The highest code,
     ('^.A.^', RIGHT),  # then the last by rows,
     ('oA.>', LEFT),  # but the nearest before all.
   ],
