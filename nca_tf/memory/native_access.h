@@ -16,6 +16,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -39,10 +40,62 @@ T Softplus(T x) {
   return std::max(x, T(0)) + std::log1p(std::exp(-std::abs(x)));
 }
 
+// Vectors by GCC's extension: the compiler splits those of 64 bytes for
+// processors that have shorter ones. The ends of rows take V = T.
 template <typename T>
-T Dot(const T* __restrict a, const T* __restrict b, int n) {
+struct Vector {
+  typedef T Type __attribute__((vector_size(64), aligned(alignof(T)),
+                                may_alias));
+  static constexpr int kLanes = 64 / sizeof(T);
+};
+
+template <typename V, typename T>
+V Load(const T* x) {
+  return *reinterpret_cast<const V*>(x);
+}
+
+template <typename V, typename T>
+void Store(V v, T* x) {
+  *reinterpret_cast<V*>(x) = v;
+}
+
+inline float Sum(float v) { return v; }
+inline double Sum(double v) { return v; }
+template <typename V>
+auto Sum(V v) {
+  typedef std::decay_t<decltype(v[0])> T;
+  typedef T Half __attribute__((vector_size(32)));
+  typedef T Quarter __attribute__((vector_size(16)));
+  Half halves[2];
+  std::memcpy(halves, &v, sizeof halves);
+  const Half half = halves[0] + halves[1];
+  Quarter quarters[2];
+  std::memcpy(quarters, &half, sizeof quarters);
+  const Quarter quarter = quarters[0] + quarters[1];
   T sum = 0;
-  for (int i = 0; i < n; ++i) sum += a[i] * b[i];
+  for (size_t i = 0; i < sizeof quarter / sizeof sum; ++i) sum += quarter[i];
+  return sum;
+}
+
+// Without one of its entries: the one on the diagonal.
+inline float Without(float v, int lane) { return lane == 0 ? 0 : v; }
+inline double Without(double v, int lane) { return lane == 0 ? 0 : v; }
+template <typename V>
+V Without(V v, int lane) {
+  decltype(v < v) lanes;
+  for (size_t i = 0; i < sizeof(V) / sizeof(v[0]); ++i) lanes[i] = i;
+  return lanes == lane ? V{} : v;
+}
+
+template <typename T>
+T Dot(const T* a, const T* b, int n) {
+  using V = typename Vector<T>::Type;
+  V sums = {};
+  int i = 0;
+  for (; i + Vector<T>::kLanes <= n; i += Vector<T>::kLanes)
+    sums += Load<V>(a + i) * Load<V>(b + i);
+  T sum = Sum(sums);
+  for (; i < n; ++i) sum += a[i] * b[i];
   return sum;
 }
 
@@ -212,83 +265,190 @@ void AllocationBackward(const T* usage, const int32_t* order, int slots,
 }
 
 // One pass over the link: the update, and both directions of the reads, whose
-// results are added to forward and backward [R, N]. R is a template argument
-// so that the loops over the heads unroll.
-template <typename T, int R>
-void LinkForward(const T* link, const T* __restrict p,
-                 const T* __restrict w, const T* __restrict last, int slots,
-                 T* next, T* __restrict forward,
-                 T* __restrict backward) {
-  for (int i = 0; i < slots; ++i) {
-    const T* row = link + i * slots;
-    T* out = next + i * slots;  // May be `row`.
-    const T w_i = w[i], stay = T(1) - w_i;
-    for (int j = 0; j < slots; ++j) out[j] = (stay - w[j]) * row[j] + w_i * p[j];
-    out[i] = 0;
-    T sum[R] = {}, at[R];
-    for (int r = 0; r < R; ++r) at[r] = last[r * slots + i];
-    for (int j = 0; j < slots; ++j) {
-      for (int r = 0; r < R; ++r) {
-        sum[r] += out[j] * last[r * slots + j];
-        backward[r * slots + j] += out[j] * at[r];
-      }
+// results are added to forward and backward [R, N]. This for Q rows from i on
+// and for the columns from `begin` to `end`; the loops over heads and rows
+// unroll, and their sums stay in registers.
+template <typename T, typename V, int R, int Q>
+void LinkForwardBlock(const T* link, const T* p, const T* w, const T* last,
+                      int slots, int i, int begin, int end, T* next,
+                      T* forward, T* backward) {
+  constexpr int lanes = sizeof(V) / sizeof(T);
+  V sum[Q][R] = {};
+  T at[Q][R], w_i[Q];
+  for (int q = 0; q < Q; ++q) {
+    w_i[q] = w[i + q];
+    for (int r = 0; r < R; ++r) at[q][r] = last[r * slots + i + q];
+  }
+  for (int j = begin; j < end; j += lanes) {
+    const V w_j = Load<V>(w + j), p_j = Load<V>(p + j);
+    V out[Q];
+    for (int q = 0; q < Q; ++q) {
+      const T* row = link + (i + q) * slots;
+      out[q] = ((T(1) - w_i[q]) - w_j) * Load<V>(row + j) + w_i[q] * p_j;
+      if (j <= i + q && i + q < j + lanes)
+        out[q] = Without(out[q], i + q - j);
+      Store(out[q], next + (i + q) * slots + j);
     }
-    for (int r = 0; r < R; ++r) forward[r * slots + i] += sum[r];
+    for (int r = 0; r < R; ++r) {
+      const V last_j = Load<V>(last + r * slots + j);
+      V back = Load<V>(backward + r * slots + j);
+      for (int q = 0; q < Q; ++q) {
+        sum[q][r] += out[q] * last_j;
+        back += out[q] * at[q][r];
+      }
+      Store(back, backward + r * slots + j);
+    }
+  }
+  for (int q = 0; q < Q; ++q)
+    for (int r = 0; r < R; ++r) forward[r * slots + i + q] += Sum(sum[q][r]);
+}
+
+template <typename T, int R>
+void LinkForward(const T* link, const T* p, const T* w, const T* last,
+                 int slots, T* next, T* forward, T* backward) {
+  using V = typename Vector<T>::Type;
+  constexpr int rows = R <= 4 ? 4 : 2;
+  const int even = slots - slots % Vector<T>::kLanes;
+  int i = 0;
+  for (; i + rows <= slots; i += rows) {
+    LinkForwardBlock<T, V, R, rows>(link, p, w, last, slots, i, 0, even, next,
+                                    forward, backward);
+    LinkForwardBlock<T, T, R, rows>(link, p, w, last, slots, i, even, slots,
+                                    next, forward, backward);
+  }
+  for (; i < slots; ++i) {
+    LinkForwardBlock<T, V, R, 1>(link, p, w, last, slots, i, 0, even, next,
+                                 forward, backward);
+    LinkForwardBlock<T, T, R, 1>(link, p, w, last, slots, i, even, slots, next,
+                                 forward, backward);
   }
 }
 
-// The gradient of that, in one pass as well; see addressing_gradient.links.
-// along, d_last [R, N] and d_w, d_p [N] are added to.
-template <typename T, int R>
-void LinkBackward(const T* __restrict link, const T* __restrict p,
-                  const T* __restrict w, const T* __restrict last,
-                  const T* __restrict d_read, const T* d_next,
-                  const T* to_backward, const T* to_forward, int slots,
-                  T* __restrict scratch, T* __restrict x, T* __restrict y,
-                  T* d_link, T* __restrict d_w, T* __restrict d_p) {
-  T* __restrict next = scratch;
-  T* __restrict slope = scratch + slots;
-  T* __restrict columns = scratch + 2 * slots;
-  std::fill(columns, columns + slots, T(0));
-  for (int i = 0; i < slots; ++i) {
-    const T* __restrict row = link + i * slots;
-    const T* d_row = d_next + i * slots;  // May be `out`.
-    T* out = d_link + i * slots;
-    const T w_i = w[i], stay = T(1) - w_i;
-    T sum[R] = {}, at[R], by_last[R], by_read[R];
+// What the gradient of the link reads, and what it adds to: x, y [R, N] and
+// d_w, d_p [N]; see addressing_gradient.links.
+template <typename T>
+struct LinkGradient {
+  const T *link, *p, *w, *last, *d_read, *d_next;
+  const T *to_backward, *to_forward;  // the modes, [R]
+  T *x, *y, *d_link, *d_w, *d_p;      // d_link may be d_next
+  int slots;
+};
+
+template <typename T, typename V, int R, int Q>
+void LinkBackwardBlock(const LinkGradient<T>& g, int i, int begin, int end) {
+  constexpr int lanes = sizeof(V) / sizeof(T);
+  const int slots = g.slots;
+  V sum[Q][R] = {}, here[Q] = {};
+  T at[Q][R], by_last[Q][R], by_read[Q][R], w_i[Q];
+  for (int q = 0; q < Q; ++q) {
+    w_i[q] = g.w[i + q];
     for (int r = 0; r < R; ++r) {
-      at[r] = d_read[r * slots + i];
-      by_last[r] = last[r * slots + i] * to_backward[r];
-      by_read[r] = at[r] * to_forward[r];
+      at[q][r] = g.d_read[r * slots + i + q];
+      by_last[q][r] = g.last[r * slots + i + q] * g.to_backward[r];
+      by_read[q][r] = at[q][r] * g.to_forward[r];
     }
-    for (int j = 0; j < slots; ++j) {
-      next[j] = (stay - w[j]) * row[j] + w_i * p[j];
-      slope[j] = d_row[j];
-    }
-    next[i] = 0;
-    for (int j = 0; j < slots; ++j) {
-      T g = slope[j];
-      for (int r = 0; r < R; ++r) {
-        const T d = d_read[r * slots + j];
-        sum[r] += next[j] * d;
-        y[r * slots + j] += next[j] * at[r];
-        g += by_last[r] * d + by_read[r] * last[r * slots + j];
-      }
-      slope[j] = g;
-    }
-    slope[i] = 0;
-    T here = 0;
-    for (int j = 0; j < slots; ++j) {
-      const T by_link = slope[j] * row[j];
-      here += slope[j] * p[j] - by_link;
-      columns[j] += by_link;
-      d_p[j] += w_i * slope[j];
-      out[j] = (stay - w[j]) * slope[j];
-    }
-    d_w[i] += here;
-    for (int r = 0; r < R; ++r) x[r * slots + i] += sum[r];
   }
-  for (int j = 0; j < slots; ++j) d_w[j] -= columns[j];
+  for (int j = begin; j < end; j += lanes) {
+    const V w_j = Load<V>(g.w + j), p_j = Load<V>(g.p + j);
+    V row[Q], next[Q], slope[Q];
+    for (int q = 0; q < Q; ++q) {
+      row[q] = Load<V>(g.link + (i + q) * slots + j);
+      slope[q] = Load<V>(g.d_next + (i + q) * slots + j);
+      next[q] = ((T(1) - w_i[q]) - w_j) * row[q] + w_i[q] * p_j;
+      if (j <= i + q && i + q < j + lanes)
+        next[q] = Without(next[q], i + q - j);
+    }
+    for (int r = 0; r < R; ++r) {
+      const V d = Load<V>(g.d_read + r * slots + j);
+      const V last = Load<V>(g.last + r * slots + j);
+      V y = Load<V>(g.y + r * slots + j);
+      for (int q = 0; q < Q; ++q) {
+        sum[q][r] += next[q] * d;
+        y += next[q] * at[q][r];
+        slope[q] += by_last[q][r] * d + by_read[q][r] * last;
+      }
+      Store(y, g.y + r * slots + j);
+    }
+    V columns = Load<V>(g.d_w + j), d_p = Load<V>(g.d_p + j);
+    for (int q = 0; q < Q; ++q) {
+      if (j <= i + q && i + q < j + lanes)
+        slope[q] = Without(slope[q], i + q - j);
+      const V by_link = slope[q] * row[q];
+      here[q] += slope[q] * p_j - by_link;
+      columns -= by_link;
+      d_p += w_i[q] * slope[q];
+      Store(((T(1) - w_i[q]) - w_j) * slope[q], g.d_link + (i + q) * slots + j);
+    }
+    Store(columns, g.d_w + j);
+    Store(d_p, g.d_p + j);
+  }
+  for (int q = 0; q < Q; ++q) {
+    g.d_w[i + q] += Sum(here[q]);
+    for (int r = 0; r < R; ++r) g.x[r * slots + i + q] += Sum(sum[q][r]);
+  }
+}
+
+template <typename T, int R>
+void LinkBackward(const LinkGradient<T>& g) {
+  using V = typename Vector<T>::Type;
+  constexpr int rows = R <= 4 ? 2 : 1;
+  const int even = g.slots - g.slots % Vector<T>::kLanes;
+  int i = 0;
+  for (; i + rows <= g.slots; i += rows) {
+    LinkBackwardBlock<T, V, R, rows>(g, i, 0, even);
+    LinkBackwardBlock<T, T, R, rows>(g, i, even, g.slots);
+  }
+  for (; i < g.slots; ++i) {
+    LinkBackwardBlock<T, V, R, 1>(g, i, 0, even);
+    LinkBackwardBlock<T, T, R, 1>(g, i, even, g.slots);
+  }
+}
+
+// Through the words read, the contents of the reads and the write: a column of
+// vectors of the memory at a time, whose sums over the slots stay in registers.
+template <typename T>
+struct MemoryGradient {
+  const T *before, *after, *write, *read, *d_words, *keys, *d_dots, *by_row;
+  const T *erase, *vector, *d_after;
+  T *d_keys, *d_vector, *d_erase, *d_before, *d_w;  // d_before may be d_after
+  int slots, width;
+};
+
+template <typename T, typename V, int R>
+void MemoryBackwardColumns(const MemoryGradient<T>& g, int begin, int end) {
+  for (int k = begin; k < end; k += static_cast<int>(sizeof(V) / sizeof(T))) {
+    V d_words[R], keys[R], d_keys[R] = {}, d_vector = {}, d_erase = {};
+    for (int r = 0; r < R; ++r) {
+      d_words[r] = Load<V>(g.d_words + r * g.width + k);
+      keys[r] = Load<V>(g.keys + r * g.width + k);
+    }
+    const V erase = Load<V>(g.erase + k), vector = Load<V>(g.vector + k);
+    for (int n = 0; n < g.slots; ++n) {
+      const V before = Load<V>(g.before + n * g.width + k);
+      const V after = Load<V>(g.after + n * g.width + k);
+      V d = Load<V>(g.d_after + n * g.width + k) + g.by_row[n] * after;
+      for (int r = 0; r < R; ++r) {
+        const T d_dot = g.d_dots[r * g.slots + n];
+        d += g.read[r * g.slots + n] * d_words[r] + d_dot * keys[r];
+        d_keys[r] += d_dot * after;
+      }
+      g.d_w[n] += Sum(V(d * (vector - erase * before)));
+      const V written = g.write[n] * d;
+      d_vector += written;
+      d_erase -= written * before;
+      Store(V(d - written * erase), g.d_before + n * g.width + k);
+    }
+    for (int r = 0; r < R; ++r) Store(d_keys[r], g.d_keys + r * g.width + k);
+    Store(d_vector, g.d_vector + k);
+    Store(d_erase, g.d_erase + k);
+  }
+}
+
+template <typename T, int R>
+void MemoryBackward(const MemoryGradient<T>& g) {
+  const int even = g.width - g.width % Vector<T>::kLanes;
+  MemoryBackwardColumns<T, typename Vector<T>::Type, R>(g, 0, even);
+  MemoryBackwardColumns<T, T, R>(g, even, g.width);
 }
 
 // The state or its gradient, of one row of a batch.
@@ -419,16 +579,19 @@ void Backward(const Sizes& s, const T* raw, State<const T> in, const T* memory,
                   d_raw + f.read_strength_at, by_key.data(), by_row.data());
 
   // The link and the precedence p' = (1 - sum w) p + w.
-  std::vector<T> x(cells), y(cells), scratch(3 * slots);
+  std::vector<T> x(cells), y(cells);
   std::vector<T> d_w(d_out.write, d_out.write + slots);
   std::fill(d_in.precedence, d_in.precedence + slots, T(0));
+  const LinkGradient<T> link{
+      in.link,  in.precedence,      write,
+      in.read,  d_read.data(),      d_out.link,
+      to_backward.data(),           to_forward.data(),
+      x.data(), y.data(),           d_in.link,
+      d_w.data(), d_in.precedence,  slots};
   switch (heads) {
-#define NCA_HEADS(R)                                                         \
-  case R:                                                                    \
-    LinkBackward<T, R>(in.link, in.precedence, write, in.read,               \
-                       d_read.data(), d_out.link, to_backward.data(),        \
-                       to_forward.data(), slots, scratch.data(), x.data(),   \
-                       y.data(), d_in.link, d_w.data(), d_in.precedence);    \
+#define NCA_HEADS(R)               \
+  case R:                          \
+    LinkBackward<T, R>(link);      \
     break;
     NCA_HEADS(1) NCA_HEADS(2) NCA_HEADS(3) NCA_HEADS(4)
     NCA_HEADS(5) NCA_HEADS(6) NCA_HEADS(7) NCA_HEADS(8)
@@ -452,28 +615,18 @@ void Backward(const Sizes& s, const T* raw, State<const T> in, const T* memory,
 
   // The memory M' = M + w (v - e M).
   T* d_erase = d_raw + f.erase_at;
-  T* d_vector = d_raw + f.vector_at;
-  std::vector<T> d_row(width);
-  for (int n = 0; n < slots; ++n) {
-    const T* before = in.memory + n * width;
-    const T* after = memory + n * width;
-    for (int k = 0; k < width; ++k)
-      d_row[k] = d_out.memory[n * width + k] + by_row[n] * after[k];
-    for (int r = 0; r < heads; ++r) {
-      Add(read[r * slots + n], d_words + r * width, d_row.data(), width);
-      Add(d_dots[r * slots + n], f.read_keys + r * width, d_row.data(), width);
-      Add(d_dots[r * slots + n], after, d_raw + r * width, width);
-    }
-    const T w = write[n];
-    T here = 0;
-    for (int k = 0; k < width; ++k) {
-      const T d = d_row[k];
-      here += d * (f.write_vector[k] - f.erase[k] * before[k]);
-      d_vector[k] += w * d;
-      d_erase[k] -= w * d * before[k];
-      d_in.memory[n * width + k] = d * (T(1) - w * f.erase[k]);
-    }
-    d_w[n] += here;
+  const MemoryGradient<T> rows{
+      in.memory, memory, write, read, d_words, f.read_keys, d_dots.data(),
+      by_row.data(), f.erase.data(), f.write_vector, d_out.memory, d_raw,
+      d_raw + f.vector_at, d_erase, d_in.memory, d_w.data(), slots, width};
+  switch (heads) {
+#define NCA_HEADS(R)              \
+  case R:                         \
+    MemoryBackward<T, R>(rows);   \
+    break;
+    NCA_HEADS(1) NCA_HEADS(2) NCA_HEADS(3) NCA_HEADS(4)
+    NCA_HEADS(5) NCA_HEADS(6) NCA_HEADS(7) NCA_HEADS(8)
+#undef NCA_HEADS
   }
   for (int r = 0; r < heads; ++r)
     Add(by_key[r], f.read_keys + r * width, d_raw + r * width, width);
