@@ -24,11 +24,12 @@ class Setting(NamedTuple):
 
 SETTINGS = {
   # A controller that keeps no state of its own cannot count words itself, so
-  # that longer sequences are nothing new to it.
-  'copy': Setting(8, 5000, 5e-3, 32, 8, controller='feedforward'),
+  # that longer sequences are nothing new to it. It goes on writing during the
+  # answer: twice 16 words need as many slots.
+  'copy': Setting(8, 5000, 5e-3, 40, 8, controller='feedforward'),
   'repeat_copy': Setting(4, 8000, 5e-3, 16, 8),
-  # 12 items of 2 words with their delimiters are 36 words.
-  'associative_recall': Setting(6, 7000, 5e-3, 40, 12),
+  # 12 items of 2 words, with delimiters, query and answer, are 44 steps.
+  'associative_recall': Setting(6, 7000, 5e-3, 48, 12),
   'priority_sort': Setting(8, 8000, 5e-3, 20, 12),
   # Few slots: training fills them, as longer sequences do. Many updates: the
   # erase gate has to be shut to within a thousandth.
