@@ -11,6 +11,12 @@ def _cma_es():
   return subject.Config, subject.run
 
 
+def _dnc():
+  from nca_tf.experiments import benchmark_dnc as subject
+
+  return subject.Config, subject.run
+
+
 def _dream():
   from nca_tf.experiments import benchmark_dream as subject
 
@@ -32,6 +38,7 @@ def _simple_agent():
 # Name: function that imports the subject; `config_flags.main_of` calls it.
 SUBJECTS = {
   'cma_es': _cma_es,
+  'dnc': _dnc,
   'dream': _dream,
   'pommerman': _pommerman,
   'simple_agent': _simple_agent,

@@ -1,0 +1,84 @@
+"""bin/benchmark dnc: a whole small run without peers, and its report."""
+
+import json
+import sys
+
+import pytest
+
+from nca_tf import config_flags
+from nca_tf import faults
+from nca_tf.experiments import benchmark_dnc
+from nca_tf.experiments import dnc_report
+
+
+def config(folder, *argv):
+  return config_flags.resolve(
+    benchmark_dnc.Config, [f'--run_dir={folder}', '--preset=smoke', *argv]
+  )
+
+
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory):
+  folder = tmp_path_factory.mktemp('benchmark') / 'run'
+  return folder, benchmark_dnc.run(config(folder, '--contestants=nca_tf'))
+
+
+def test_all_parts_are_measured_and_reported(finished, monkeypatch):
+  folder, results = finished
+  assert json.loads((folder / 'results.json').read_text()) == results
+  one = results['settings/tiny']['contestants']['nca_tf']
+  assert len(one['seconds']) == 2 and min(one['seconds']) > 0
+  assert one['peak'] > one['rest'] > 1e8
+  assert 0.3 < one['loss'] < 1.5
+  assert list(results['growth/heads']['contestants']['nca_tf']) == ['1', '2']
+  assert (folder / 'figures' / 'growth.png').stat().st_size > 1000
+  assert '| nca_tf ' in (folder / 'results.md').read_text()
+  monkeypatch.setattr(benchmark_dnc.peer_process, 'PeerProcess', None)
+  again = benchmark_dnc.run(config(folder, '--contestants=nca_tf'))
+  assert again == results
+
+
+def measured(seconds, peak):
+  return {
+    'seconds': [3 * seconds, seconds],
+    'peak': peak,
+    'rest': 10**8,
+    'first': 1.0,
+    'loss': 0.7,
+  }
+
+
+def test_report_judges_speed_and_memory():
+  title = 'N64 W32 R4 B16 T50'
+  stage = {
+    'sizes': dnc_report.SETTINGS[title],
+    'contestants': {
+      'nca_tf': measured(0.04, 3 * 10**8),
+      'pytorch-dnc': measured(0.4, 2 * 10**8),
+      'deepmind/dnc': measured(0.1, 4 * 10**8),
+    },
+  }
+  text = dnc_report.write({f'settings/{title}': stage})
+  rows = [
+    [cell.strip() for cell in line.strip('|').split('|')]
+    for line in text.splitlines()
+    if line.startswith('|')
+  ]
+  assert ['nca_tf', '50.00', '100.00', '10.00', '2.50'] == rows[2][:5]
+  assert rows[2][6] == '200'
+  met = {row[0]: row[2:] for row in rows}
+  assert met[f'{title}: speed over pytorch-dnc'] == ['10.00', 'yes']
+  assert met[f'{title}: speed over deepmind/dnc'] == ['2.50', 'no']
+  assert met[f'{title}: working memory over that of pytorch-dnc'][1] == 'no'
+  assert met[f'{title}: working memory over that of deepmind/dnc'][1] == 'yes'
+
+
+def test_peers_need_their_sources(tmp_path):
+  with pytest.raises(faults.UsageError, match='--pytorch_dnc must be a folder'):
+    config(tmp_path, f'--pytorch_dnc={tmp_path}')
+  package = tmp_path / 'dnc'
+  package.mkdir()
+  (package / 'dnc.py').touch()
+  chosen = config(tmp_path, f'--deepmind_dnc={tmp_path}')
+  contestants = benchmark_dnc._contestants(chosen)
+  assert contestants['deepmind/dnc'] == (sys.executable, str(tmp_path))
