@@ -53,13 +53,6 @@ class Config(config_flags.Common):
     'paper': {},
   }
 
-  def validate(self):
-    """Refuses to begin without the package."""
-    try:
-      package.load()
-    except ImportError as error:
-      raise faults.UsageError(str(error)) from error
-
 
 def play(pair, config: Config, seed: int, report=lambda done: None) -> dict:
   """Plays all games of a pair side by side.
@@ -108,7 +101,15 @@ def play(pair, config: Config, seed: int, report=lambda done: None) -> dict:
 
 
 def run(config: Config):
-  """Plays each pair in turn, writes and prints the results."""
+  """Plays each pair in turn, writes and prints the results.
+
+  Raises:
+    faults.UsageError: The original is not installed.
+  """
+  try:
+    package.load()
+  except ImportError as error:
+    raise faults.UsageError(str(error)) from error
   name = f'simple_agent-{config.seed}'
   with run_folder.RunFolder.open(config, 'benchmark', name) as folder:
     for number, (pair, makers) in enumerate(PAIRS.items()):
