@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+from matplotlib import ticker
 
 from nca_tf.analysis import canvas
 from nca_tf.analysis import figures
@@ -155,6 +156,7 @@ def _answer(stages, batch, outputs, title):
       vmax=1 if name == 'inputs' else highest,
     )
     canvas.clean(axes, name)
+    axes.yaxis.set_major_locator(ticker.MaxNLocator(4, integer=True))
     figure.colorbar(picture, ax=axes, pad=0.01, aspect=8)
   panels[-1].set_xlabel('step', fontsize=11)
   figure.suptitle(title, fontsize=13)
