@@ -15,6 +15,7 @@ from keras import ops
 
 from nca_tf.memory import addressing
 from nca_tf.memory import extensions as extensions_lib
+from nca_tf.memory import sparse_links as sparse_links_lib
 
 Tensor = Any
 
@@ -47,7 +48,7 @@ class AccessState(NamedTuple):
   usage: Tensor  # [B, N]
   write_weights: Tensor  # [B, N]
   read_weights: Tensor  # [B, R, N]
-  link: Tensor  # [B, N, N]
+  link: Tensor  # [B, N, N], or sparse [B, N, 2, K]
   precedence: Tensor  # [B, N]
 
 
@@ -72,14 +73,27 @@ def interface_size(read_heads: int, word_size: int) -> int:
   return read_heads * word_size + 3 * word_size + 5 * read_heads + 3
 
 
-def state_shapes(memory_slots: int, word_size: int, read_heads: int):
-  """Shapes of an AccessState's tensors without the batch axis."""
+def state_shapes(
+  memory_slots: int,
+  word_size: int,
+  read_heads: int,
+  sparse_links: int | None = None,
+):
+  """Shapes of an AccessState's tensors without the batch axis.
+
+  Args:
+    memory_slots: N.
+    word_size: W.
+    read_heads: R.
+    sparse_links: K of `sparse_links`; None for the whole matrix.
+  """
+  columns = (2, sparse_links) if sparse_links else (memory_slots,)
   return AccessState(
     memory=(memory_slots, word_size),
     usage=(memory_slots,),
     write_weights=(memory_slots,),
     read_weights=(read_heads, memory_slots),
-    link=(memory_slots, memory_slots),
+    link=(memory_slots, *columns),
     precedence=(memory_slots,),
   )
 
@@ -197,7 +211,9 @@ def step(
     kept = kept * retained[:, :, None]
   memory = _write(interface, kept, write_weights)
   # The link uses the precedence from before this write.
-  link = addressing.link_update(state.link, state.precedence, write_weights)
+  link = _links(state.link).link_update(
+    state.link, state.precedence, write_weights
+  )
   precedence = addressing.precedence_update(state.precedence, write_weights)
   read_weights = _read_weights(
     interface, memory, link, state.read_weights, extensions
@@ -238,7 +254,7 @@ def _read_weights(interface, memory, link, last_read_weights, extensions):
     interface.read_strengths,
     extensions.read_masks,
   )
-  backward, forward = addressing.follow_links(link, last_read_weights)
+  backward, forward = _links(link).follow_links(link, last_read_weights)
   if extensions.backward_sharpness is not None:
     backward = addressing.sharpen(backward, extensions.backward_sharpness)
     forward = addressing.sharpen(forward, extensions.forward_sharpness)
@@ -248,6 +264,11 @@ def _read_weights(interface, memory, link, last_read_weights, extensions):
     + modes[:, :, 1] * content
     + modes[:, :, 2] * forward
   )
+
+
+def _links(link):
+  """The functions for a whole link matrix, or for a sparse one."""
+  return sparse_links_lib if len(link.shape) == 4 else addressing
 
 
 def _widen(tensor: Tensor) -> Tensor:

@@ -32,8 +32,8 @@ def make(name: str, units: int, **options) -> keras.layers.Layer:
     name: one of `names()`.
     units: hidden units of the LSTM, or of the DNC's LSTM controller.
     **options: memory_slots, word_size, read_heads, key_masking, deallocation,
-      link_sharpness (the LSTM has no memory and leaves them aside, so that
-      cells swap without an `if`), and Keras' dtype and name.
+      link_sharpness, sparse_links (the LSTM has no memory and leaves them
+      aside, so that cells swap without an `if`), and Keras' dtype and name.
 
   Returns:
     The cell, not built. The DNC's output is h beside the words read.
@@ -109,6 +109,7 @@ _OF_A_MEMORY = (
   'word_size',
   'read_heads',
   *extensions.Options._fields,
+  'sparse_links',
 )
 
 

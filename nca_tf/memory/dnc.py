@@ -62,6 +62,8 @@ class DNCCell(keras.layers.Layer):
       is compared with it. This and the next two: see `extensions`.
     deallocation: what is freed is erased as well.
     link_sharpness: the controller sharpens the weightings that follow links.
+    sparse_links: K, how many links of each slot are kept: approximate, for a
+      large memory, see `sparse_links`. None keeps them all.
     **kwargs: Keras' own: name, dtype, trainable.
 
   Raises:
@@ -80,6 +82,7 @@ class DNCCell(keras.layers.Layer):
     key_masking: bool = False,
     deallocation: bool = False,
     link_sharpness: bool = False,
+    sparse_links: int | None = None,
     **kwargs,
   ):
     # Our own casts: Keras would squeeze the memory into the compute dtype.
@@ -93,6 +96,14 @@ class DNCCell(keras.layers.Layer):
     self.options = extensions.Options(
       bool(key_masking), bool(deallocation), bool(link_sharpness)
     )
+    if sparse_links is not None:
+      sparse_links = _check_size('sparse_links', sparse_links)
+      if sparse_links > self.memory_slots:
+        raise ValueError(
+          f'sparse_links must be at most memory_slots = {self.memory_slots}, '
+          f'got {sparse_links}'
+        )
+    self.sparse_links = sparse_links
     self.controller = self._make_controller(controller)
     self._requested_output_size = output_size
     size = access.interface_size(self.read_heads, self.word_size)
@@ -161,7 +172,10 @@ class DNCCell(keras.layers.Layer):
       controller=controller,
       reads=(self.read_heads, self.word_size),
       access=access.state_shapes(
-        self.memory_slots, self.word_size, self.read_heads
+        self.memory_slots,
+        self.word_size,
+        self.read_heads,
+        self.sparse_links,
       ),
     )
 
@@ -327,6 +341,7 @@ class DNCCell(keras.layers.Layer):
       'output_size': self._requested_output_size,
       'convention': self.convention,
       **self.options._asdict(),
+      'sparse_links': self.sparse_links,
     }
 
   @classmethod

@@ -34,8 +34,8 @@ KERNELS = ('auto', 'native', 'pure')
 def supports(cell) -> bool:
   """Whether `unroll` can run a cell: a plain DNCCell with a plain LSTM.
 
-  Other controllers, dropout, half precision and the options of `extensions`
-  need the loop over `DNCCell.advance`.
+  Other controllers, dropout, half precision, the options of `extensions` and
+  sparse links need the loop over `DNCCell.advance`.
   """
   if not isinstance(cell, dnc.DNCCell):
     return False
@@ -44,6 +44,7 @@ def supports(cell) -> bool:
   return (
     type(cell).advance is dnc.DNCCell.advance
     and not any(cell.options)
+    and cell.sparse_links is None
     and policy.compute_dtype == policy.variable_dtype
     and policy.compute_dtype in ('float32', 'float64')
     and type(lstm) is keras.layers.LSTMCell
