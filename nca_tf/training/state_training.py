@@ -58,7 +58,7 @@ class StateTrainer:
         is_first[:, :-1],
         state,
       )
-      nats = model.coding.loss(parameters, x[:, 1:])
+      nats = model.coding.nats(parameters, x[:, 1:])
       loss = _masked_mean(nats, is_first, is_terminal, model.layout)
     gradients = tape.gradient(loss, model.trainable_variables)
     self.optimizer.apply_gradients(

@@ -8,6 +8,7 @@ Letters: N components, K Gaussians, C classes.
 import keras
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 from keras import ops
 
 from nca_tf.datasets import integer_states
@@ -17,7 +18,8 @@ _SCALE = 10.0  # Integers are divided by it.
 _HALF = 0.5 / _SCALE
 _FLOOR = 0.01  # Least deviation: a tenth of an integer.
 _SHARPNESS = 4.0  # Logit of "stays as it is", before any training.
-_TINY = 1e-9
+_TINY = 1e-6
+_NORMAL = tfp.distributions.Normal(0.0, 1.0)
 
 
 class MixtureCoding:
@@ -72,22 +74,20 @@ class MixtureCoding:
     scale = ops.softplus(deviation) + _FLOOR
     return mixture.MixtureParameters(logits, present + steps, scale)
 
-  def loss(self, parameters, targets):
-    """Negative log density of the scaled integers, [..., N] nats."""
-    x = ops.cast(targets, 'float32')[..., None] / _SCALE
-    logits, loc, scale = parameters
-    log_density = -0.5 * ops.square((x - loc) / scale) - ops.log(scale)
-    log_density -= 0.5 * float(np.log(2 * np.pi))
-    return -ops.logsumexp(ops.log_softmax(logits) + log_density, axis=-1)
-
   def nats(self, parameters, targets):
-    """Negative log probability of the integers, [..., N]: of their bins."""
+    """Negative log probability of the integers, [..., N].
+
+    Of each one's interval, half an integer to either side: the density at an
+    integer has no bound, and what has none drowns everything else.
+    """
     x = ops.cast(targets, 'float32')[..., None] / _SCALE
     logits, loc, scale = parameters
-    upper, lower = ((x + side - loc) / scale for side in (_HALF, -_HALF))
-    mass = _normal_cdf(upper) - _normal_cdf(lower)
-    mass = ops.sum(ops.softmax(logits) * mass, axis=-1)
-    return -ops.log(ops.maximum(mass, _TINY))
+    distance, half = -ops.absolute(x - loc) / scale, _HALF / scale
+    # log(CDF(d + h) - CDF(d - h)); both are small, so their logarithms differ.
+    upper = _NORMAL.log_cdf(distance + half)
+    gap = _NORMAL.log_cdf(distance - half) - upper
+    log_mass = upper + ops.log1p(-ops.exp(ops.minimum(gap, -_TINY)))
+    return -ops.logsumexp(ops.log_softmax(logits) + log_mass, axis=-1)
 
   def decode(self, parameters):
     """The mean of the heaviest Gaussian, rounded and clipped: [..., N]."""
@@ -125,8 +125,8 @@ class CategoricalCoding:
     del values
     return [ops.log_softmax(each) for each in outputs]
 
-  def loss(self, parameters, targets):
-    """Negative log probability of the integers, [..., N] nats."""
+  def nats(self, parameters, targets):
+    """Negative log probability of the integers, [..., N]."""
     return -ops.concatenate(
       [
         ops.sum(log * self.read(group, targets[..., group.places]), axis=-1)
@@ -135,18 +135,12 @@ class CategoricalCoding:
       axis=-1,
     )
 
-  nats = loss
-
   def decode(self, parameters):
     """The most probable values, [..., N]."""
     return ops.concatenate(
       [ops.cast(ops.argmax(log, axis=-1), 'int32') for log in parameters],
       axis=-1,
     )
-
-
-def _normal_cdf(x):
-  return 0.5 * (1.0 + ops.erf(x * float(np.sqrt(0.5))))
 
 
 _MAKERS = {'categorical': CategoricalCoding, 'mixture': MixtureCoding}
