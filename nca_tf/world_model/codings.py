@@ -7,7 +7,6 @@ Letters: N components, K Gaussians, C classes.
 
 import keras
 import numpy as np
-import tensorflow as tf
 import tensorflow_probability as tfp
 from keras import ops
 
@@ -19,7 +18,6 @@ _HALF = 0.5 / _SCALE
 _FLOOR = 0.01  # Least deviation: a tenth of an integer.
 _SHARPNESS = 4.0  # Logit of "stays as it is", before any training.
 _TINY = 1e-6
-_NORMAL = tfp.distributions.Normal(0.0, 1.0)
 
 
 class MixtureCoding:
@@ -35,7 +33,8 @@ class MixtureCoding:
       raise ValueError(f'components must be at least 1, got {components}')
     self._layout = layout
     self._components = components
-    self._limits = tf.constant(layout.limits, tf.float32)
+    self._limits = layout.limits.astype(np.float32)
+    self._normal = tfp.distributions.Normal(0.0, 1.0)
 
   def outputs(self, group: integer_states.Group) -> int:
     """Numbers that describe one component of a group."""
@@ -84,8 +83,8 @@ class MixtureCoding:
     logits, loc, scale = parameters
     distance, half = -ops.absolute(x - loc) / scale, _HALF / scale
     # log(CDF(d + h) - CDF(d - h)); both are small, so their logarithms differ.
-    upper = _NORMAL.log_cdf(distance + half)
-    gap = _NORMAL.log_cdf(distance - half) - upper
+    upper = self._normal.log_cdf(distance + half)
+    gap = self._normal.log_cdf(distance - half) - upper
     log_mass = upper + ops.log1p(-ops.exp(ops.minimum(gap, -_TINY)))
     return -ops.logsumexp(ops.log_softmax(logits) + log_mass, axis=-1)
 
