@@ -90,14 +90,43 @@ def test_run_leaves_what_it_promises(finished):
     'episodes.jsonl',
     'figures/scores.png',
     'export/agent/saved_model.pb',
-    'iteration-1/evolution/state.npz',
-    'iteration-1/evolution/looks.json',
+    'iteration-1/evolution-1/state.npz',
+    'iteration-2/evolution-2/looks.json',
     'iteration-2/rollouts/spec.json',
     'iteration-2/world_model/stages.json',
   )
   assert [name for name in expected if not (folder / name).exists()] == []
   assert 'in the dream' in output and 'metronome' in output
   assert f'bin/evaluate --agent={folder}' in output
+
+
+def test_evolutions_differ_and_all_their_looks_compete(finished):
+  folder, output = finished
+  first, second = (
+    np.load(folder / f'iteration-2/evolution-{index}/mean-2.npy')
+    for index in (1, 2)
+  )
+  assert np.abs(first - second).max() > 0.01
+  looks = {
+    (number, index, generation): float(np.mean(scores))
+    for number in (1, 2)
+    for index in (1, 2)
+    for generation, scores in json.loads(
+      (folder / f'iteration-{number}/evolution-{index}/looks.json').read_text()
+    ).items()
+  }
+  assert len(looks) == 8
+  chosen = json.loads((folder / 'stages.json').read_text())['choose']
+  assert len(chosen['finalists']) == 2
+  finalists = {
+    (number, index, str(generation))
+    for _, number, index, generation in chosen['finalists']
+  }
+  others = [score for look, score in looks.items() if look not in finalists]
+  assert min(looks[look] for look in finalists) >= max(others)
+  best = max(mean for mean, *_ in chosen['finalists'])
+  assert chosen['mean'] == best
+  assert f'evolution {chosen["evolution"]}' in output
 
 
 def test_second_iteration_learns_from_old_and_new_episodes(finished):
@@ -283,7 +312,7 @@ def test_untrained_model_differs_from_the_trained_one(world_model, tmp_path):
 
 def test_damaged_state_is_told_in_one_line(world_model, tmp_path):
   config = resolve(world_model, tmp_path, '--iterations=1')
-  folder = tmp_path / 'iteration-1' / 'evolution'
+  folder = tmp_path / 'iteration-1' / 'evolution-1'
   folder.mkdir(parents=True)
   (folder / 'state.npz').write_bytes(b'PK nothing')
   stages = controller_stages.Stages(config, _Folder(tmp_path), _Log())

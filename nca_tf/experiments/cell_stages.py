@@ -125,7 +125,7 @@ class Stages:
       train_controller.run(config)
       path = self._path(seed, f'controller-{setting.name}')
       lines = (path / 'episodes.jsonl').read_text().splitlines()
-      looks = path / 'iteration-1' / 'evolution' / 'looks.json'
+      looks = path / 'iteration-1' / 'evolution-1' / 'looks.json'
       self.folder.finish(
         stage,
         {

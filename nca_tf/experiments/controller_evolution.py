@@ -81,14 +81,14 @@ class Evolution:
   scores of every look) and `player/` (the agent whose parameters vary).
   """
 
-  def __init__(self, world_model, config, folder, number, x0):
+  def __init__(self, world_model, config, folder, name, x0):
     """Prepares or goes on.
 
     Args:
       world_model: world_model_stages.Stages, finished.
       config: train_controller.Config.
       folder: Where to keep everything.
-      number: Of the iteration, counted from 1.
+      name: Short text that no other evolution of this run has.
       x0: First mean [n], or None for zeros.
     """
     self.world_model = world_model
@@ -96,12 +96,12 @@ class Evolution:
     self.player = folder / 'player'
     self._config = config
     self._folder = folder
-    self._number = number
+    self._name = name
     folder.mkdir(parents=True, exist_ok=True)
     n = self.controller.size
     self._settings = cma_es.Settings.make(n, config.popsize)
     x0 = np.zeros(n) if x0 is None else x0
-    seed = int(random_numbers.key(config.seed, f'evolution {number}')[0])
+    seed = int(random_numbers.key(config.seed, f'evolution {name}')[0])
     initial = cma_es.initial(self._settings, x0, config.sigma, seed)
     self.state = self._restore(initial)
     self.looks = _read_looks(folder / 'looks.json')
@@ -113,10 +113,15 @@ class Evolution:
     """Generations that are finished."""
     return int(self.state.generation)
 
+  @property
+  def stage(self) -> str:
+    """Name of its records in the metrics log."""
+    return f'controller_{self._name}'
+
   def run(self, log):
     """Runs the generations that are missing, with their looks."""
     config = self._config
-    stage = f'controller_{self._number}'
+    stage = self.stage
     log.rewind(stage, self.generation)
     step = self._in_dream() if config.in_ == 'dream' else self._in_game()
     label = f'{stage}, {config.in_}'
@@ -147,12 +152,9 @@ class Evolution:
       keep_going=True,
     )
 
-  def means(self) -> dict[int, np.ndarray]:
-    """The mean vector at each look, by generation."""
-    return {
-      generation: np.load(self._folder / f'mean-{generation}.npy')
-      for generation in self.looks
-    }
+  def mean(self, generation: int) -> np.ndarray:
+    """The mean vector of the look at a generation."""
+    return np.load(self._folder / f'mean-{generation}.npy')
 
   def draw(self, mean, seed: int) -> np.ndarray:
     """A candidate [n] around `mean`, as the last generation was drawn."""
@@ -166,7 +168,7 @@ class Evolution:
     """A whole generation in one compiled call."""
     config = self._config
     dream = make_dream(self.world_model, config)
-    key = random_numbers.key(config.seed, f'dream {self._number}')[0]
+    key = random_numbers.key(config.seed, f'dream {self._name}')[0]
     scale = float(self.world_model.spec.frame_skip)
 
     def generation(state):
@@ -206,7 +208,7 @@ class Evolution:
       evaluator = evaluators.EpisodeEvaluator(
         play,
         config.dream_rollouts,
-        int(random_numbers.key(config.seed, f'game {self._number}')[0]),
+        int(random_numbers.key(config.seed, f'game {self._name}')[0]),
       )
       x = cma_es.ask(self._settings, state)
       fitness = evaluator.evaluate(x.numpy(), int(state.generation)).fitness

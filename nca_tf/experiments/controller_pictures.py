@@ -8,23 +8,29 @@ from nca_tf.analysis import score_figures
 
 def draw(stages):
   """The score in the game and in the dream over generations."""
-  generations, dreamt, looked, scores = [], [], [], []
-  before = 0
-  for number in range(1, stages.config.iterations + 1):
-    for record in stages.log.records(f'controller_{number}'):
-      generations.append(before + record['step'])
-      dreamt.append(record['mean'])
-    for generation, played in stages.evolution(number).looks.items():
-      looked.append(before + generation)
-      scores.append(played)
-    before += stages.config.generations
+  config = stages.config
+  curves, looks = {}, {}
+  for index in stages.indices:
+    name = f' {index}' if config.evolutions > 1 else ''
+    dreamt = curves[config.in_ + name] = ([], [])
+    played = looks['controller' + name] = ([], [])
+    for number in range(1, config.iterations + 1):
+      before = (number - 1) * config.generations
+      evolution = stages.evolution(number, index)
+      for record in stages.log.records(evolution.stage):
+        dreamt[0].append(before + record['step'])
+        dreamt[1].append(record['mean'])
+      for generation, scores in evolution.looks.items():
+        played[0].append(before + generation)
+        played[1].append(scores)
   game = {}
   if stages.folder.is_finished('check-1'):
     game = stages.folder.info('check-1')['game']
   figure = score_figures.scores_over_generations(
-    {stages.config.in_: (generations, dreamt)},
-    {'controller': (looked, scores)},
+    curves,
+    looks,
     {name: float(np.mean(values)) for name, values in game.items()},
   )
   figures.save(figure, stages.folder.figures / 'scores.png')
-  stages.log.image('figures/scores', figures.to_image(figure), before)
+  total = config.iterations * config.generations
+  stages.log.image('figures/scores', figures.to_image(figure), total)

@@ -25,9 +25,9 @@ from nca_tf.training import run_folder
 class Stages:
   """One run: what is finished is loaded, what is not is made.
 
-  Iteration k has the folder `iteration-k/` with `evolution/` and, from the
-  second on, `rollouts/` (what the controller before it played) and
-  `world_model/`, a whole run folder of train_world_model.
+  Iteration k has the folder `iteration-k/` with `evolution-1/` and so on and,
+  from the second iteration on, `rollouts/` (what the controllers before it
+  played) and `world_model/`, a whole run folder of train_world_model.
   """
 
   def __init__(self, config, folder, log):
@@ -86,11 +86,12 @@ class Stages:
     self.folder.finish(stage, {'dream': in_dream, 'game': in_game})
 
   def evolve(self, number):
-    """Runs the evolution of an iteration, or loads it."""
-    evolution = self.evolution(number)
-    if not self.folder.is_finished(f'evolve-{number}'):
-      evolution.run(self.log)
-      self.folder.finish(f'evolve-{number}')
+    """Runs the evolutions of an iteration that are not finished."""
+    for index in self.indices:
+      stage = f'evolve-{evolution_name(number, index)}'
+      if not self.folder.is_finished(stage):
+        self.evolution(number, index).run(self.log)
+        self.folder.finish(stage)
 
   def choose(self):
     """The best looks of all iterations play a runoff; the winner is kept."""
@@ -98,33 +99,34 @@ class Stages:
       return
     config = self.config
     looks = [
-      (float(np.mean(scores)), number, generation)
+      look
       for number in range(1, config.iterations + 1)
-      for generation, scores in self.evolution(number).looks.items()
+      for look in self.looks(number)
     ]
     finalists = sorted(looks, reverse=True)[: config.finalists]
     results = []
     with progress.Progress('runoff', len(finalists), 'finalists') as bar:
-      for place, (_, number, generation) in enumerate(finalists):
-        scores = self._run_off(number, generation)
-        results.append((float(np.mean(scores)), number, generation))
+      for place, (_, *look) in enumerate(finalists):
+        results.append((float(np.mean(self._run_off(*look))), *look))
         bar.update(place + 1, best=max(results)[0])
-    mean, number, generation = max(results)
-    evolution = self.evolution(number)
+    mean, number, index, generation = max(results)
+    evolution = self.evolution(number, index)
     controller_evolution.export_player(
       evolution.world_model,
       evolution.controller,
-      evolution.means()[generation],
+      evolution.mean(generation),
       self.folder.export / 'agent',
       trained_by='train_controller',
       seed=config.seed,
       iteration=number,
+      evolution=index,
       generation=generation,
     )
     self.folder.finish(
       'choose',
       {
         'iteration': number,
+        'evolution': index,
         'generation': generation,
         'mean': mean,
         'finalists': results,
@@ -161,24 +163,35 @@ class Stages:
       controller_pictures.draw(self)
       self.folder.finish('figures')
 
-  def evolution(self, number) -> controller_evolution.Evolution:
-    """The evolution of an iteration; it begins where the last one was best."""
-    if number not in self._evolutions:
-      self._evolutions[number] = controller_evolution.Evolution(
+  @property
+  def indices(self) -> range:
+    """Numbers of the evolutions of an iteration."""
+    return range(1, self.config.evolutions + 1)
+
+  def evolution(self, number, index=1) -> controller_evolution.Evolution:
+    """An evolution of an iteration; it begins where the last one was best."""
+    if (number, index) not in self._evolutions:
+      self._evolutions[number, index] = controller_evolution.Evolution(
         self.world_model(number),
         self.config,
-        self._path(number) / 'evolution',
-        number,
-        self.best_mean(number - 1) if number > 1 else None,
+        self._path(number) / f'evolution-{index}',
+        evolution_name(number, index),
+        self._best_mean(number - 1) if number > 1 else None,
       )
-    return self._evolutions[number]
+    return self._evolutions[number, index]
 
-  def best_mean(self, number):
+  def looks(self, number) -> list[tuple[float, int, int, int]]:
+    """Looks of an iteration: score, iteration, evolution, generation."""
+    return [
+      (float(np.mean(scores)), number, index, generation)
+      for index in self.indices
+      for generation, scores in self.evolution(number, index).looks.items()
+    ]
+
+  def _best_mean(self, number):
     """The mean vector of an iteration's best look."""
-    evolution = self.evolution(number)
-    looks = evolution.looks
-    best = max(looks, key=lambda generation: np.mean(looks[generation]))
-    return evolution.means()[best]
+    _, number, index, generation = max(self.looks(number))
+    return self.evolution(number, index).mean(generation)
 
   def world_model(self, number):
     """The finished world model of an iteration."""
@@ -220,53 +233,55 @@ class Stages:
     )
 
   def _collect(self, number):
-    """Episodes of the last evolution's looks in turn, half of them varied.
+    """Episodes of the last iteration's looks in turn, half of them varied.
 
     Of all looks and not of the best one: what the dream overrates, later looks
     as a rule, is what M has to learn.
     """
     config = self.config
-    evolution = self.evolution(number - 1)
-    means = list(evolution.means().values())
+    looks = self.looks(number - 1)
+    player = self.evolution(number - 1)
     folder = self._path(number) / 'rollouts'
     folder.mkdir(parents=True, exist_ok=True)
     seed = int(random_numbers.key(config.seed, f'collect {number}')[0])
     total = config.collect_episodes
     parameters = []
     for index in range(total):
-      mean = means[index // 2 % len(means)]
+      _, *which, generation = looks[index // 2 % len(looks)]
+      evolution = self.evolution(*which)
+      mean = evolution.mean(generation)
       varied = index % 2
       parameters.append(evolution.draw(mean, seed + index) if varied else mean)
     done = min(rollouts.count(folder), total)
     with progress.Progress(f'collect {number}', total, 'episodes', done) as bar:
       record_rollouts.collect(
         folder,
-        evolution.world_model.spec.name,
-        evolution.player,
+        player.world_model.spec.name,
+        player.player,
         total,
         seed,
         processes=config.processes,
         shard_size=max(1, min(32, total // 4)),
         progress=bar.update,
-        options=evolution.world_model.config.game_options,
+        options=player.world_model.config.game_options,
         parameters=np.asarray(parameters, np.float32),
       )
 
-  def _run_off(self, number, generation):
+  def _run_off(self, number, index, generation):
     """Scores of a finalist: its look and, once, more episodes."""
     config = self.config
-    evolution = self.evolution(number)
+    evolution = self.evolution(number, index)
     scores = list(evolution.looks[generation])
     if not config.runoff_episodes:
       return scores
-    stage = f'runoff-{number}-{generation}'
+    stage = f'runoff-{evolution_name(number, index)}-{generation}'
     if not self.folder.is_finished(stage):
       seeds = controller_evolution.episode_seeds(
         config.seed, 'runoff', config.runoff_episodes
       )
       with evolution.open_players() as players:
         more = controller_evolution.play_scores(
-          players, seeds, evolution.means()[generation]
+          players, seeds, evolution.mean(generation)
         )
       self.folder.finish(stage, {'scores': more})
     return scores + self.folder.info(stage)['scores']
@@ -275,19 +290,27 @@ class Stages:
     chosen = self.folder.info('choose')
     lines = [evaluate.describe('agent', figures), '']
     lines.append(
-      f'chosen: iteration {chosen["iteration"]}, generation '
-      f'{chosen["generation"]}, by {chosen["mean"]:.1f} in selection'
+      f'chosen: iteration {chosen["iteration"]}, evolution '
+      f'{chosen["evolution"]}, generation {chosen["generation"]}, by '
+      f'{chosen["mean"]:.1f} in selection'
     )
-    view = table.Table(['iteration', 'generation', 'selection'], digits=1)
+    view = table.Table(
+      ['iteration', 'evolution', 'generation', 'selection'], digits=1
+    )
     for number in range(1, self.config.iterations + 1):
-      for generation, scores in self.evolution(number).looks.items():
-        view.add(number, generation, float(np.mean(scores)))
+      for mean, *look in self.looks(number):
+        view.add(*look, mean)
     text = '\n'.join([*lines, '', view.text(), ''])
     markdown = '\n'.join([*lines, '', view.markdown()])
     (self.folder.path / 'summary.txt').write_text(text)
     (self.folder.path / 'summary.md').write_text(markdown)
     (self.folder.path / 'score.json').write_text(json.dumps(figures))
     self.log.text('summary', markdown)
+
+
+def evolution_name(number: int, index: int) -> str:
+  """Name of an evolution in logs: the iteration, and which of several."""
+  return f'{number}' if index == 1 else f'{number}-{index}'
 
 
 def _steps(stages):

@@ -58,6 +58,12 @@ class Config(config_flags.Common):
   popsize: int = _option(48, 'Candidates per generation.', minimum=4)
   sigma: float = _option(0.1, 'First step size of CMA-ES.', minimum=1e-6)
   generations: int = _option(30, 'Generations per iteration.', minimum=1)
+  evolutions: int = _option(
+    1,
+    'Evolutions per iteration, each with noise and dreams of its own; the '
+    'looks of all compete.',
+    minimum=1,
+  )
   select_every: int = _option(
     5, 'Generations from one look at the real game to the next.', minimum=1
   )
@@ -111,6 +117,7 @@ class Config(config_flags.Common):
       'popsize': 6,
       'dream_rollouts': 2,
       'generations': 2,
+      'evolutions': 2,
       'select_every': 1,
       'selection_episodes': 2,
       'finalists': 2,
