@@ -31,6 +31,8 @@ def test_all_parts_are_measured_and_reported(finished, monkeypatch):
   assert one['peak'] > one['rest'] > 1e8
   assert 0.3 < one['loss'] < 1.5
   assert list(results['growth/heads']['contestants']['nca_tf']) == ['1', '2']
+  lengths = results['memory/tiny']['contestants']['nca_tf']
+  assert lengths['400'] > lengths['8'] > 10**6
   assert (folder / 'figures' / 'growth.png').stat().st_size > 1000
   assert '| nca_tf ' in (folder / 'results.md').read_text()
   monkeypatch.setattr(benchmark_dnc.peer_process, 'PeerProcess', None)
@@ -71,6 +73,26 @@ def test_report_judges_speed_and_memory():
   assert met[f'{title}: speed over deepmind/dnc'] == ['2.50', 'no']
   assert met[f'{title}: working memory over that of pytorch-dnc'][1] == 'no'
   assert met[f'{title}: working memory over that of deepmind/dnc'][1] == 'yes'
+
+
+def test_report_judges_what_a_step_keeps():
+  title = 'N256 W64 R4 B4'
+  base, _ = dnc_report.LENGTHS[title]
+  numbers = 256 * 256 + 256 * 64 + 2 * 256
+  lengths = {
+    str(count): 10**8 + round(1.25 * 4 * numbers * 4 * count)
+    for count in (64, 256, 2000)
+  }
+  stage = {'base': base, 'contestants': {'nca_tf': lengths}}
+  text = dnc_report.write({f'memory/{title}': stage})
+  assert 'A step adds, of N N + N W + h + c numbers: nca_tf 1.25.' in text
+  assert '| 2000 |' in text
+  assert f'| {title}: kept of a step over N N + N W + h + c |' in text
+  assert '| at most 1.3 |     1.25 | yes |' in text
+  assert '| at most 6   |     3.40 | yes |' in text
+  lengths['2000'] = 7 * 10**9
+  text = dnc_report.write({f'memory/{title}': stage})
+  assert '| at most 6   |     7.00 | no  |' in text
 
 
 def test_peers_need_their_sources(tmp_path):

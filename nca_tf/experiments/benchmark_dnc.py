@@ -23,7 +23,7 @@ from nca_tf.training import progress
 from nca_tf.training import run_folder
 
 _option = config_flags.option
-_PARTS = ('settings', 'growth')
+_PARTS = ('settings', 'memory', 'growth')
 
 OURS = (
   'nca_tf',
@@ -150,6 +150,14 @@ def _stages(config, contestants):
         f'settings/{title}',
         lambda title=title: _alternate(config, contestants, sizes[title]),
       )
+  if 'memory' in config.parts:
+    smoke = config.preset == 'smoke'
+    lengths = dnc_report.TINY_LENGTHS if smoke else dnc_report.LENGTHS
+    for title, (base, steps) in lengths.items():
+      yield (
+        f'memory/{title}',
+        lambda base=base, steps=steps: _lengthen(config, base, steps),
+      )
   if 'growth' in config.parts:
     for axis in config.growth:
       yield (
@@ -179,6 +187,22 @@ def _alternate(config, contestants, sizes):
     for name, peer in started.items():
       found[name]['peak'] = peer.ask('peak')
   return {'sizes': sizes, 'contestants': found}
+
+
+def _lengthen(config, base, steps):
+  """Our working memory, in bytes, by length; each in a process of its own."""
+  names = [name for name in config.contestants if name.startswith('nca_tf')]
+  found = {name: {} for name in names}
+  with progress.Progress('memory', len(names) * len(steps), 'runs') as bar:
+    for name in names:
+      for count in steps:
+        with _open(sys.executable) as peer:
+          sizes = {**base, 'steps': count}
+          rest = peer.ask('start', contestant=name, sizes=sizes)['rest']
+          peer.ask('advance', count=1)
+          found[name][count] = peer.ask('peak') - rest
+        bar.update(sum(map(len, found.values())))
+  return {'base': base, 'contestants': found}
 
 
 def _grow(config, contestants, axis):

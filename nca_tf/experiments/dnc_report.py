@@ -31,6 +31,13 @@ GROWTH = {
   'steps': (12, 25, 50, 100, 200),
   'heads': (1, 2, 4, 8),
 }
+# Sequences that only get longer: what a step keeps for the gradient, and the
+# whole of the longest.
+LENGTHS = {
+  'N64 W32 R4 B16': (BASE, (100, 400)),
+  'N256 W64 R4 B4': (_sizes(256, 64, 4, 32), (64, 256, 2000)),
+}
+TINY_LENGTHS = {'tiny': (_sizes(8, 4, 2, 4, 2), (8, 400))}
 # Setting, peer, at least so many times its speed.
 BARS = (
   ('N64 W32 R4 B16 T50', 'pytorch-dnc', 4.0),
@@ -38,6 +45,10 @@ BARS = (
   ('N256 W64 R4 B16 T32', 'pytorch-dnc', 2.5),
   ('N256 W64 R4 B16 T32', 'deepmind/dnc', 2.5),
 )
+# Of a step: kept numbers over N x N + N x W + h + c. Of T = 2000: bytes.
+_KEPT_BAR = ('N256 W64 R4 B4', 1.3)
+_LONG_BAR = ('N256 W64 R4 B4', '2000', 6e9)
+_UNITS = 256  # Of the controller, dnc_contestants.UNITS.
 _PEERS = ('pytorch-dnc', 'deepmind/dnc')
 _MEGA = 1e6
 
@@ -56,6 +67,10 @@ def write(results) -> str:
       text.append(f'## {title}')
       text.append(_setting(found).markdown())
       _judge(title, found['contestants'], bars)
+    elif part == 'memory':
+      text.append(f'## Working memory over the length, {title}')
+      text += [_lengths(found).markdown(), _keeps(found)]
+      _judge_memory(title, found, bars)
     else:
       text.append(f'## Microseconds per sequence-step by {title}')
       text.append(_growth(found, title).markdown())
@@ -72,6 +87,57 @@ def microseconds(found, sizes) -> float:
 def working_memory(found) -> int:
   """The most memory above the process at rest, in bytes."""
   return found['peak'] - found['rest']
+
+
+def kept(found, name) -> float:
+  """Numbers of 4 bytes that a step of a sequence adds, by two lengths."""
+  bytes_at = found['contestants'][name]
+  short, long, *_ = sorted(bytes_at, key=int)
+  steps = found['base']['batch'] * (int(long) - int(short))
+  return (bytes_at[long] - bytes_at[short]) / (4 * steps)
+
+
+def _states(base):
+  """Numbers of one link matrix, one memory and the controller's state."""
+  slots = base['slots']
+  return slots * slots + slots * base['words'] + 2 * _UNITS
+
+
+def _lengths(found):
+  names = found['contestants']
+  view = table.Table(['T', *(f'{name}, MB' for name in names)])
+  for count in sorted(next(iter(names.values())), key=int):
+    view.add(int(count), *(round(names[name][count] / _MEGA) for name in names))
+  return view
+
+
+def _keeps(found):
+  states = _states(found['base'])
+  ratios = ', '.join(
+    f'{name} {kept(found, name) / states:.2f}' for name in found['contestants']
+  )
+  return f'A step adds, of N N + N W + h + c numbers: {ratios}.'
+
+
+def _judge_memory(title, found, bars):
+  """Adds the rows of these lengths to the table of bars."""
+  ours = found['contestants'].get('nca_tf')
+  if ours is None:
+    return
+  setting, most = _KEPT_BAR
+  if title == setting:
+    ratio = kept(found, 'nca_tf') / _states(found['base'])
+    what = f'{title}: kept of a step over N N + N W + h + c'
+    bars.add(what, f'at most {most:g}', ratio, ratio <= most)
+  setting, longest, most = _LONG_BAR
+  if title == setting and longest in ours:
+    what = f'{title} T{longest}: working memory, GB'
+    bars.add(
+      what,
+      f'at most {most / 1e9:g}',
+      ours[longest] / 1e9,
+      ours[longest] <= most,
+    )
 
 
 def _setting(found):
