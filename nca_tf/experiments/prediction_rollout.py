@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 _BATCH = 64
-_ROUND = 16  # Lengths are rounded up to multiples: few shapes, few graphs.
+_SHORTEST = 32  # Lengths are doubled from here: few shapes, few graphs.
 STARTS = (0, 4, 8, 12)  # Steps of a game behind which M is left alone.
 
 
@@ -41,7 +41,7 @@ class Predictor:
     for start in range(0, len(order), _BATCH):
       chosen = order[start : start + _BATCH]
       longest = int(length[chosen].max())
-      index = _grid(first, length, chosen, -(-longest // _ROUND) * _ROUND)
+      index = _grid(first, length, chosen, _rounded_up(longest))
       guess, cost = self._predict(
         tf.constant(games.state[index], tf.int32),
         tf.constant(games.action[index], tf.int32),
@@ -138,6 +138,13 @@ def _spans(games):
   """First index and length of each game."""
   first = np.flatnonzero(games.is_first)
   return first, np.diff(np.append(first, len(games.game)))
+
+
+def _rounded_up(length):
+  rounded = _SHORTEST
+  while rounded < length:
+    rounded *= 2
+  return rounded
 
 
 def _grid(first, length, chosen, steps):
