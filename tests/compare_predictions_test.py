@@ -220,6 +220,20 @@ def test_predictions_left_alone_begin_with_the_one_step_ahead(
   np.testing.assert_array_equal(dreamt[:, 0], predicted[rows])
 
 
+def test_a_loaded_model_is_the_one_that_was_scored(finished, monkeypatch):
+  folder, config = finished
+  monkeypatch.setattr(prediction_rollout, 'STARTS', STARTS)
+  stages = prediction_stages.Stages(config, _Folder(folder), log=None)
+  games = stages.load('held_out', 0)
+  model = stages.load_model(0, 'lstm', 'categorical')
+  now, predicted, nats = prediction_rollout.Predictor(model).predict(games)
+  again = stages._score(games, now, 1, predicted, nats)
+  recorded = stages.scores('lstm, categorical', 0)[1]
+  assert set(again) == set(recorded)
+  for measure, sums in recorded.items():
+    np.testing.assert_allclose(again[measure], sums, rtol=1e-5, err_msg=measure)
+
+
 class _Folder:
   """As much of a run folder as loading needs."""
 

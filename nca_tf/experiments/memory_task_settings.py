@@ -29,8 +29,8 @@ SETTINGS = {
   'copy': Setting(8, 5000, 5e-3, 40, 8, controller='feedforward'),
   'repeat_copy': Setting(4, 8000, 5e-3, 16, 8),
   # 12 items of 2 words, with delimiters, query and answer, are 44 steps.
-  'associative_recall': Setting(6, 7000, 5e-3, 48, 12),
-  'priority_sort': Setting(8, 8000, 5e-3, 20, 12),
+  'associative_recall': Setting(6, 20000, 5e-3, 48, 12),
+  'priority_sort': Setting(8, 10000, 5e-3, 20, 12),
   # Few slots: training fills them, as longer sequences do. Many updates: the
   # erase gate has to be shut to within a thousandth.
   'addition': Setting(

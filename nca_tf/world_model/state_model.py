@@ -52,17 +52,13 @@ class StateModel(model_lib.MemoryModel):
     self._memory = dense(size**2 * _MEMORY)
     self._local = dense(_HIDDEN, activation='relu')
     self._single = dense(_HIDDEN, activation='relu')
-    self._heads_of = {
-      group.name: dense(
-        coding.outputs(group) * (1 if group.is_map else _width(group)),
-        use_bias=False,
-      )
-      for group in layout.groups
-    }
-    self._skips = {
-      group.name: codings.Skip(coding.skip(group), coding.bias(group))
-      for group in layout.groups
-    }
+    for group in layout.groups:
+      outputs = coding.outputs(group) * (1 if group.is_map else _width(group))
+      head = dense(outputs, use_bias=False)
+      skip = codings.Skip(coding.skip(group), coding.bias(group))
+      # As attributes: TensorFlow's checkpoints leave out what a dict holds.
+      setattr(self, _attribute('head', group), head)
+      setattr(self, _attribute('skip', group), skip)
 
   def build(self, input_shape=None):
     """Builds every variable by one step of a batch of one."""
@@ -158,14 +154,22 @@ class StateModel(model_lib.MemoryModel):
     )
     outputs = []
     for group in self.layout.groups:
-      head = self._heads_of[group.name](local if group.is_map else single)
+      head = getattr(self, _attribute('head', group))(
+        local if group.is_map else single
+      )
       if not group.is_map:
         shape = [_width(group), self.coding.outputs(group)]
         head = tf.reshape(head, tf.concat([lead, shape], 0))
-      skip = self._skips[group.name](seen['inputs'][group.name])
+      skip = getattr(self, _attribute('skip', group))(
+        seen['inputs'][group.name]
+      )
       outputs.append(head + skip)
     return self.coding.parameters(x, outputs)
 
 
 def _width(group):
   return int(np.subtract(group.stop, group.start))
+
+
+def _attribute(kind, group):
+  return f'_{kind}_{group.name.replace(" ", "_")}'

@@ -1,0 +1,56 @@
+"""Checkpoints: all weights come back, and what would be lost is told."""
+
+import keras
+import numpy as np
+import pytest
+
+from nca_tf.datasets import integer_states
+from nca_tf.memory import cells
+from nca_tf.training import checkpoints
+from nca_tf.world_model import codings
+from nca_tf.world_model import state_model
+
+LAYOUT = integer_states.Layout(size=3)
+
+
+def make_model(seed, coding='categorical'):
+  keras.utils.set_random_seed(seed)
+  model = state_model.StateModel(
+    cells.make('lstm', 8), LAYOUT, codings.make(coding, LAYOUT), 6
+  )
+  model.build()
+  return model
+
+
+@pytest.mark.parametrize('coding', codings.names())
+def test_every_weight_of_a_state_model_comes_back(coding, tmp_path):
+  model, other = make_model(0, coding), make_model(1, coding)
+  rng = np.random.default_rng(0)
+  for weight in model.weights:
+    weight.assign(rng.normal(size=weight.shape))
+  checkpoints.Checkpoints(tmp_path, model=model).save(7)
+  assert checkpoints.Checkpoints(tmp_path, model=other).restore() == 7
+  assert len(model.weights) == len(other.weights) > 30
+  for mine, theirs in zip(model.weights, other.weights, strict=True):
+    np.testing.assert_array_equal(mine.numpy(), theirs.numpy(), mine.path)
+
+
+def test_without_a_checkpoint_it_begins_at_0(tmp_path):
+  folder = tmp_path / 'new'
+  assert checkpoints.Checkpoints(folder, model=make_model(0)).restore() == 0
+
+
+def test_weights_that_would_be_lost_are_told(tmp_path):
+  class Hidden(keras.Model):
+    def __init__(self):
+      super().__init__()
+      self.seen = keras.layers.Dense(2)
+      self.parts = {'unseen': keras.layers.Dense(3)}
+
+    def call(self, inputs):
+      return self.parts['unseen'](self.seen(inputs))
+
+  model = Hidden()
+  model(np.zeros((1, 4), np.float32))
+  with pytest.raises(RuntimeError, match='has 2 of the 4 weights of model'):
+    checkpoints.Checkpoints(tmp_path, model=model).save(1)
