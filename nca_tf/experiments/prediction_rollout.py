@@ -7,7 +7,6 @@ import numpy as np
 import tensorflow as tf
 
 _BATCH = 64
-_SHORTEST = 32  # Lengths are doubled from here: few shapes, few graphs.
 STARTS = (0, 4, 8, 12)  # Steps of a game behind which M is left alone.
 
 
@@ -22,8 +21,13 @@ class Predictor:
   def __init__(self, model):
     """Takes a built StateModel."""
     self._model = model
-    self._predict = tf.function(self._one_step, autograph=False)
-    self._dream = tf.function(self._left_alone, autograph=False)
+    # Lengths are no part of the graphs: one graph each, whatever they are.
+    states = tf.TensorSpec([_BATCH, None, model.layout.components], tf.int32)
+    actions = tf.TensorSpec([_BATCH, None], tf.int32)
+    self._predict, self._dream = (
+      tf.function(each, autograph=False, input_signature=[states, actions])
+      for each in (self._one_step, self._left_alone)
+    )
 
   def predict(self, games):
     """One step ahead, every state being given.
@@ -41,7 +45,7 @@ class Predictor:
     for start in range(0, len(order), _BATCH):
       chosen = order[start : start + _BATCH]
       longest = int(length[chosen].max())
-      index = _grid(first, length, chosen, _rounded_up(longest))
+      index = _grid(first, length, chosen, longest)
       guess, cost = self._predict(
         tf.constant(games.state[index], tf.int32),
         tf.constant(games.action[index], tf.int32),
@@ -88,7 +92,7 @@ class Predictor:
 
   def _unroll(self, x, action):
     model = self._model
-    batch, steps = x.shape[:2]
+    batch, steps = x.shape[0], tf.shape(x)[1]
     return model.unroll(
       x,
       tf.one_hot(action, model.action_size),
@@ -99,8 +103,8 @@ class Predictor:
   def _left_alone(self, x, action):
     """Dreams [B, H, N] int32 of x [B, T, N] and action [B, T + H - 1]."""
     model = self._model
-    given = x.shape[1]
-    horizon = action.shape[1] - given + 1
+    given = tf.shape(x)[1]
+    horizon = tf.shape(action)[1] - given + 1
     parameters, state = self._unroll(x, action[:, :given])
     guess = model.coding.decode(parameters)[:, -1]
     found = tf.TensorArray(tf.int32, horizon, element_shape=guess.shape)
@@ -138,13 +142,6 @@ def _spans(games):
   """First index and length of each game."""
   first = np.flatnonzero(games.is_first)
   return first, np.diff(np.append(first, len(games.game)))
-
-
-def _rounded_up(length):
-  rounded = _SHORTEST
-  while rounded < length:
-    rounded *= 2
-  return rounded
 
 
 def _grid(first, length, chosen, steps):
