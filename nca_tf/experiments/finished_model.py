@@ -109,6 +109,11 @@ def copy_vision(source, folder):
 
 
 def restore(folder, part: str, model):
-  """Sets the weights of V ('vision') or M ('model')."""
+  """Sets the weights of V ('vision') or M ('model').
+
+  Raises:
+    faults.Fault: There is no checkpoint.
+  """
   path = pathlib.Path(folder) / 'checkpoints' / part
-  checkpoints.Checkpoints(path, model=model).restore()
+  if not checkpoints.Checkpoints(path, model=model).restore():
+    raise faults.Fault(f'{path} must hold a checkpoint, it has none')

@@ -26,7 +26,7 @@ SETTINGS = {
   # A controller that keeps no state of its own cannot count words itself, so
   # that longer sequences are nothing new to it. It goes on writing during the
   # answer: twice 16 words need as many slots.
-  'copy': Setting(8, 5000, 5e-3, 40, 8, controller='feedforward'),
+  'copy': Setting(8, 12000, 5e-3, 40, 8, controller='feedforward'),
   'repeat_copy': Setting(4, 8000, 5e-3, 16, 8),
   # 12 items of 2 words, with delimiters, query and answer, are 44 steps.
   'associative_recall': Setting(6, 20000, 5e-3, 48, 12),
