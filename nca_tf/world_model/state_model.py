@@ -52,12 +52,13 @@ class StateModel(model_lib.MemoryModel):
     self._memory = dense(size**2 * _MEMORY)
     self._local = dense(_HIDDEN, activation='relu')
     self._single = dense(_HIDDEN, activation='relu')
+    # As attributes: TensorFlow's checkpoints leave out what a dict holds.
     for group in layout.groups:
       outputs = coding.outputs(group) * (1 if group.is_map else _width(group))
       head = dense(outputs, use_bias=False)
-      skip = codings.Skip(coding.skip(group), coding.bias(group))
-      # As attributes: TensorFlow's checkpoints leave out what a dict holds.
       setattr(self, _attribute('head', group), head)
+    for group in layout.groups:
+      skip = codings.Skip(coding.skip(group), coding.bias(group))
       setattr(self, _attribute('skip', group), skip)
 
   def build(self, input_shape=None):
