@@ -11,7 +11,6 @@ import pathlib
 from typing import ClassVar
 
 from nca_tf import config_flags
-from nca_tf import faults
 from nca_tf.analysis import canvas
 from nca_tf.evolution import objectives
 from nca_tf.experiments import cma_es_bbob
@@ -28,7 +27,7 @@ _option = config_flags.option
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(config_flags.Common):
+class Config(processor.Config):
   """What to measure; the defaults are the README's."""
 
   precision: str = _option(
@@ -44,12 +43,6 @@ class Config(config_flags.Common):
   )
   peers: bool = _option(
     True, 'Measure pycma and evosax as well; installs them on the first call.'
-  )
-  core: int = _option(
-    -1,
-    'Processor to run on; -1 is the last one allowed.',
-    minimum=-1,
-    identity=False,
   )
   dimensions: tuple[int, ...] = _option(
     cma_es_speed.DIMENSIONS, 'Dimensions of speed.', minimum=2
@@ -75,6 +68,7 @@ class Config(config_flags.Common):
     10000, 'Evaluations per dimension, restarts included.', minimum=1
   )
 
+  NAMED: ClassVar = ('parts', 'dimensions', 'quality_dimensions', 'functions')
   PRESETS: ClassVar = {
     'smoke': {
       'peers': False,
@@ -91,13 +85,6 @@ class Config(config_flags.Common):
     'laptop': {},
     'paper': {},
   }
-
-  def validate(self):
-    """Refuses a core that this process may not use, and nothing to measure."""
-    processor.check(self.core)
-    for name in ('parts', 'dimensions', 'quality_dimensions', 'functions'):
-      if not getattr(self, name):
-        raise faults.UsageError(f'--{name} must name at least one, got none')
 
 
 def run(config: Config):

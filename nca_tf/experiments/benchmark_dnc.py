@@ -37,7 +37,7 @@ REQUIREMENTS = ('torch==2.15.0', 'numpy')
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(config_flags.Common):
+class Config(processor.Config):
   """What to measure; the defaults are the README's."""
 
   threads: int = _option(
@@ -67,13 +67,8 @@ class Config(config_flags.Common):
   )
   rounds: int = _option(7, 'Turns of each contestant.', minimum=1)
   count: int = _option(2, 'Training steps of a turn.', minimum=1)
-  core: int = _option(
-    -1,
-    'Processor to run on; -1 is the last one allowed.',
-    minimum=-1,
-    identity=False,
-  )
 
+  NAMED: ClassVar = ('parts', 'contestants', 'settings')
   PRESETS: ClassVar = {
     'smoke': {
       'contestants': ('nca_tf', 'keras LSTM'),
@@ -88,10 +83,7 @@ class Config(config_flags.Common):
 
   def validate(self):
     """Refuses a core that this process may not use, and folders that lack."""
-    processor.check(self.core)
-    for name in ('parts', 'contestants', 'settings'):
-      if not getattr(self, name):
-        raise faults.UsageError(f'--{name} must name at least one, got none')
+    super().validate()
     for name in ('pytorch_dnc', 'deepmind_dnc'):
       folder = getattr(self, name)
       if folder and not (pathlib.Path(folder) / 'dnc' / 'dnc.py').is_file():

@@ -12,7 +12,6 @@ import numpy as np
 import tensorflow as tf
 
 from nca_tf import config_flags
-from nca_tf import faults
 from nca_tf.analysis import table
 from nca_tf.experiments import processor
 from nca_tf.memory import cells
@@ -36,7 +35,7 @@ MODELS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(config_flags.Common):
+class Config(processor.Config):
   """What to measure; the defaults are the README's."""
 
   threads: int = _option(
@@ -48,13 +47,8 @@ class Config(config_flags.Common):
   lanes: tuple[int, ...] = _option((1, 256, 1024), 'Lanes.', minimum=1)
   horizon: int = _option(60, 'Steps of an episode.', minimum=1)
   rounds: int = _option(5, 'Measurements of each.', minimum=1)
-  core: int = _option(
-    -1,
-    'Processor to run on; -1 is the last one allowed.',
-    minimum=-1,
-    identity=False,
-  )
 
+  NAMED: ClassVar = ('models', 'lanes')
   PRESETS: ClassVar = {
     'smoke': {
       'models': ('lstm-256',),
@@ -65,13 +59,6 @@ class Config(config_flags.Common):
     'laptop': {},
     'paper': {},
   }
-
-  def validate(self):
-    """Refuses a core that this process may not use, and nothing to measure."""
-    processor.check(self.core)
-    for name in ('models', 'lanes'):
-      if not getattr(self, name):
-        raise faults.UsageError(f'--{name} must name at least one, got none')
 
 
 def run(config: Config):

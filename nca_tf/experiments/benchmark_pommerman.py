@@ -39,7 +39,7 @@ _WARM_UP = 40  # Steps before the clock starts: games have then spread out.
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(config_flags.Common):
+class Config(processor.Config):
   """What to measure; the defaults are the README's."""
 
   threads: int = _option(
@@ -63,13 +63,8 @@ class Config(config_flags.Common):
     'Folder that holds the package `pommerman` of the original, such as a '
     'checkout; empty is the one that is installed, if any.',
   )
-  core: int = _option(
-    -1,
-    'Processor to run on; -1 is the last one allowed.',
-    minimum=-1,
-    identity=False,
-  )
 
+  NAMED: ClassVar = ('variants', 'work', 'games')
   PRESETS: ClassVar = {
     'smoke': {
       'variants': ('OneVsOne-v0',),
@@ -83,10 +78,7 @@ class Config(config_flags.Common):
 
   def validate(self):
     """Refuses a wrong core, nothing to measure, and a missing package."""
-    processor.check(self.core)
-    for name in ('variants', 'work', 'games'):
-      if not getattr(self, name):
-        raise faults.UsageError(f'--{name} must name at least one, got none')
+    super().validate()
     if self.package:
       _load_package(self.package)
 
