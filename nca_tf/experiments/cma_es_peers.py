@@ -1,16 +1,12 @@
 """pycma and evosax in a process of their own, asked over a pipe.
 
-`benchmark_cma_es` starts this file as a script, in an environment that has the
-peers and not this library: hence its own NumPy forms of the objectives, which
-the benchmark compares with `nca_tf.evolution.objectives` before it measures.
-One JSON object per line: {"call": name, ...arguments} is answered by
-{"answer": value}.
+`peer_server` serves this file to `benchmark_cma_es`, in an environment that has
+the peers and not this library: hence its own NumPy forms of the objectives,
+which the benchmark compares with `nca_tf.evolution.objectives` before it
+measures.
 """
 
-import json
 import math
-import os
-import sys
 import time
 import types
 
@@ -246,23 +242,9 @@ def advance(peer, n, popsize, span, generations):
   return _contestants[key].advance(generations)
 
 
-_CALLS = {
+CALLS = {
   'advance': advance,
   'minimise': minimise,
   'minimise_with_restarts': minimise_with_restarts,
   'values': values,
 }
-
-
-def serve():
-  """Answers requests until the pipe is closed."""
-  answers = os.fdopen(os.dup(sys.stdout.fileno()), 'w')
-  os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # What libraries print.
-  for line in sys.stdin:
-    request = json.loads(line)
-    answer = _CALLS[request.pop('call')](**request)
-    print(json.dumps({'answer': answer}), file=answers, flush=True)
-
-
-if __name__ == '__main__':
-  serve()

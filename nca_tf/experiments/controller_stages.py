@@ -239,31 +239,31 @@ class Stages:
     as a rule, is what M has to learn.
     """
     config = self.config
-    looks = self.looks(number - 1)
-    player = self.evolution(number - 1)
+    sources = []
+    for _, *which, generation in self.looks(number - 1):
+      evolution = self.evolution(*which)
+      sources.append((evolution, evolution.mean(generation)))
     folder = self._path(number) / 'rollouts'
     folder.mkdir(parents=True, exist_ok=True)
     seed = int(random_numbers.key(config.seed, f'collect {number}')[0])
     total = config.collect_episodes
     parameters = []
     for index in range(total):
-      _, *which, generation = looks[index // 2 % len(looks)]
-      evolution = self.evolution(*which)
-      mean = evolution.mean(generation)
+      evolution, mean = sources[index // 2 % len(sources)]
       varied = index % 2
       parameters.append(evolution.draw(mean, seed + index) if varied else mean)
     done = min(rollouts.count(folder), total)
     with progress.Progress(f'collect {number}', total, 'episodes', done) as bar:
       record_rollouts.collect(
         folder,
-        player.world_model.spec.name,
-        player.player,
+        evolution.world_model.spec.name,
+        evolution.player,  # The same for all evolutions of an iteration.
         total,
         seed,
         processes=config.processes,
         shard_size=max(1, min(32, total // 4)),
         progress=bar.update,
-        options=player.world_model.config.game_options,
+        options=evolution.world_model.config.game_options,
         parameters=np.asarray(parameters, np.float32),
       )
 

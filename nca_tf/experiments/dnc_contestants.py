@@ -1,18 +1,15 @@
 """DNCs and an LSTM that train, in a process of their own, asked over a pipe.
 
-`benchmark_dnc` starts this file as a script, one process per contestant, so
-that each has its own peak of memory; the two from elsewhere need folders with
-their sources, and pytorch-dnc an environment with torch and not this library.
-One JSON object per line: {"call": name, ...arguments} is answered by
-{"answer": value}.
+`peer_server` serves this file to `benchmark_dnc`, one process per contestant,
+so that each has its own peak of memory; the two from elsewhere need folders
+with their sources, and pytorch-dnc an environment with torch and not this
+library.
 
 All train the same: LSTM of 256 units, inputs of 68 numbers, 64 outputs, binary
 cross-entropy, plain gradient descent.
 """
 
 import importlib
-import json
-import os
 import pathlib
 import sys
 import time
@@ -242,18 +239,4 @@ def _memory(name):
   raise ValueError(f'name must be in /proc/self/status, got {name!r}')
 
 
-_CALLS = {'start': start, 'advance': advance, 'peak': peak}
-
-
-def serve():
-  """Answers requests until the pipe is closed."""
-  answers = os.fdopen(os.dup(sys.stdout.fileno()), 'w')
-  os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # What libraries print.
-  for line in sys.stdin:
-    request = json.loads(line)
-    answer = _CALLS[request.pop('call')](**request)
-    print(json.dumps({'answer': answer}), file=answers, flush=True)
-
-
-if __name__ == '__main__':
-  serve()
+CALLS = {'start': start, 'advance': advance, 'peak': peak}

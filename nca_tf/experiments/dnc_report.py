@@ -4,6 +4,7 @@ import numpy as np
 
 from nca_tf.analysis import canvas
 from nca_tf.analysis import table
+from nca_tf.experiments import dnc_contestants
 
 
 def _sizes(slots, words, batch, steps, heads=4):
@@ -48,7 +49,6 @@ BARS = (
 # Of a step: kept numbers over N x N + N x W + h + c. Of T = 2000: bytes.
 _KEPT_BAR = ('N256 W64 R4 B4', 1.3)
 _LONG_BAR = ('N256 W64 R4 B4', '2000', 6e9)
-_UNITS = 256  # Of the controller, dnc_contestants.UNITS.
 _PEERS = ('pytorch-dnc', 'deepmind/dnc')
 _MEGA = 1e6
 
@@ -100,7 +100,7 @@ def kept(found, name) -> float:
 def _states(base):
   """Numbers of one link matrix, one memory and the controller's state."""
   slots = base['slots']
-  return slots * slots + slots * base['words'] + 2 * _UNITS
+  return slots * slots + slots * base['words'] + 2 * dnc_contestants.UNITS
 
 
 def _lengths(found):

@@ -16,6 +16,7 @@ from typing import Any
 from nca_tf import faults
 
 _STAMP = 'installed'
+_SERVER = pathlib.Path(__file__).with_name('peer_server.py')
 # One core is measured: no library may start threads beside it.
 _ONE_THREAD = {
   'JAX_PLATFORMS': 'cpu',
@@ -80,7 +81,7 @@ def _call(command, purpose):
 
 
 class PeerProcess:
-  """A script that answers requests, a line of JSON each.
+  """A script whose functions answer requests, see `peer_server`.
 
       with peer_process.PeerProcess(python, 'cma_es_peers.py') as peers:
         values = peers.ask('values', objective={'name': 'sphere'}, x=[[1.0]])
@@ -92,7 +93,7 @@ class PeerProcess:
     """Starts the script with an environment's Python."""
     self._errors = tempfile.TemporaryFile('w+', errors='replace')
     self._process = subprocess.Popen(
-      [str(python), str(script)],
+      [str(python), str(_SERVER), str(script)],
       stdin=subprocess.PIPE,
       stdout=subprocess.PIPE,
       stderr=self._errors,

@@ -1,0 +1,29 @@
+"""Answers requests to the functions of a script, over standard input.
+
+`peer_process` starts this file with the path of a script, in an environment
+that may lack this library. The script's CALLS are its functions by name. One
+JSON object per line: {"call": name, ...arguments} is answered by
+{"answer": value}.
+"""
+
+import importlib
+import json
+import os
+import pathlib
+import sys
+
+
+def serve(calls):
+  """Answers requests until the pipe is closed."""
+  answers = os.fdopen(os.dup(sys.stdout.fileno()), 'w')
+  os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # What libraries print.
+  for line in sys.stdin:
+    request = json.loads(line)
+    answer = calls[request.pop('call')](**request)
+    print(json.dumps({'answer': answer}), file=answers, flush=True)
+
+
+if __name__ == '__main__':
+  script = pathlib.Path(sys.argv[1])
+  sys.path[0] = str(script.parent)
+  serve(importlib.import_module(script.stem).CALLS)
