@@ -38,7 +38,7 @@ setuptools.setup(
   # 3.12 has no wheel of the pygame that TF-Agents needs.
   python_requires='>=3.10,<3.12',
   packages=setuptools.find_packages(include=['nca_tf', 'nca_tf.*']),
-  package_data={'nca_tf.memory': ['*.cc', '*.h']},
+  package_data={'nca_tf.memory.unrolled': ['*.cc', '*.h']},
   scripts=[f'bin/{name}' for name in BINARIES],
   install_requires=[
     'absl-py',

@@ -14,11 +14,11 @@ from gymnasium.utils import seeding
 from PIL import Image
 
 from nca_tf import environments
-from nca_tf.environments import episode
-from nca_tf.environments import saved_agent
+from nca_tf.environments.workers import episode
+from nca_tf.environments.workers import saved_agent
 from nca_tf.memory import cells
-from nca_tf.training import export
-from nca_tf.training import screen as screen_lib
+from nca_tf.saved_models import export
+from nca_tf.saved_models import screen as screen_lib
 from nca_tf.world_model import controller as controller_lib
 from nca_tf.world_model import model as model_lib
 from nca_tf.world_model import vision as vision_lib

@@ -5,10 +5,10 @@ import sys
 
 import pytest
 
-from nca_tf import config_flags
-from nca_tf import faults
-from nca_tf.experiments import benchmark_dnc
-from nca_tf.experiments import dnc_report
+from nca_tf.command_line import config_flags
+from nca_tf.command_line import faults
+from nca_tf.experiments.benchmarks.dnc import report as dnc_report
+from nca_tf.experiments.benchmarks.dnc import run as benchmark_dnc
 
 
 def config(folder, *argv):

@@ -4,11 +4,11 @@ import os
 
 import pytest
 
-from nca_tf import config_flags
-from nca_tf import faults
-from nca_tf.experiments import benchmark
-from nca_tf.experiments import benchmark_dream
-from nca_tf.training import run_folder
+from nca_tf.command_line import config_flags
+from nca_tf.command_line import faults
+from nca_tf.experiments.benchmarks import dream as benchmark_dream
+from nca_tf.experiments.benchmarks import subjects as benchmark
+from nca_tf.runs import run_folder
 
 
 def resolve(*argv):

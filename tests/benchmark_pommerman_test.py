@@ -4,12 +4,12 @@ import os
 
 import pytest
 
-from nca_tf import config_flags
-from nca_tf import faults
-from nca_tf.environments.pommerman import package
-from nca_tf.experiments import benchmark
-from nca_tf.experiments import benchmark_pommerman
-from nca_tf.training import run_folder
+from nca_tf.command_line import config_flags
+from nca_tf.command_line import faults
+from nca_tf.environments.pommerman.original import package
+from nca_tf.experiments.benchmarks import pommerman as benchmark_pommerman
+from nca_tf.experiments.benchmarks import subjects as benchmark
+from nca_tf.runs import run_folder
 
 
 def resolve(*argv):

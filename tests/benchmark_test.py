@@ -8,19 +8,19 @@ import sys
 import numpy as np
 import pytest
 
-from nca_tf import config_flags
-from nca_tf import faults
+from nca_tf.command_line import config_flags
+from nca_tf.command_line import faults
+from nca_tf.evolution import many_searches as cma_es_restarts
 from nca_tf.evolution import objectives
 from nca_tf.evolution import stopping
-from nca_tf.experiments import benchmark
-from nca_tf.experiments import benchmark_cma_es
-from nca_tf.experiments import cma_es_bbob
-from nca_tf.experiments import cma_es_peers
-from nca_tf.experiments import cma_es_quality
-from nca_tf.experiments import cma_es_report
-from nca_tf.experiments import cma_es_restarts
-from nca_tf.experiments import cma_es_speed
-from nca_tf.experiments import peer_process
+from nca_tf.experiments.benchmarks import peers as peer_process
+from nca_tf.experiments.benchmarks import subjects as benchmark
+from nca_tf.experiments.benchmarks.cma_es import bbob as cma_es_bbob
+from nca_tf.experiments.benchmarks.cma_es import peers as cma_es_peers
+from nca_tf.experiments.benchmarks.cma_es import quality as cma_es_quality
+from nca_tf.experiments.benchmarks.cma_es import report as cma_es_report
+from nca_tf.experiments.benchmarks.cma_es import run as benchmark_cma_es
+from nca_tf.experiments.benchmarks.cma_es import speed as cma_es_speed
 
 SCRIPT = pathlib.Path(cma_es_peers.__file__)
 

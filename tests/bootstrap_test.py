@@ -9,14 +9,14 @@ import time
 
 import pytest
 
-from nca_tf import bootstrap
+from nca_tf.command_line import bootstrap
 
 # The interpreter outside any environment; in 3.10 no variable names it.
 PYTHON = os.path.realpath(sys.executable)
 BINARY = """
 import pathlib, sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
-from nca_tf import bootstrap
+from nca_tf.command_line import bootstrap
 bootstrap.ensure()
 print(pathlib.Path(sys.prefix).name, *sys.argv[1:])
 """
@@ -52,7 +52,8 @@ class Checkout:
     source = pathlib.Path(bootstrap.__file__).read_text(encoding='utf-8')
     for file, text in (
       (self.root / 'nca_tf' / '__init__.py', ''),
-      (self.root / 'nca_tf' / 'bootstrap.py', source),
+      (self.root / 'nca_tf' / 'command_line' / '__init__.py', ''),
+      (self.root / 'nca_tf' / 'command_line' / 'bootstrap.py', source),
       (self.root / 'setup.py', ''),
       (self.root / 'constraints.txt', ''),
       (self.root / 'bin' / 'play', BINARY),

@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import pytest
 
-from nca_tf.datasets import integer_states
 from nca_tf.memory import cells
-from nca_tf.training import checkpoints
-from nca_tf.world_model import codings
-from nca_tf.world_model import state_model
+from nca_tf.runs import checkpoints
+from nca_tf.world_model.states import codings
+from nca_tf.world_model.states import layout as integer_states
+from nca_tf.world_model.states import state_model
 
 LAYOUT = integer_states.Layout(size=3)
 

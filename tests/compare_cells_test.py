@@ -12,19 +12,19 @@ import tensorflow as tf
 import tiny_world_models
 from PIL import Image
 
-from nca_tf import config_flags
-from nca_tf import faults
 from nca_tf.analysis import score_figures
-from nca_tf.experiments import cell_report
-from nca_tf.experiments import cell_settings
-from nca_tf.experiments import cell_stages
-from nca_tf.experiments import compare_cells
-from nca_tf.experiments import controller_evolution
-from nca_tf.experiments import evaluate
-from nca_tf.experiments import record_rollouts
-from nca_tf.experiments import train_controller
-from nca_tf.training import metrics
-from nca_tf.training import run_folder
+from nca_tf.command_line import config_flags
+from nca_tf.command_line import faults
+from nca_tf.experiments.cells import comparison as cell_settings
+from nca_tf.experiments.cells import report as cell_report
+from nca_tf.experiments.cells import run as cell_stages
+from nca_tf.experiments.cells import settings as compare_cells
+from nca_tf.experiments.controller import evolution as controller_evolution
+from nca_tf.experiments.controller import settings as train_controller
+from nca_tf.experiments.games import evaluate
+from nca_tf.experiments.games import record_rollouts
+from nca_tf.runs import metrics
+from nca_tf.runs import run_folder
 
 NAMES = [setting.name for setting in cell_settings.SETTINGS]
 

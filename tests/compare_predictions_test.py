@@ -5,18 +5,18 @@ import json
 import numpy as np
 import pytest
 
-from nca_tf import config_flags
-from nca_tf import faults
-from nca_tf.environments.pommerman import engine
-from nca_tf.environments.pommerman import game_state
-from nca_tf.environments.pommerman import observation
-from nca_tf.environments.pommerman import variants
-from nca_tf.experiments import compare_predictions
-from nca_tf.experiments import prediction_data
-from nca_tf.experiments import prediction_measures
-from nca_tf.experiments import prediction_pictures
-from nca_tf.experiments import prediction_rollout
-from nca_tf.experiments import prediction_stages
+from nca_tf.command_line import config_flags
+from nca_tf.command_line import faults
+from nca_tf.environments.pommerman.engine import engine
+from nca_tf.environments.pommerman.engine import game_state
+from nca_tf.environments.pommerman.engine import observation
+from nca_tf.environments.pommerman.engine import variants
+from nca_tf.experiments.predictions import games as prediction_data
+from nca_tf.experiments.predictions import measures as prediction_measures
+from nca_tf.experiments.predictions import pictures as prediction_pictures
+from nca_tf.experiments.predictions import rollout as prediction_rollout
+from nca_tf.experiments.predictions import run as prediction_stages
+from nca_tf.experiments.predictions import settings as compare_predictions
 from nca_tf.training import loop
 
 RULES = variants.get_variant(prediction_data.VARIANT)

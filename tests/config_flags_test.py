@@ -9,8 +9,8 @@ from typing import ClassVar
 
 import pytest
 
-from nca_tf import config_flags
-from nca_tf import faults
+from nca_tf.command_line import config_flags
+from nca_tf.command_line import faults
 
 
 @dataclasses.dataclass(frozen=True)

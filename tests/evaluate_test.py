@@ -9,10 +9,10 @@ import sys
 import numpy as np
 import pytest
 
-from nca_tf import config_flags
 from nca_tf import environments
-from nca_tf import faults
-from nca_tf.experiments import evaluate
+from nca_tf.command_line import config_flags
+from nca_tf.command_line import faults
+from nca_tf.experiments.games import evaluate
 
 ROOT = pathlib.Path(environments.__file__).parents[2]
 FLAGS = ('--time_limit=120', '--policy=stay', '--processes=1')

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from nca_tf.memory import cells
-from nca_tf.training import export
+from nca_tf.saved_models import export
 from nca_tf.world_model import codec
 from nca_tf.world_model import mixture
 from nca_tf.world_model import model as model_lib

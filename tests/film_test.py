@@ -8,11 +8,11 @@ import pytest
 import tiny_agents
 from PIL import Image
 
-from nca_tf import config_flags
-from nca_tf import faults
+from nca_tf.command_line import config_flags
+from nca_tf.command_line import faults
 from nca_tf.datasets import rollouts
-from nca_tf.experiments import evaluate
-from nca_tf.experiments import record_rollouts
+from nca_tf.experiments.games import evaluate
+from nca_tf.experiments.games import record_rollouts
 
 
 @pytest.fixture(scope='module')

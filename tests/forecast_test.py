@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from nca_tf.datasets import latents as latents_lib
 from nca_tf.memory import cells
-from nca_tf.training import evaluation
 from nca_tf.world_model import forecast as forecast_lib
+from nca_tf.world_model import measures as evaluation
 from nca_tf.world_model import mixture
 from nca_tf.world_model import model as model_lib
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nca_tf import faults
-from nca_tf.training import checkpoints
+from nca_tf.command_line import faults
+from nca_tf.runs import checkpoints
+from nca_tf.runs import metrics
 from nca_tf.training import loop
-from nca_tf.training import metrics
 
 
 class Killed(Exception):

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from nca_tf.datasets import addition_tasks
-from nca_tf.datasets import memory_task_registry as registry
-from nca_tf.datasets import memory_tasks
+from nca_tf.datasets.memory_tasks import addition as addition_tasks
+from nca_tf.datasets.memory_tasks import registry
+from nca_tf.datasets.memory_tasks import tasks as memory_tasks
 
 LENGTHS = np.array([7, 2, 4, 7, 3, 2])
 

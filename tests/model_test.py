@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from nca_tf.datasets import latents as latents_lib
 from nca_tf.memory import cells
-from nca_tf.training import model_training
+from nca_tf.training import model as model_training
 from nca_tf.world_model import mixture
 from nca_tf.world_model import model as model_lib
 

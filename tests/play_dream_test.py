@@ -22,16 +22,16 @@ import tensorflow as tf
 import tiny_world_models
 from PIL import Image
 
-from nca_tf import config_flags
 from nca_tf import environments
-from nca_tf import faults
 from nca_tf.analysis import animation
-from nca_tf.experiments import dream_film
-from nca_tf.experiments import dream_keyboard
-from nca_tf.experiments import dream_session
-from nca_tf.experiments import play_dream
-from nca_tf.experiments import terminal
-from nca_tf.experiments import train_controller
+from nca_tf.command_line import config_flags
+from nca_tf.command_line import faults
+from nca_tf.experiments.controller import settings as train_controller
+from nca_tf.experiments.dream import film as dream_film
+from nca_tf.experiments.dream import keyboard as dream_keyboard
+from nca_tf.experiments.dream import session as dream_session
+from nca_tf.experiments.dream import settings as play_dream
+from nca_tf.experiments.dream import terminal
 
 ROOT = pathlib.Path(environments.__file__).parents[2]
 STEPS, LATENTS = 12, 8

@@ -5,9 +5,9 @@ import random
 import numpy as np
 import pytest
 
-from nca_tf.environments.pommerman import board
-from nca_tf.environments.pommerman import seeded_board
-from nca_tf.environments.pommerman import variants
+from nca_tf.environments.pommerman.engine import board
+from nca_tf.environments.pommerman.engine import seeded_board
+from nca_tf.environments.pommerman.engine import variants
 
 FFA = variants.get_variant('PommeFFACompetition-v0')
 ONE_VS_ONE = variants.get_variant('OneVsOne-v0')

@@ -7,22 +7,22 @@ import numpy as np
 import pytest
 from gymnasium.utils import env_checker
 
-from nca_tf import config_flags
 from nca_tf import environments
-from nca_tf import faults
-from nca_tf.environments import episode
+from nca_tf.command_line import config_flags
+from nca_tf.command_line import faults
 from nca_tf.environments import policies
 from nca_tf.environments.pommerman import drawing
-from nca_tf.environments.pommerman import engine
 from nca_tf.environments.pommerman import games
 from nca_tf.environments.pommerman import match
-from nca_tf.environments.pommerman import observation
-from nca_tf.environments.pommerman import package
 from nca_tf.environments.pommerman import parallel
 from nca_tf.environments.pommerman import single_agent
-from nca_tf.environments.pommerman import variants
 from nca_tf.environments.pommerman import vector
-from nca_tf.experiments import play_config
+from nca_tf.environments.pommerman.engine import engine
+from nca_tf.environments.pommerman.engine import observation
+from nca_tf.environments.pommerman.engine import variants
+from nca_tf.environments.pommerman.original import package
+from nca_tf.environments.workers import episode
+from nca_tf.experiments.games import settings as play_config
 
 RADIO = 'PommeRadioCompetition-v2'
 

@@ -6,13 +6,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from nca_tf.environments.pommerman import bit_board
-from nca_tf.environments.pommerman import engine
-from nca_tf.environments.pommerman import game_state
-from nca_tf.environments.pommerman import observation
 from nca_tf.environments.pommerman import opponents
-from nca_tf.environments.pommerman import package
-from nca_tf.environments.pommerman import variants
+from nca_tf.environments.pommerman.engine import engine
+from nca_tf.environments.pommerman.engine import game_state
+from nca_tf.environments.pommerman.engine import observation
+from nca_tf.environments.pommerman.engine import variants
+from nca_tf.environments.pommerman.opponents import bit_board
+from nca_tf.environments.pommerman.original import package
 
 FFA = variants.get_variant('PommeFFACompetition-v0')
 TEAM = variants.get_variant('PommeTeam-v0')

@@ -5,10 +5,10 @@ import pathlib
 import numpy as np
 import pytest
 
-from nca_tf import config_flags
-from nca_tf.environments.pommerman import replay
-from nca_tf.environments.pommerman import trace
-from nca_tf.experiments import replay_traces
+from nca_tf.command_line import config_flags
+from nca_tf.environments.pommerman.recordings import replay
+from nca_tf.environments.pommerman.recordings import trace
+from nca_tf.experiments.games import replay_traces
 
 FOLDER = pathlib.Path(__file__).parent.parent / 'testdata' / 'pommerman'
 FILES = sorted(FOLDER.glob('*.npz'))

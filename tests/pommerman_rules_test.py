@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from nca_tf.environments.pommerman import engine
-from nca_tf.environments.pommerman import game_state
-from nca_tf.environments.pommerman import observation
-from nca_tf.environments.pommerman import snapshot
-from nca_tf.environments.pommerman import variants
+from nca_tf.environments.pommerman.engine import engine
+from nca_tf.environments.pommerman.engine import game_state
+from nca_tf.environments.pommerman.engine import observation
+from nca_tf.environments.pommerman.engine import variants
+from nca_tf.environments.pommerman.recordings import snapshot
 
 FFA = variants.get_variant('PommeFFACompetition-v0')
 RADIO = variants.get_variant('PommeRadioCompetition-v2')

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from nca_tf.training import progress
+from nca_tf.runs import progress
 
 
 class Terminal(io.StringIO):

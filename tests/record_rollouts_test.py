@@ -14,12 +14,12 @@ import numpy as np
 import processes
 import pytest
 
-from nca_tf import config_flags
 from nca_tf import environments
-from nca_tf import faults
+from nca_tf.command_line import config_flags
+from nca_tf.command_line import faults
 from nca_tf.datasets import rollouts
 from nca_tf.environments import workers
-from nca_tf.experiments import record_rollouts
+from nca_tf.experiments.games import record_rollouts
 
 ROOT = pathlib.Path(environments.__file__).parents[2]
 OPTIONS = {'time_limit': 60}

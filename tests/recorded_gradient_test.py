@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 from nca_tf.memory import access
-from nca_tf.memory import access_gradient
-from nca_tf.memory import native
+from nca_tf.memory.unrolled import access_gradient
+from nca_tf.memory.unrolled import native
 
 
 @pytest.fixture(

@@ -10,9 +10,9 @@ import sys
 import numpy as np
 import pytest
 
-from nca_tf import config_flags
-from nca_tf import faults
-from nca_tf.training import run_folder
+from nca_tf.command_line import config_flags
+from nca_tf.command_line import faults
+from nca_tf.runs import run_folder
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,10 +11,10 @@ import pytest
 import tiny_agents
 
 from nca_tf import environments
-from nca_tf.environments import episode
-from nca_tf.environments import pool
-from nca_tf.environments import saved_agent
 from nca_tf.environments import workers
+from nca_tf.environments.workers import episode
+from nca_tf.environments.workers import pool
+from nca_tf.environments.workers import saved_agent
 
 OPTIONS = {'time_limit': 70}
 SEEDS = (3, 1, 4, 1, 5, 9, 2, 6)

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nca_tf.datasets import memory_task_registry
+from nca_tf.datasets.memory_tasks import registry as memory_task_registry
 from nca_tf.memory import cells
 from nca_tf.memory import sequence_model
-from nca_tf.training import export
-from nca_tf.training import sequence_training
+from nca_tf.saved_models import export
+from nca_tf.training import sequence as sequence_training
 
 SMALL = {'memory_slots': 5, 'word_size': 4, 'read_heads': 1}
 

@@ -12,7 +12,7 @@ from nca_tf import memory
 from nca_tf.memory import access
 from nca_tf.memory import addressing
 from nca_tf.memory import sparse_links
-from nca_tf.memory import unroll
+from nca_tf.memory.unrolled import unroll
 
 
 def dense(link):

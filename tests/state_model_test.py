@@ -7,12 +7,12 @@ import scipy.special
 import scipy.stats
 import tensorflow as tf
 
-from nca_tf.datasets import integer_states
 from nca_tf.datasets import latents
 from nca_tf.memory import cells
-from nca_tf.training import state_training
-from nca_tf.world_model import codings
-from nca_tf.world_model import state_model
+from nca_tf.training import state as state_training
+from nca_tf.world_model.states import codings
+from nca_tf.world_model.states import layout as integer_states
+from nca_tf.world_model.states import state_model
 
 LAYOUT = integer_states.Layout(size=4, agents=2, enemies=1)
 

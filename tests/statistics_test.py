@@ -8,8 +8,8 @@ import pytest
 from gymnasium.wrappers.utils import RunningMeanStd
 from hypothesis import strategies
 
-from nca_tf.statistics import RunningMoments
-from nca_tf.statistics import combine_mean_std
+from nca_tf.agents.running_moments import RunningMoments
+from nca_tf.agents.running_moments import combine_mean_std
 
 values = strategies.lists(
   strategies.floats(-1e6, 1e6, allow_subnormal=False), min_size=0, max_size=30

@@ -14,7 +14,7 @@ import pytest
 from gymnasium.utils import env_checker
 
 from nca_tf import environments
-from nca_tf.environments import take_cover
+from nca_tf.environments.take_cover import take_cover
 
 LIMIT = 60
 

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from nca_tf import config_flags
+from nca_tf.command_line import config_flags
 from nca_tf.datasets import rollouts
-from nca_tf.experiments import train_world_model
-from nca_tf.experiments import world_model_stages
-from nca_tf.training import metrics
-from nca_tf.training import run_folder
+from nca_tf.experiments.world_model import run as world_model_stages
+from nca_tf.experiments.world_model import settings as train_world_model
+from nca_tf.runs import metrics
+from nca_tf.runs import run_folder
 
 _EPISODES, _STEPS = 8, 40
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nca_tf import config_flags
-from nca_tf import faults
 from nca_tf.analysis import canvas
-from nca_tf.experiments import toy_cma_es
-from nca_tf.experiments import toy_cma_es_pictures as pictures
+from nca_tf.command_line import config_flags
+from nca_tf.command_line import faults
+from nca_tf.experiments.toy_cma_es import report as pictures
+from nca_tf.experiments.toy_cma_es import run as toy_cma_es
 
 
 def config(folder, *argv):

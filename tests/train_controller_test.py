@@ -14,15 +14,15 @@ import pytest
 import tensorflow as tf
 import tiny_world_models
 
-from nca_tf import config_flags
-from nca_tf import faults
-from nca_tf.environments import saved_agent
-from nca_tf.experiments import controller_evolution
-from nca_tf.experiments import controller_stages
-from nca_tf.experiments import dream_check
-from nca_tf.experiments import evaluate
-from nca_tf.experiments import train_controller
-from nca_tf.experiments import world_model_stages
+from nca_tf.command_line import config_flags
+from nca_tf.command_line import faults
+from nca_tf.environments.workers import saved_agent
+from nca_tf.experiments.controller import dream_check
+from nca_tf.experiments.controller import evolution as controller_evolution
+from nca_tf.experiments.controller import run as controller_stages
+from nca_tf.experiments.controller import settings as train_controller
+from nca_tf.experiments.games import evaluate
+from nca_tf.experiments.world_model import run as world_model_stages
 
 BINARY = pathlib.Path(__file__).parent.parent / 'bin' / 'train_controller'
 KILLS = int(os.environ.get('NCA_TF_KILLS', '2'))

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nca_tf import config_flags
-from nca_tf import faults
 from nca_tf.analysis import length_figures
-from nca_tf.datasets import memory_task_registry
-from nca_tf.experiments import memory_task_settings
-from nca_tf.experiments import train_memory_task
+from nca_tf.command_line import config_flags
+from nca_tf.command_line import faults
+from nca_tf.datasets.memory_tasks import registry as memory_task_registry
+from nca_tf.experiments.memory_tasks import defaults as memory_task_settings
+from nca_tf.experiments.memory_tasks import settings as train_memory_task
 from nca_tf.training import loop
-from nca_tf.training import sequence_training
+from nca_tf.training import sequence as sequence_training
 
 
 def resolve(*argv):

@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from nca_tf import memory
 from nca_tf.memory import cells
-from nca_tf.memory import native
-from nca_tf.memory import unroll
+from nca_tf.memory.unrolled import native
+from nca_tf.memory.unrolled import unroll
 from nca_tf.world_model import model as model_lib
 
 BATCH, TIME, INPUTS, UNITS, SLOTS, WORDS, HEADS = 3, 5, 5, 8, 6, 4, 2

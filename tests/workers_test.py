@@ -15,10 +15,10 @@ import processes
 import pytest
 
 from nca_tf import environments
-from nca_tf.environments import episode
 from nca_tf.environments import policies
-from nca_tf.environments import pool
 from nca_tf.environments import workers
+from nca_tf.environments.workers import episode
+from nca_tf.environments.workers import pool
 
 OPTIONS = {'time_limit': 150}
 SEEDS = (3, 1, 4, 1, 5, 9)

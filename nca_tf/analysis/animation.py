@@ -9,7 +9,7 @@ from PIL import ImageColor
 from PIL import ImageDraw
 from PIL import ImageFont
 
-from nca_tf.analysis import canvas
+from nca_tf import files
 
 GAP, HEADING, CAPTION = 6, 18, 16
 PAPER, INK, RED = (24, 24, 24), (235, 235, 235), (214, 39, 40)
@@ -120,7 +120,7 @@ def gif_bytes(frames, fps: float = 15, colours: Sequence[str] = ()) -> bytes:
 
 def write_gif(frames, path, fps: float = 15) -> None:
   """Writes `gif_bytes` to a file, whole or not at all."""
-  canvas.write_whole(path, gif_bytes(frames, fps))
+  files.write_whole(path, gif_bytes(frames, fps))
 
 
 def _palette(frames, colours):

@@ -5,13 +5,13 @@ global is kept, so that pictures may be drawn from any thread and are freed.
 """
 
 import io
-import os
 import pathlib
-import tempfile
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from nca_tf import files
 
 # Okabe and Ito (2008), "Color Universal Design": told apart by everyone.
 BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY = COLOURS = (
@@ -96,21 +96,4 @@ def save(figure: Figure, path) -> None:
     raise ValueError(f'path must end in one of {known}, got {str(path)!r}')
   stream = io.BytesIO()
   figure.savefig(stream, format=kind, dpi=DPI)
-  write_whole(path, stream.getvalue())
-
-
-def write_whole(path, data: bytes) -> None:
-  """Writes bytes to a file whole or not at all, making its folder."""
-  path = pathlib.Path(path)
-  path.parent.mkdir(parents=True, exist_ok=True)
-  handle, name = tempfile.mkstemp(
-    prefix=f'.{path.name}.', suffix='.partial', dir=path.parent
-  )
-  try:
-    with os.fdopen(handle, 'wb') as file:
-      file.write(data)
-    os.chmod(name, 0o644)  # mkstemp gives a file to its owner alone.
-    os.replace(name, path)
-  except BaseException:
-    pathlib.Path(name).unlink(missing_ok=True)
-    raise
+  files.write_whole(path, stream.getvalue())

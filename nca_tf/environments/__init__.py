@@ -25,7 +25,7 @@ __all__ = [
 
 # name: (registered id, module, class)
 _GAMES = {
-  'vizdoom': ('nca_tf/TakeCover-v0', 'take_cover', 'TakeCover'),
+  'vizdoom': ('nca_tf/TakeCover-v0', 'take_cover.take_cover', 'TakeCover'),
   'pommerman': (
     'nca_tf/Pommerman-v0',
     'pommerman.single_agent',

@@ -130,7 +130,7 @@ class DNC(keras.layers.Layer):
     """As `_unroll` by `unroll`, or None where that is not for this call."""
     if self.kernel == 'plain' or keras.backend.backend() != 'tensorflow':
       return None
-    from nca_tf.memory import unroll  # Needs TensorFlow.
+    from nca_tf.memory.unrolled import unroll  # Needs TensorFlow.
 
     kernel = self.kernel
     if kernel == 'auto' and not training:

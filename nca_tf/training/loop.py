@@ -3,8 +3,8 @@
 import math
 import time
 
-from nca_tf import faults
-from nca_tf.training import progress
+from nca_tf.command_line import faults
+from nca_tf.runs import progress
 
 LOG_EVERY = 50  # steps, at most
 SAVE_SECONDS = 60

@@ -12,7 +12,7 @@ import tensorflow as tf
 from keras import ops
 
 from nca_tf.memory import cells
-from nca_tf.memory import unroll
+from nca_tf.memory.unrolled import unroll
 from nca_tf.world_model import mixture
 
 

@@ -7,7 +7,7 @@ import functools
 
 import numpy as np
 
-from nca_tf.environments.pommerman import variants
+from nca_tf.environments.pommerman.engine import variants
 
 _STRIP = 8  # Rows for the gauges, in a picture of 64.
 _GAUGE = 10  # Ammo and blast strength that it shows at most.

@@ -4,11 +4,11 @@ import dataclasses
 
 import numpy as np
 
-from nca_tf.environments.pommerman import engine
-from nca_tf.environments.pommerman import observation
-from nca_tf.environments.pommerman import package
-from nca_tf.environments.pommerman.outcome import Outcome
-from nca_tf.environments.pommerman.variants import Variant
+from nca_tf.environments.pommerman.engine import engine
+from nca_tf.environments.pommerman.engine import observation
+from nca_tf.environments.pommerman.engine.outcome import Outcome
+from nca_tf.environments.pommerman.engine.variants import Variant
+from nca_tf.environments.pommerman.original import package
 
 ENGINES = ('native', 'package')
 

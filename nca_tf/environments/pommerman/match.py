@@ -7,8 +7,8 @@ import numpy as np
 
 from nca_tf.environments.pommerman import games as games_lib
 from nca_tf.environments.pommerman import opponents
-from nca_tf.environments.pommerman import variants
-from nca_tf.environments.pommerman.variants import Variant
+from nca_tf.environments.pommerman.engine import variants
+from nca_tf.environments.pommerman.engine.variants import Variant
 
 
 class Turn(typing.NamedTuple):

@@ -7,8 +7,8 @@ import numpy as np
 from nca_tf.environments.pommerman import games as games_lib
 from nca_tf.environments.pommerman import match
 from nca_tf.environments.pommerman import single_agent
-from nca_tf.environments.pommerman import variants
 from nca_tf.environments.pommerman import views
+from nca_tf.environments.pommerman.engine import variants
 
 
 class ParallelPommerman:

@@ -11,8 +11,8 @@ import numpy as np
 from nca_tf.environments import game
 from nca_tf.environments.pommerman import drawing
 from nca_tf.environments.pommerman import match
-from nca_tf.environments.pommerman import variants
 from nca_tf.environments.pommerman import views
+from nca_tf.environments.pommerman.engine import variants
 
 _DEFAULT = 'PommeFFACompetition-v0'
 

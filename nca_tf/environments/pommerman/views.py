@@ -4,9 +4,9 @@ import gymnasium
 import numpy as np
 
 from nca_tf.environments.pommerman import drawing
-from nca_tf.environments.pommerman import observation
-from nca_tf.environments.pommerman import variants
-from nca_tf.environments.pommerman.variants import Variant
+from nca_tf.environments.pommerman.engine import observation
+from nca_tf.environments.pommerman.engine import variants
+from nca_tf.environments.pommerman.engine.variants import Variant
 
 SIZE = 64  # Rows and columns of a picture.
 KINDS = ('frames', 'vector', 'maps')

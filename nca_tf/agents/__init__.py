@@ -1,0 +1,1 @@
+"""Agents that learn to act, and what they need to know of their inputs."""

@@ -1,0 +1,1 @@
+"""Tasks that only a memory can solve, by name."""

@@ -1,0 +1,117 @@
+"""Sums of digits: as one number, and written in base 10.
+
+The first is the toy task of A. Mufti's DNC in Chainer (2018,
+github.com/AdeelMufti/DifferentiableNeuralComputer): trained on up to 12 terms
+and asked for up to 100, where an LSTM's answer leaves the truth soon after the
+lengths it has seen.
+"""
+
+import dataclasses
+from typing import ClassVar
+
+import numpy as np
+
+from nca_tf.datasets.memory_tasks import tasks as memory_tasks
+
+
+@dataclasses.dataclass(frozen=True)
+class Addition(memory_tasks.Task):
+  """One-hot digits, a delimiter in the last place; the sum beside it.
+
+  Digits are 0..digits-1, as many as the toy's rows of 6 have room for. The
+  answer is asked for at the delimiter, as there. The toy's loss also wants
+  zeros before; here nothing is asked before.
+  """
+
+  NAME: ClassVar[str] = 'addition'
+  KIND: ClassVar[str] = 'number'
+  UNIT: ClassVar[str] = 'absolute error of the sum'
+  LENGTH: ClassVar[str] = 'terms'
+  digits: int = 5
+
+  @property
+  def input_size(self) -> int:
+    """Digits and the delimiter."""
+    return self.digits + 1
+
+  @property
+  def output_size(self) -> int:
+    """The sum."""
+    return 1
+
+  def steps(self, length: int) -> int:
+    """Terms and the delimiter."""
+    return length + 1
+
+  def _draw(self, rng, lengths, steps):
+    inputs, sums = _terms(rng, lengths, steps, self.digits)
+    answers = np.arange(steps) == lengths[:, None]
+    targets = np.where(answers, sums[:, None], 0)[:, :, None]
+    return memory_tasks.Batch(inputs, targets.astype(np.float32), answers)
+
+  def errors(self, outputs, batch):
+    """|output - sum| at the delimiter, [B]."""
+    missed = np.abs(np.asarray(outputs) - batch.targets)[:, :, 0]
+    return (missed * batch.answers).sum(1)
+
+
+@dataclasses.dataclass(frozen=True)
+class AdditionBase10(memory_tasks.Task):
+  """One-hot decimal digits, a delimiter; then the sum's digits, units first.
+
+  The sum has a fixed number of places, with zeros in front.
+  """
+
+  NAME: ClassVar[str] = 'addition_base10'
+  KIND: ClassVar[str] = 'classes'
+  UNIT: ClassVar[str] = 'share of wrong digits'
+  LENGTH: ClassVar[str] = 'terms'
+  places: int = 3
+
+  @property
+  def input_size(self) -> int:
+    """Ten digits and the delimiter."""
+    return 11
+
+  @property
+  def output_size(self) -> int:
+    """Ten digits."""
+    return 10
+
+  def steps(self, length: int) -> int:
+    """Terms, delimiter, places; `ValueError` where the places may be few."""
+    if 9 * length >= 10**self.places:
+      raise ValueError(
+        f'length must be at most {(10**self.places - 1) // 9} terms for '
+        f'{self.places} places, got {length}'
+      )
+    return length + 1 + self.places
+
+  def _draw(self, rng, lengths, steps):
+    inputs, sums = _terms(rng, lengths, steps, 10)
+    figures = sums[:, None] // 10 ** np.arange(self.places) % 10  # [B, places]
+    place = np.arange(steps) - lengths[:, None] - 1
+    targets, answers = memory_tasks.take(
+      np.eye(10, dtype=np.float32)[figures],
+      np.full(len(lengths), self.places),
+      place,
+    )
+    return memory_tasks.Batch(inputs, targets, answers)
+
+  def errors(self, outputs, batch):
+    """Share of wrong digits, [B]."""
+    wrong = np.argmax(outputs, -1) != np.argmax(batch.targets, -1)
+    return (wrong & batch.answers).sum(1) / self.places
+
+
+def _terms(rng, lengths, steps, digits):
+  """Inputs [B, T, digits + 1] and the sums of their terms, [B]."""
+  terms = rng.integers(0, digits, size=(len(lengths), int(lengths.max())))
+  terms *= np.arange(terms.shape[1]) < lengths[:, None]
+  time = np.arange(steps)[None]
+  one_hot = np.eye(digits + 1, dtype=np.float32)
+  inputs, _ = memory_tasks.take(
+    one_hot[terms], lengths, time + 0 * terms[:, :1]
+  )
+  inputs[np.arange(len(lengths)), lengths, -1] = 1
+  return inputs, terms.sum(1)

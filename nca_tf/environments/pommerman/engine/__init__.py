@@ -1,0 +1,1 @@
+"""The rules of Pommerman, for many games at once in NumPy."""

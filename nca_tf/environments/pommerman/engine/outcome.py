@@ -1,0 +1,75 @@
+"""When a game is over, who gets which reward, and who has won."""
+
+import dataclasses
+
+import numpy as np
+
+from nca_tf.environments.pommerman.engine import variants
+from nca_tf.environments.pommerman.engine.game_state import State
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+  """What a step of G games gave to A agents.
+
+  Attributes:
+    rewards: [G, A] int64, -1, 0 or 1.
+    done: [G] bool, whether the game is over.
+    observations: Of `observation.observe`, or None.
+  """
+
+  rewards: np.ndarray
+  done: np.ndarray
+  observations: dict[str, np.ndarray] | None = None
+
+
+def judge(state: State) -> Outcome:
+  """Returns the rewards and the ends of games behind a step."""
+  alive, variant = state.alive, state.variant
+  living = np.count_nonzero(alive, 1)
+  late = state.step_count >= variant.max_steps
+  if variant.teams:
+    ours, theirs = alive[:, ::2].any(1), alive[:, 1::2].any(1)
+    # A team has lost when nobody of it lives and somebody of the other does.
+    sign = ours.astype(np.int64) - theirs  # [G]
+    rewards = sign[:, None] * np.array([1, -1, 1, -1])
+    rewards[(late & (sign == 0)) | (living == 0)] = -1
+    # One against one plays on; two that have lost their mates as well.
+    return Outcome(rewards, late | (living <= 1) | _is_whole_team(alive))
+  won = (living == 1)[:, None]
+  if variant.game_type == variants.FFA:
+    rewards = alive.astype(np.int64) - 1  # The dead get -1 again and again.
+  else:
+    rewards = np.zeros(alive.shape, np.int64)
+  rewards[late] = -1
+  rewards = np.where(won, 2 * alive - 1, rewards)
+  done = late | (living <= 1)
+  if variant.training_agent is not None:
+    done |= ~alive[:, variant.training_agent]
+  return Outcome(rewards, done)
+
+
+def _is_whole_team(alive):
+  """Whether exactly agents 0 and 2, or 1 and 3, live."""
+  bits = alive @ np.array([1, 2, 4, 8])
+  return (bits == 0b0101) | (bits == 0b1010)
+
+
+def get_result(state: State, outcome: Outcome) -> tuple[np.ndarray, np.ndarray]:
+  """Returns the results of games and their winners.
+
+  Args:
+    state: Behind the step that `outcome` comes from.
+    outcome: Of `engine.step`.
+
+  Returns:
+    [G] WIN, TIE or INCOMPLETE, and [G, A] bool, who has won.
+  """
+  rewards = outcome.rewards
+  if state.variant.teams:
+    tie = np.all(rewards == -1, 1)
+  else:
+    tie = np.count_nonzero(rewards == 1, 1) != 1
+  result = np.where(tie, variants.TIE, variants.WIN)
+  result[~outcome.done] = variants.INCOMPLETE
+  return result, (rewards == 1) & (result == variants.WIN)[:, None]

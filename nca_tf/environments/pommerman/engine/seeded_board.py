@@ -1,0 +1,81 @@
+"""The original's board of a seed, to the last item.
+
+The original draws with Python's global generator from a set of cells, in the
+order in which CPython walks through that set: by the hashes of pairs of
+integers, which no process changes, and by what was put in and taken out.
+"""
+
+import itertools
+import random
+
+import numpy as np
+
+from nca_tf.environments.pommerman.engine import board as board_lib
+from nca_tf.environments.pommerman.engine import game_state
+from nca_tf.environments.pommerman.engine import variants
+from nca_tf.environments.pommerman.engine.variants import Variant
+
+_ITEMS = (variants.EXTRA_BOMB, variants.INCREASE_RANGE, variants.KICK)
+
+
+def make(
+  variant: Variant, seed: int | random.Random
+) -> tuple[np.ndarray, np.ndarray]:
+  """Makes the board that the original makes behind `random.seed(seed)`.
+
+  Args:
+    variant: The rules.
+    seed: The seed, or a generator, for the board that comes next.
+
+  Returns:
+    [S, S] uint8 codes as displayed, and [S, S] uint8 codes of hidden items.
+  """
+  rng = seed if isinstance(seed, random.Random) else random.Random(seed)
+  while True:
+    board = _draw(variant, rng)
+    if board_lib.find_passable(board[None])[0]:
+      return board, _hide_items(variant, board, rng)
+
+
+def _draw(variant, rng):
+  size = variant.board_size
+  board = np.zeros((size, size), np.uint8)
+  cells = set(
+    [
+      (row, column)
+      for row, column in itertools.product(range(size), range(size))
+      if row != column
+    ]
+  )
+  for number, cell in enumerate(game_state.get_corners(variant)):
+    board[cell] = variants.AGENT + number
+    cells.discard(cell)
+  for cell in board_lib.find_clear(variant):
+    cells.discard(cell)
+  wood = board_lib.find_certain_wood(variant)
+  for cell in wood:
+    board[cell] = variants.WOOD
+    cells.discard(cell)
+  walls = (
+    (variants.RIGID, variant.rigid),
+    (variants.WOOD, variant.wood - len(wood)),
+  )
+  for code, count in walls:
+    for _ in range(0, count, 2):
+      (cell,) = rng.sample(tuple(cells), 1)
+      for each in (cell, cell[::-1]):
+        cells.discard(each)
+        board[each] = code
+  return board
+
+
+def _hide_items(variant, board, rng):
+  last = variant.board_size - 1
+  items = np.zeros_like(board)
+  missing = variant.items
+  while missing:
+    cell = rng.randint(0, last), rng.randint(0, last)
+    if board[cell] == variants.WOOD and not items[cell]:
+      items[cell] = rng.choice(_ITEMS)
+      missing -= 1
+  return items

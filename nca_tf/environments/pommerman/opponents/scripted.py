@@ -1,0 +1,75 @@
+"""Scripted players of Pommerman, for all games at once.
+
+players = opponents.make('simple', variant)
+actions = players.act(state, rng)  # [G, A]; observations do as well
+players.reset(outcome.done)
+"""
+
+import numpy as np
+
+from nca_tf.environments.pommerman.engine import variants
+from nca_tf.environments.pommerman.engine.variants import Variant
+from nca_tf.environments.pommerman.opponents import sight
+from nca_tf.environments.pommerman.opponents import simple_agent
+
+_BOMB_SHARE = 0.08
+
+
+class BlindAgents:
+  """Draws every action of every agent from the same distribution."""
+
+  def __init__(self, shares):
+    """Takes the shares of the actions STOP to LAY_BOMB, which sum to 1."""
+    self._sums = np.cumsum(shares)[:-1]
+
+  def reset(self, where: np.ndarray | None = None):
+    """Does nothing: these remember nothing."""
+
+  def act(self, seen, rng: np.random.Generator, who=None) -> np.ndarray:
+    """Chooses actions, as `simple_agent.SimpleAgents.act`."""
+    shape = sight.shape(seen)
+    actions = np.searchsorted(self._sums, rng.random(shape), 'right')
+    return actions if who is None else actions * who
+
+
+def _random(variant):
+  del variant
+  return BlindAgents(np.full(variants.ACTIONS, 1 / variants.ACTIONS))
+
+
+def _mostly_moving(variant):
+  del variant
+  moves = (1 - _BOMB_SHARE) / 4
+  return BlindAgents([0, moves, moves, moves, moves, _BOMB_SHARE])
+
+
+_MAKERS = {
+  'random': _random,
+  'mostly_moving': _mostly_moving,
+  'simple': simple_agent.SimpleAgents,
+}
+
+
+def names() -> tuple[str, ...]:
+  """Returns the names of all scripted players."""
+  return tuple(_MAKERS)
+
+
+def make(name: str, variant: Variant):
+  """Makes the players of all games.
+
+  Args:
+    name: 'random' (all six actions alike), 'mostly_moving' (moves at random, 8
+      bombs in 100 actions) or 'simple'.
+    variant: The rules of the games.
+
+  Returns:
+    An object with `act(seen, rng, who=None)` -> [G, A] int64 actions and
+    `reset(where=None)` for games that begin anew.
+
+  Raises:
+    ValueError: There is no such player.
+  """
+  if name not in _MAKERS:
+    raise ValueError(f'name must be one of {", ".join(_MAKERS)}, got {name!r}')
+  return _MAKERS[name](variant)

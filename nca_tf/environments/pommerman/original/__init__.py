@@ -1,0 +1,1 @@
+"""The original Pommerman package, where it is installed."""

@@ -1,0 +1,1 @@
+"""Recorded games of Pommerman: the original's JSON, traces, their replay."""

@@ -1,0 +1,258 @@
+"""Recorded games of the original, in one .npz file.
+
+Letters: G games, T steps of all games, A agents, S rows and columns. The steps
+of game g are `game_offsets[g]` to `game_offsets[g + 1]`.
+"""
+
+import dataclasses
+import os
+import zipfile
+import zlib
+
+import numpy as np
+
+from nca_tf.environments.pommerman.engine import variants
+from nca_tf.environments.pommerman.engine.variants import Variant
+from nca_tf.environments.pommerman.recordings import snapshot
+from nca_tf.environments.pommerman.recordings.snapshot import Snapshot
+
+_GAME, _STEP, _SEEN, _BOMBS, _FLAMES = 'game', 'step', 'seen', 'bombs', 'flames'
+_LAST = 255
+# name: (what the rows are of, further axes, smallest, largest value)
+_FIELDS = {
+  'init_board': (_GAME, 'SS', 0, 13),
+  'init_items': (_GAME, 'SS', 0, 8),
+  'init_agents': (_GAME, 'A6', 0, _LAST),
+  'init_step': (_GAME, '', 0, None),
+  'n_init_bombs': (_GAME, '', 0, _LAST),
+  'n_init_flames': (_GAME, '', 0, _LAST),
+  'init_bombs': ('init_bombs', '6', 0, _LAST),
+  'init_flames': ('init_flames', '3', 0, _LAST),
+  'actions': (_STEP, 'A', 0, variants.ACTIONS - 1),
+  'board': (_STEP, 'SS', 0, 13),
+  'items': (_STEP, 'SS', 0, 8),
+  'agents': (_STEP, 'A6', 0, _LAST),
+  'n_bombs': (_STEP, '', 0, _LAST),
+  'n_flames': (_STEP, '', 0, _LAST),
+  'bombs': (_BOMBS, '6', 0, _LAST),
+  'flames': (_FLAMES, '3', 0, _LAST),
+  'rewards': (_STEP, 'A', -1, 1),
+  'done': (_STEP, '', 0, 1),
+  'result': (_GAME, '', 0, 3),
+  'winners': (_GAME, '4', 0, 1),
+  'seed': (_GAME, '', None, None),
+}
+_SEEN_FIELDS = {
+  'obs_board': (_SEEN, 'ASS', 0, 13),
+  'obs_blast': (_SEEN, 'ASS', 0, _LAST),
+  'obs_life': (_SEEN, 'ASS', 0, _LAST),
+  'obs_dir': (_SEEN, 'ASS', 0, 4),
+  'obs_flame': (_SEEN, 'ASS', 0, _LAST),
+  'obs_alive': (_SEEN, 'A', 0, 1),
+  'obs_message': (_SEEN, 'A2', 0, variants.VOCABULARY - 1),
+}
+_RADIO_FIELDS = {
+  'sent_messages': (_STEP, 'A2', 0, variants.VOCABULARY - 1),
+}
+_COLLAPSE_FIELDS = {
+  'first_collapse': (_GAME, '', 1, None),
+  'max_steps': (_GAME, '', 1, None),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Trace:
+  """Games of one file, checked.
+
+  Attributes:
+    arrays: The file's arrays by name.
+    rules: [G] the variant of each game.
+  """
+
+  arrays: dict[str, np.ndarray]
+  rules: list[Variant]
+
+  @property
+  def games(self) -> int:
+    """Number of games, G."""
+    return len(self.rules)
+
+  @property
+  def steps(self) -> int:
+    """Number of steps of all games, T."""
+    return len(self.arrays['actions'])
+
+  @property
+  def seeded(self) -> bool:
+    """Whether the games began on the boards of their seeds."""
+    data = self.arrays
+    crafted = data['n_init_flames'].any() or data['n_init_bombs'].any()
+    return not crafted and not data['init_step'].any()
+
+  def get_start(self, games: np.ndarray) -> Snapshot:
+    """Returns how some games, given by index, begin."""
+    data = self.arrays
+    counts = {}
+    for name in ('init_bombs', 'init_flames'):
+      counts[name] = data[f'n_{name}'].astype(np.int64)
+    return Snapshot(
+      board=data['init_board'][games],
+      items=data['init_items'][games],
+      agents=data['init_agents'][games],
+      bomb_counts=counts['init_bombs'][games],
+      bombs=take_rows(data['init_bombs'], counts['init_bombs'], games),
+      flame_counts=counts['init_flames'][games],
+      flames=take_rows(data['init_flames'], counts['init_flames'], games),
+      step_count=data['init_step'][games],
+    )
+
+
+def take_rows(
+  rows: np.ndarray, counts: np.ndarray, which: np.ndarray
+) -> np.ndarray:
+  """Returns the rows of some owners, one owner after the other.
+
+  Args:
+    rows: [K, ...] of all owners, sorted by owner.
+    counts: [N] rows of each owner.
+    which: [M] indices of owners.
+  """
+  starts = np.cumsum(counts) - counts
+  sizes = counts[which]
+  within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+  return rows[np.repeat(starts[which], sizes) + within]
+
+
+def read(path: str | os.PathLike) -> Trace:
+  """Reads and checks a file of games.
+
+  Raises:
+    OSError: It cannot be read.
+    ValueError: It is damaged or no such file, or has a game of an unknown
+      variant.
+  """
+  arrays = _read_arrays(path)
+  try:
+    _check_fields(arrays)
+    rules = _find_rules(arrays)
+    _check_cells(arrays)
+  except ValueError as error:
+    raise ValueError(f'{path}: {error}') from error
+  return Trace(arrays, rules)
+
+
+def _read_arrays(path):
+  try:
+    # NumPy would leave a damaged file open.
+    with open(path, 'rb') as stream, np.load(stream) as file:
+      return {name: file[name] for name in file.files}
+  except (zipfile.BadZipFile, zlib.error, EOFError, KeyError) as error:
+    raise ValueError(f'{path}: damaged or cut off ({error})') from error
+  except (ValueError, AttributeError, TypeError, NotImplementedError) as error:
+    raise ValueError(f'{path}: no .npz file of plain arrays') from error
+
+
+def _check_fields(arrays):
+  """Refuses arrays that are missing, misshapen or out of range."""
+  for name in ('board_size', 'n_agents', 'game_offsets', 'env'):
+    if name not in arrays:
+      raise ValueError(f'not a trace of Pommerman, {name} is missing')
+  fields = dict(_FIELDS)
+  if 'obs_step' in arrays:
+    fields |= _SEEN_FIELDS
+  if 'sent_messages' in arrays:
+    fields |= _RADIO_FIELDS
+  if 'first_collapse' in arrays:
+    fields |= _COLLAPSE_FIELDS
+  missing = sorted(set(fields) - set(arrays))
+  if missing:
+    raise ValueError(f'not a trace of Pommerman, {missing[0]} is missing')
+  letters, rows = _find_sizes(arrays)
+  for name, (of, axes, least, most) in fields.items():
+    shape = (rows[of], *(int(letters.get(axis, axis)) for axis in axes))
+    values = arrays[name]
+    if values.shape != shape or values.dtype.kind not in 'biu':
+      raise ValueError(
+        f'{name} must be integers of shape {shape}, got {values.dtype} of '
+        f'shape {values.shape}'
+      )
+    _check_range(name, values, least, most)
+  if 'obs_step' in arrays:
+    _check_range('obs_step', arrays['obs_step'], 0, rows[_STEP] - 1)
+
+
+def _check_range(name, values, least, most):
+  if values.size and (
+    (least is not None and values.min() < least)
+    or (most is not None and values.max() > most)
+  ):
+    raise ValueError(
+      f'{name} must be in {least}..{"" if most is None else most}, got '
+      f'{values.min()}..{values.max()}'
+    )
+
+
+def _find_sizes(arrays):
+  """Returns the sizes behind the letters, and the rows of each kind."""
+  offsets = arrays['game_offsets']
+  scalars = (arrays['board_size'], arrays['n_agents'])
+  if any(each.shape or each.dtype.kind not in 'iu' for each in scalars):
+    raise ValueError('board_size and n_agents must be integers')
+  if (
+    offsets.ndim != 1
+    or offsets.dtype.kind not in 'iu'
+    or not offsets.size
+    or offsets[0] != 0
+    or np.any(np.diff(offsets.astype(np.int64)) <= 0)
+  ):
+    raise ValueError('game_offsets must be integers that grow from 0')
+  rows = {_GAME: len(offsets) - 1, _STEP: int(offsets[-1])}
+  for kind in ('init_bombs', 'init_flames', _BOMBS, _FLAMES):
+    counts = arrays[f'n_{kind}']
+    if counts.dtype.kind not in 'iu':
+      raise ValueError(f'n_{kind} must be integers, got {counts.dtype}')
+    rows[kind] = int(counts.sum())
+  if 'obs_step' in arrays:
+    steps = arrays['obs_step']
+    if steps.ndim != 1 or steps.dtype.kind not in 'iu':
+      raise ValueError('obs_step must be a list of integers')
+    rows[_SEEN] = len(steps)
+  return {'S': int(scalars[0]), 'A': int(scalars[1])}, rows
+
+
+def _find_rules(arrays):
+  """Returns the variant of each game."""
+  names = arrays['env']
+  if names.shape != arrays['result'].shape or names.dtype.kind != 'U':
+    raise ValueError('env must be a name for each game')
+  rules = []
+  for game, name in enumerate(names.tolist()):
+    if name not in variants.VARIANTS:
+      raise ValueError(f'unknown variant {name!r}')
+    changes = {
+      field: int(arrays[field][game])
+      for field in _COLLAPSE_FIELDS
+      if 'first_collapse' in arrays
+    }
+    variant = variants.get_variant(name, **changes)
+    sizes = (variant.board_size, variant.agents)
+    if sizes != (int(arrays['board_size']), int(arrays['n_agents'])):
+      raise ValueError(f'{name} has other sizes than the file')
+    rules.append(variant)
+  return rules
+
+
+def _check_cells(arrays):
+  """Refuses agents, bombs and flames beside the board, and owners beside A."""
+  size, agents = int(arrays['board_size']), int(arrays['n_agents'])
+  for name in ('agents', 'bombs', 'flames'):
+    for each in (f'init_{name}', name):
+      _check_range(f'cells of {each}', arrays[each][..., :2], 0, size - 1)
+  for name in ('init_bombs', 'bombs'):
+    _check_range(f'directions of {name}', arrays[name][:, 4], 0, 4)
+    _check_range(f'owners of {name}', arrays[name][:, 5], 0, agents - 1)
+
+
+def load(trace: Trace, games: np.ndarray):
+  """Returns the state at the start of some games of one variant, by index."""
+  return snapshot.load(trace.rules[games[0]], trace.get_start(games))

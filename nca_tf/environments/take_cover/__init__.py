@@ -1,0 +1,1 @@
+"""Take Cover of ViZDoom: dodge fireballs for as long as possible."""

@@ -1,0 +1,294 @@
+"""Take Cover of ViZDoom: dodge fireballs for as long as possible.
+
+Source: Ha & Schmidhuber 2018 (arXiv:1803.10122), section 4. Their engine
+clamped skill 5 to Ultra-Violence, which is skill 4 in ViZDoom >= 1.1.
+"""
+
+import os
+import pathlib
+import shlex
+import shutil
+import sys
+import tempfile
+import weakref
+
+import gymnasium
+import numpy as np
+from PIL import Image
+
+from nca_tf.environments import game
+from nca_tf.environments.take_cover import engine_guard
+
+SPEC = game.GameSpec(
+  name='vizdoom',
+  observation_shape=(64, 64, 3),
+  actions=3,
+  action_kind='discrete',
+  time_limit=2100,
+  has_reward=False,
+  policies=(
+    'random',
+    'random_per_tic',
+    'wander',
+    'stay',
+    'metronome',
+    'always_left',
+    'always_right',
+  ),
+  screen_shape=(120, 160, 3),
+  screen_rows=100,  # The bar with the health and ammunition is cut off.
+  mirrored_actions=(2, 1, 0),
+)
+
+_SCENARIO = 'take_cover.wad'
+_SKILL = 4
+_START_TIC = 14
+_THRESHOLD = 1 / 3
+_BUTTONS = ((1, 0), (0, 0), (0, 1))  # MOVE_LEFT, MOVE_RIGHT by action
+
+
+def _import_vizdoom():
+  try:
+    import vizdoom
+  except ImportError as error:
+    raise ImportError(
+      "game 'vizdoom' needs ViZDoom: pip install 'vizdoom>=1.3.2'"
+    ) from error
+  return vizdoom
+
+
+def _write_launcher(folder: pathlib.Path, engine: str) -> str:
+  """Returns what to start instead of `engine`, so that it dies with us."""
+  guard = [sys.executable, '-I', '-S', engine_guard.__file__]
+  command = shlex.join([*guard, str(os.getpid()), str(folder), engine])
+  launcher = folder / 'engine'
+  launcher.write_text(f'#!/bin/sh\nexec {command} "$@"\n', encoding='utf-8')
+  launcher.chmod(0o700)
+  # A temporary folder mounted noexec, or another system: no guard.
+  guarded = sys.platform.startswith('linux') and os.access(launcher, os.X_OK)
+  return str(launcher) if guarded else engine
+
+
+class TakeCover(gymnasium.Env):
+  """Take Cover, one tic (1/35 s) per step.
+
+  ## Actions
+  `Discrete(3)`: 0 moves left, 1 stays, 2 moves right. With
+  `action_kind='continuous'`, `Box(-1, 1, (1,))`: below -1/3 moves left, above
+  1/3 moves right, between stays (a plain float is accepted as well).
+
+  ## Observations
+  uint8 `[64, 64, 3]`, RGB: rows 0..99 of the 160x120 screen, resized. Screen
+  flashes are on, so damage tints the frame. There is no frame after death: the
+  last one seen is returned again. With `frames=False` nothing is drawn and
+  the observation is black, for policies that do not look: same game, faster.
+
+  ## Rewards
+  1 per tic survived, the tic of death included; the return is the score.
+
+  ## Episode end
+  `terminated` on death, `truncated` after `time_limit` tics, never both.
+
+  ## Version history
+  - v0: ViZDoom 1.3.2, skill 4, start tic 14, 2100 tics.
+
+  Example:
+    >>> env = TakeCover(time_limit=350)
+    >>> observation, info = env.reset(seed=1)
+    >>> observation, reward, terminated, truncated, info = env.step(2)
+    >>> env.close()
+  """
+
+  metadata = {'render_modes': ['rgb_array'], 'render_fps': 35}
+
+  def __init__(
+    self,
+    *,
+    action_kind: str = 'discrete',
+    frame_skip: int = 1,
+    time_limit: int = SPEC.time_limit,
+    frames: bool = True,
+    render_mode: str | None = None,
+  ):
+    """Makes the environment; the engine starts at the first `reset`.
+
+    Args:
+      action_kind: 'discrete' or 'continuous'.
+      frame_skip: Tics for which each action is held.
+      time_limit: Tics after which the episode is truncated.
+      frames: Whether to draw the game at all.
+      render_mode: None or 'rgb_array' (`render()` gives the last frame).
+
+    Raises:
+      ImportError: ViZDoom is not installed.
+      ValueError: An argument is out of range.
+    """
+    if action_kind not in ('discrete', 'continuous'):
+      raise ValueError(
+        f"action_kind must be 'discrete' or 'continuous', got {action_kind!r}"
+      )
+    for name, value in (('frame_skip', frame_skip), ('time_limit', time_limit)):
+      if value < 1:
+        raise ValueError(f'{name} must be at least 1, got {value}')
+    if render_mode not in (None, 'rgb_array'):
+      raise ValueError(
+        f"render_mode must be None or 'rgb_array', got {render_mode!r}"
+      )
+    self._vizdoom = _import_vizdoom()
+    self._frame_skip = frame_skip
+    self._time_limit = time_limit
+    self._frames = frames
+    self.render_mode = render_mode
+    self.observation_space = gymnasium.spaces.Box(
+      0, 255, SPEC.observation_shape, np.uint8
+    )
+    self._continuous = action_kind == 'continuous'
+    if self._continuous:
+      self.action_space = gymnasium.spaces.Box(-1, 1, (1,), np.float32)
+    else:
+      self.action_space = gymnasium.spaces.Discrete(SPEC.actions)
+    self._game = None
+    self._remove_folder = None
+    self._tics = 0
+    self._over = True
+    self._observation = np.zeros(SPEC.observation_shape, np.uint8)
+
+  def reset(self, *, seed=None, options=None):
+    """Starts an episode that `seed`, where given, determines wholly."""
+    super().reset(seed=seed)
+    del options
+    engine_seed = int(self.np_random.integers(2**32))
+    try:
+      if self._game is None:
+        self._start_engine()
+      self._game.set_seed(engine_seed)
+      self._game.new_episode()
+      self._observation = np.zeros(SPEC.observation_shape, np.uint8)
+      self._observe()
+    except self._engine_errors() as error:
+      self._fail(error)
+    self._tics = 0
+    self._over = False
+    return self._observation, {'tics': 0}
+
+  def step(self, action):
+    """Plays `frame_skip` tics.
+
+    Raises:
+      GameCrashed: The engine died; `reset` starts another one.
+      RuntimeError: The episode is over.
+      ValueError: `action` is not in the action space.
+    """
+    if self._over:
+      raise RuntimeError('the episode is over: call reset() before step()')
+    buttons = _BUTTONS[self._choose(action)]
+    tics = min(self._frame_skip, self._time_limit - self._tics)
+    try:
+      before = self._game.get_episode_time()
+      self._game.set_action(list(buttons))
+      self._game.advance_action(tics, self._frames)
+      played = self._game.get_episode_time() - before
+      terminated = self._game.is_episode_finished()
+      if not terminated:
+        self._observe()
+    except self._engine_errors() as error:
+      self._fail(error)
+    self._tics += played
+    truncated = not terminated and self._tics >= self._time_limit
+    self._over = terminated or truncated
+    info = {'tics': self._tics}
+    return self._observation, float(played), terminated, truncated, info
+
+  def render(self):
+    """Returns the last observation, uint8 [64, 64, 3], in 'rgb_array' mode."""
+    return self._observation if self.render_mode == 'rgb_array' else None
+
+  def close(self):
+    """Ends the engine and removes its files; `reset` may start it again."""
+    started, self._game = self._game, None
+    if started is not None:
+      started.close()
+    if self._remove_folder is not None:
+      self._remove_folder()
+
+  def _choose(self, action) -> int:
+    """Returns 0 (left), 1 (stay) or 2 (right)."""
+    value = np.asarray(action)
+    if value.size != 1:
+      raise ValueError(f'action must be one number, got {action!r}')
+    value = value.reshape(()).item()
+    if self._continuous:
+      if not -1 <= value <= 1:
+        raise ValueError(f'action must be in [-1, 1], got {value}')
+      return 1 + int(value > _THRESHOLD) - int(value < -_THRESHOLD)
+    if value not in (0, 1, 2):
+      raise ValueError(f'action must be 0, 1 or 2, got {value}')
+    return int(value)
+
+  def _observe(self):
+    if not self._frames:
+      return
+    screen = self._game.get_state().screen_buffer[: SPEC.screen_rows]
+    height, width, _ = SPEC.observation_shape
+    image = Image.fromarray(screen).resize(
+      (width, height), Image.Resampling.BILINEAR
+    )
+    self._observation = np.asarray(image)
+
+  def _engine_errors(self) -> tuple[type[Exception], ...]:
+    vizdoom = self._vizdoom
+    return (
+      vizdoom.ViZDoomErrorException,
+      vizdoom.ViZDoomIsNotRunningException,
+      vizdoom.ViZDoomUnexpectedExitException,
+      vizdoom.MessageQueueException,
+      vizdoom.SharedMemoryException,
+    )
+
+  def _fail(self, error: Exception):
+    """Drops the engine and reports what happened to it."""
+    self._over = True
+    self.close()
+    raise game.GameCrashed(f'ViZDoom engine died: {error}') from error
+
+  def _start_engine(self):
+    vizdoom = self._vizdoom
+    folder = pathlib.Path(tempfile.mkdtemp(prefix='nca_tf_'))
+    # Once: in `close`, or when an environment that nobody closed goes away.
+    self._remove_folder = weakref.finalize(
+      self, shutil.rmtree, folder, ignore_errors=True
+    )
+    package = pathlib.Path(vizdoom.__file__).parent
+    engine = vizdoom.DoomGame()
+    engine.set_vizdoom_path(_write_launcher(folder, str(package / 'vizdoom')))
+    engine.set_doom_config_path(str(folder / 'vizdoom.ini'))
+    engine.set_doom_scenario_path(
+      os.path.join(vizdoom.scenarios_path, _SCENARIO)
+    )
+    engine.set_doom_map('map01')
+    engine.set_doom_skill(_SKILL)
+    engine.set_episode_start_time(_START_TIC)
+    # The time limit is counted here: the engine gives no frame once it has
+    # ended an episode, and the last frame before a time limit is a real one.
+    engine.set_episode_timeout(0)
+    engine.set_available_buttons(
+      [vizdoom.Button.MOVE_LEFT, vizdoom.Button.MOVE_RIGHT]
+    )
+    engine.set_mode(vizdoom.Mode.PLAYER)
+    engine.set_window_visible(False)
+    engine.set_sound_enabled(False)
+    _set_drawing(engine, vizdoom)
+    self._game = engine
+    engine.init()
+
+
+def _set_drawing(engine, vizdoom):
+  """Draws what the published experiment drew, at a quarter of its size."""
+  engine.set_screen_resolution(vizdoom.ScreenResolution.RES_160X120)
+  engine.set_screen_format(vizdoom.ScreenFormat.RGB24)
+  engine.set_render_hud(True)
+  engine.set_render_screen_flashes(True)
+  engine.set_render_crosshair(False)
+  engine.set_render_weapon(False)
+  engine.set_render_decals(False)
+  engine.set_render_particles(False)

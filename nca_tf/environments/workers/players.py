@@ -1,0 +1,200 @@
+"""Plays many episodes in parallel processes, the same ones whatever happens.
+
+Each episode is determined by its seed, so a worker or an engine that dies is
+replaced and its episode played again: the results do not depend on the number
+of processes, nor on what died. Workers use one thread and end when the process
+that started them does, however that happens. They import TensorFlow only where
+an agent plays.
+
+Example:
+  >>> for result in workers.play('vizdoom', 'random', [1, 2, 3], processes=2):
+  ...   print(result.seed, result.score, result.terminated)
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from nca_tf import environments
+from nca_tf.environments import policies
+from nca_tf.environments.workers import episode
+from nca_tf.environments.workers import pool
+from nca_tf.environments.workers import saved_agent
+from nca_tf.environments.workers import worker as player
+
+
+class Players:
+  """Workers that stay: an agent is loaded once, however often it plays.
+
+    with Players('vizdoom', agent, processes=2) as players:
+      for generation in range(10):
+        results = list(players.play(seeds, parameters))
+
+  An agent that changes on disk meanwhile stays the old one.
+  """
+
+  def __init__(
+    self,
+    name: str,
+    policy: str | os.PathLike,
+    *,
+    processes: int = 0,
+    record: bool = False,
+    options: Mapping[str, Any] | None = None,
+    patience: float = 60.0,
+    keep_going: bool = False,
+  ):
+    """Checks the arguments, those of `play`; the first call starts workers."""
+    policy = os.fspath(policy)
+    options = dict(options or {})
+    if processes < 0:
+      raise ValueError(f'processes must be at least 0, got {processes}')
+    if _is_blind(name, policy, options) and not record:
+      options.setdefault('frames', False)
+    environments.make(name, **options).close()  # Wrong options are told here.
+    self._policy = policy
+    job = player.Job(name, policy, record, options, patience)
+    self._pool = pool.Pool(job, processes or _cores(), keep_going)
+
+  def play(
+    self,
+    seeds: Sequence[int],
+    parameters: Sequence[np.ndarray | None] | None = None,
+  ) -> Iterator[episode.Result]:
+    """Plays one episode per seed; see `workers.play`.
+
+    Another call drops what an earlier one has not played yet.
+    """
+    return self._results(_make_tasks(self._policy, seeds, parameters))
+
+  def _results(self, tasks) -> Iterator[episode.Result]:
+    pool = self._pool
+    pool.start(tasks)
+    for turn in range(len(tasks)):
+      while turn not in pool.results:
+        pool.work(turn)
+      yield pool.results.pop(turn)
+
+  def close(self):
+    """Ends all workers and engines."""
+    self._pool.close()
+
+  def __enter__(self) -> 'Players':
+    return self
+
+  def __exit__(self, *unused):
+    self.close()
+
+
+def play(
+  name: str,
+  policy: str | os.PathLike,
+  seeds: Sequence[int],
+  *,
+  parameters: Sequence[np.ndarray | None] | None = None,
+  processes: int = 0,
+  record: bool = False,
+  options: Mapping[str, Any] | None = None,
+  patience: float = 60.0,
+  keep_going: bool = False,
+) -> Iterator[episode.Result]:
+  """Plays one episode per seed and yields the results in the order of seeds.
+
+  Workers run ahead of the consumer by a few episodes, not more. Closing the
+  iterator, or an exception in its consumer's `with contextlib.closing(...)`,
+  ends all workers and engines.
+
+  Args:
+    name: A game of `environments.names()`.
+    policy: A scripted policy of that game, or the folder of an agent.
+    seeds: One non-negative integer per episode.
+    parameters: For an agent, the controller's [P] in each episode; None, also
+      in the place of one, is the agent's own.
+    processes: Worker processes; 0 is one per processor core.
+    record: Whether results hold the actions, rewards and frames.
+    options: Options of `environments.make`.
+    patience: Seconds for the engine's start or a hundred steps, after which
+      it is taken to hang and its worker is replaced.
+    keep_going: Whether an episode that failed time after time is yielded
+      without a score. Otherwise it ends everything.
+
+  Raises:
+    GameCrashed: Engine after engine died in an episode.
+    ImportError: The game's engine is not installed.
+    RuntimeError: An episode killed worker after worker.
+    ValueError: There is no such game or policy, an option is wrong, or an agent
+      was made for another game.
+  """
+  players = Players(
+    name,
+    policy,
+    processes=min(processes or _cores(), max(1, len(seeds))),
+    record=record,
+    options=options,
+    patience=patience,
+    keep_going=keep_going,
+  )
+  return _play_once(players, players.play(seeds, parameters))
+
+
+def _play_once(players: Players, results) -> Iterator[episode.Result]:
+  with players:
+    yield from results
+
+
+def _make_tasks(policy: str, seeds, parameters):
+  """Returns (index, seed, parameters) of each episode."""
+  seeds = [int(seed) for seed in seeds]
+  if any(seed < 0 for seed in seeds):
+    raise ValueError(f'seeds must be non-negative, got {min(seeds)}')
+  vectors = _check_parameters(policy, parameters, len(seeds))
+  return list(zip(range(len(seeds)), seeds, vectors, strict=True))
+
+
+def _is_blind(name: str, policy: str, options) -> bool:
+  """Tells a scripted policy from an agent that may play this game."""
+  spec = environments.get_spec(name, **options)
+  if policy in spec.policies or saved_agent.find(policy) is None:
+    return policies.make(policy, spec).blind
+  saved_agent.check(
+    policy,
+    {
+      'env': name,
+      'action_kind': spec.action_kind,
+      'frame_skip': spec.frame_skip,
+    },
+  )
+  return saved_agent.SavedAgent.blind
+
+
+def _check_parameters(policy: str, parameters, count: int):
+  """Returns one float32 vector, or None, per episode."""
+  if parameters is None:
+    return [None] * count
+  if len(parameters) != count:
+    raise ValueError(
+      f'parameters must be {count}, one per seed, got {len(parameters)}'
+    )
+  if saved_agent.find(policy) is None:
+    raise ValueError(f'policy must be an agent to take parameters: {policy!r}')
+  size = saved_agent.read_info(policy)['parameters']
+  vectors = [
+    None if each is None else np.asarray(each, np.float32)
+    for each in parameters
+  ]
+  for each in vectors:
+    if each is not None and each.shape != (size,):
+      raise ValueError(
+        f'parameters must be of shape [{size}], got {list(each.shape)}'
+      )
+  return vectors
+
+
+def _cores() -> int:
+  return (
+    len(os.sched_getaffinity(0))
+    if hasattr(os, 'sched_getaffinity')
+    else (os.cpu_count() or 1)
+  )

@@ -1,0 +1,204 @@
+"""Worker processes, their tasks, and the replacement of those that die."""
+
+import collections
+import contextlib
+import multiprocessing.connection
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+
+from nca_tf import environments
+from nca_tf.environments.workers import episode
+from nca_tf.environments.workers import worker as player
+
+_ROOT = str(pathlib.Path(__file__).absolute().parents[3])
+_COMMAND = (
+  'import sys; sys.path[0] = sys.argv[1]; '
+  'from nca_tf.environments.workers import worker; '
+  'worker.serve(int(sys.argv[2]))'
+)
+_ONE_THREAD = (
+  'OMP_NUM_THREADS',
+  'OPENBLAS_NUM_THREADS',
+  'MKL_NUM_THREADS',
+  'TF_NUM_INTEROP_THREADS',
+  'TF_NUM_INTRAOP_THREADS',
+)
+_AHEAD = 4  # Episodes per worker that may be finished before their turn.
+
+
+class _Worker:
+  """A worker process and the tasks it has not answered yet."""
+
+  def __init__(self, job: player.Job, folder: str):
+    ours, theirs = socket.socketpair()
+    with theirs:
+      path = [_ROOT, *filter(None, [os.environ.get('PYTHONPATH')])]
+      self.process = subprocess.Popen(
+        [sys.executable, '-c', _COMMAND, _ROOT, str(theirs.fileno())],
+        stdin=subprocess.DEVNULL,
+        pass_fds=(theirs.fileno(),),
+        env={
+          **os.environ,
+          **dict.fromkeys(_ONE_THREAD, '1'),
+          # One frame at a time is no work for a GPU, which others need.
+          'CUDA_VISIBLE_DEVICES': '-1',
+          'TF_CPP_MIN_LOG_LEVEL': os.environ.get('TF_CPP_MIN_LOG_LEVEL', '3'),
+          'PYTHONPATH': os.pathsep.join(path),
+          'TMPDIR': folder,
+        },
+        # Ctrl-C is for the caller, which then ends its workers in order.
+        start_new_session=True,
+      )
+    self.connection = multiprocessing.connection.Connection(ours.detach())
+    self.tasks = collections.deque()
+    with contextlib.suppress(OSError):  # Then `receive` reports it.
+      self.connection.send((job, folder))
+
+  def send(self, task: tuple[int, int, np.ndarray | None]):
+    self.tasks.append(task)
+    with contextlib.suppress(OSError):
+      self.connection.send(task)
+
+  def receive(self) -> episode.Result | environments.GameCrashed | None:
+    """Returns the next result, or what became of the worker.
+
+    Returns:
+      None when it is dead; GameCrashed when it gave up and ended.
+    """
+    try:
+      answer = self.connection.recv()
+    except (EOFError, OSError):
+      return None
+    if isinstance(answer, environments.GameCrashed):
+      return answer
+    if isinstance(answer, Exception):
+      raise answer
+    self.tasks.popleft()
+    return answer
+
+  def dismiss(self):
+    """Asks the process to end, whatever it is doing."""
+    with contextlib.suppress(OSError):  # Dead, or dismissed before.
+      self.connection.send(None)
+    self.connection.close()
+
+  def close(self, grace: float = player.GRACE):
+    """Ends the process: politely first, then with a signal."""
+    self.dismiss()
+    try:
+      self.process.wait(grace)
+    except subprocess.TimeoutExpired:
+      self.process.kill()
+      self.process.wait()
+
+
+class Pool:
+  """Workers, the tasks that wait, and the results that wait for their turn.
+
+  Attributes:
+    results: Those that nobody has taken yet, by index.
+  """
+
+  def __init__(self, job: player.Job, count: int, keep_going: bool):
+    """Starts nothing yet.
+
+    Args:
+      job: What the workers are told.
+      count: How many of them.
+      keep_going: Whether an episode that failed time after time becomes a
+        result without a score, and does not end everything.
+    """
+    self._job = job
+    self._waiting = collections.deque()
+    self._attempts = collections.Counter()
+    self._folder = None
+    self._workers = []
+    self._count = count
+    self._keep_going = keep_going
+    self.results = {}
+
+  def start(self, tasks):
+    """Takes new tasks `(index, seed, parameters)`; what was left is dropped."""
+    for worker in [worker for worker in self._workers if worker.tasks]:
+      self._workers.remove(worker)
+      worker.close(grace=0)
+    self._waiting = collections.deque(tasks)
+    self._attempts.clear()
+    self.results = {}
+
+  def work(self, turn: int):
+    """Hands out tasks and takes in results until `turn` may have changed."""
+    if self._folder is None:
+      self._folder = tempfile.TemporaryDirectory(
+        prefix='nca_tf_', ignore_cleanup_errors=True
+      )
+    while len(self._workers) < self._count:
+      self._workers.append(_Worker(self._job, self._folder.name))
+    self._assign(turn)
+    by_connection = {worker.connection: worker for worker in self._workers}
+    for connection in multiprocessing.connection.wait(by_connection):
+      worker = by_connection[connection]
+      result = worker.receive()
+      if isinstance(result, episode.Result):
+        self.results[result.index] = result
+      else:
+        self._replace(worker, result)
+    self._assign(turn)
+
+  def _assign(self, turn: int):
+    """Gives each worker one task to play and one to go on with at once."""
+    limit = turn + _AHEAD * self._count
+    for depth in (1, 2):
+      for worker in self._workers:
+        if not self._waiting or self._waiting[0][0] >= limit:
+          return
+        if len(worker.tasks) < depth:
+          worker.send(self._waiting.popleft())
+
+  def _replace(self, worker: _Worker, error: Exception | None):
+    """Drops a worker and puts its tasks back in front.
+
+    Args:
+      worker: Dead, or about to end.
+      error: Why it gave its first task up, None when it died.
+    """
+    self._workers.remove(worker)
+    tasks = list(worker.tasks)
+    worker.close(grace=0 if error is None else player.GRACE)
+    if not tasks:
+      tasks = [self._waiting.popleft()] if self._waiting else []
+    if tasks and self._is_given_up(*tasks[0][:2], error):
+      index, seed, _ = tasks.pop(0)
+      self.results[index] = episode.Result(index, seed, None, 0, False)
+    self._waiting = collections.deque(
+      sorted([*tasks, *self._waiting], key=lambda task: task[0])
+    )
+
+  def _is_given_up(self, index: int, seed: int, error: Exception | None):
+    """Counts a failure of an episode; raises where none may fail."""
+    self._attempts[index] += 1
+    if error is None and self._attempts[index] < player.ATTEMPTS:
+      return False
+    if not self._keep_going:
+      raise error or RuntimeError(
+        f'{player.ATTEMPTS} workers died while playing the episode with '
+        f'seed {seed}'
+      )
+    return True
+
+  def close(self):
+    """Ends all workers."""
+    for worker in self._workers:
+      worker.dismiss()  # All of them begin to end at the same time.
+    for worker in self._workers:
+      worker.close()
+    self._workers = []
+    if self._folder is not None:
+      self._folder.cleanup()
+      self._folder = None

@@ -1,0 +1,1 @@
+"""bin/benchmark: speed and quality beside other libraries."""

@@ -1,0 +1,1 @@
+"""CMA-ES beside pycma and evosax."""

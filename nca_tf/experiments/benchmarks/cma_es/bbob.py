@@ -1,0 +1,95 @@
+"""CMA-ES with restarts on functions of BBOB, beside pycma.
+
+Functions 1, 2, 8, 10 and 15 of Hansen et al. (2009), as instances of
+`objectives.BbobInstance`: both optimisers get the same ones. Both restart
+with twice the candidates (IPOP) from the same sequence of points, uniform in
+[-4, 4]^n, with the first step 2, until the target or the budget is reached.
+"""
+
+import numpy as np
+import tensorflow as tf
+
+from nca_tf.evolution import many_searches as cma_es_restarts
+from nca_tf.evolution import objectives
+from nca_tf.evolution import stopping
+from nca_tf.experiments.benchmarks.cma_es import quality as cma_es_quality
+from nca_tf.runs import progress
+
+TARGET = 1e-8  # Above f_opt.
+SIGMA = 2.0
+RESTARTS = 9
+
+
+def measure(
+  function: int,
+  n: int,
+  peers,
+  instances: int,
+  budget: int,
+  precision: str = 'float64',
+  jit: bool = True,
+):
+  """Runs both optimisers on every instance.
+
+  Args:
+    function: number of the function in BBOB.
+    n: dimension.
+    peers: `PeerProcess` of `cma_es_peers.py`, or None.
+    instances: how many, from number 1 on.
+    budget: evaluations per dimension.
+    precision: 'float64' or 'float32', of this library's search.
+    jit: compile with XLA.
+
+  Returns:
+    For each optimiser a dict per instance: evaluations, error (best value
+    above f_opt), found.
+  """
+
+  def objective(x, *instance):
+    # Beside f_opt, 1e-8 needs float64.
+    placed = objectives.BbobInstance(function, *instance)
+    return objectives.bbob(placed)(tf.cast(x, tf.float64))
+
+  ours = cma_es_restarts.Restarts(objective, n, SIGMA, jit=jit, dtype=precision)
+  names = ('nca_tf', 'pycma') if peers is not None else ('nca_tf',)
+  found = {name: [] for name in names}
+  label = f'bbob f{function}, n = {n}'
+  with progress.Progress(label, instances, 'instances') as bar:
+    for number in range(1, instances + 1):
+      instance = objectives.BbobInstance.make(function, n, number)
+      rng = np.random.default_rng((number, n, function))
+      starts = rng.uniform(-4, 4, (RESTARTS + 1, n))
+      limits = {'maxfevals': n * budget, 'ftarget': instance.f_opt + TARGET}
+      data = [tf.constant(part, tf.float64) for part in instance[1:]]
+      options = stopping.Options.of(limits)
+      result = ours.minimise(starts, number, options, data)
+      found['nca_tf'].append(_row(result.evaluations, result.best, instance))
+      if peers is not None:
+        answer = peers.ask(
+          'minimise_with_restarts',
+          objective=cma_es_quality.bbob_spec(instance),
+          starts=starts.tolist(),
+          sigma0=SIGMA,
+          seed=number,
+          **limits,
+        )
+        row = _row(answer['evaluations'], answer['best'], instance)
+        found['pycma'].append(row)
+      bar.update(number)
+  return found
+
+
+def expected_running_time(rows) -> float:
+  """Evaluations of all runs over the successful ones; inf without success."""
+  successes = sum(row['found'] for row in rows)
+  total = sum(row['evaluations'] for row in rows)
+  return total / successes if successes else float('inf')
+
+
+def _row(evaluations, best, instance):
+  error = best - instance.f_opt
+  return {
+    'evaluations': int(evaluations),
+    'error': float(error),
+    'found': bool(error <= TARGET),
+  }

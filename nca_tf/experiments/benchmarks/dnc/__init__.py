@@ -1,0 +1,1 @@
+"""The DNC beside pytorch-dnc, deepmind/dnc and an LSTM."""

@@ -1,0 +1,155 @@
+"""The dream's speed: lane-steps per CPU-second, policy included.
+
+M is untrained and nobody dies, so that all lanes work all the time; the cost of
+a step does not depend on what M has learnt. Everything runs on one core.
+"""
+
+import dataclasses
+import time
+from typing import ClassVar
+
+import numpy as np
+import tensorflow as tf
+
+from nca_tf.analysis import table
+from nca_tf.command_line import config_flags
+from nca_tf.memory import cells
+from nca_tf.runs import one_core as processor
+from nca_tf.runs import progress
+from nca_tf.runs import run_folder
+from nca_tf.world_model import controller as controller_lib
+from nca_tf.world_model import dream as dream_lib
+from nca_tf.world_model import model as model_lib
+
+_option = config_flags.option
+
+LATENT = 64
+ROLLOUTS = 16
+
+# name: (cell, units, lane-steps per CPU-second wanted at 1024 lanes)
+MODELS = {
+  'lstm-256': ('lstm', 256, 50_000),
+  'lstm-512': ('lstm', 512, 20_000),
+  'dnc-64x32x4': ('dnc', 256, 12_000),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(processor.Config):
+  """What to measure; the defaults are the README's."""
+
+  threads: int = _option(
+    1, 'Threads that TensorFlow may use.', minimum=1, identity=False
+  )
+  models: tuple[str, ...] = _option(
+    tuple(MODELS), 'World models.', choices=tuple(MODELS)
+  )
+  lanes: tuple[int, ...] = _option((1, 256, 1024), 'Lanes.', minimum=1)
+  horizon: int = _option(60, 'Steps of an episode.', minimum=1)
+  rounds: int = _option(5, 'Measurements of each.', minimum=1)
+
+  NAMED: ClassVar = ('models', 'lanes')
+  PRESETS: ClassVar = {
+    'smoke': {
+      'models': ('lstm-256',),
+      'lanes': (1, 16),
+      'horizon': 4,
+      'rounds': 1,
+    },
+    'laptop': {},
+    'paper': {},
+  }
+
+
+def run(config: Config):
+  """Measures all models in turn, writes and prints the report."""
+  name = f'dream-{config.seed}'
+  with (
+    run_folder.RunFolder.open(config, 'benchmark', name) as folder,
+    processor.pinned(config.core) as core,
+  ):
+    print(f'benchmark: dream on core {core}, in {folder.path}', flush=True)
+    if not folder.is_finished('speed'):
+      folder.finish('speed', _measure(config))
+    view = _report(folder.info('speed'), config)
+    (folder.path / 'results.md').write_text(view.markdown())
+    print(view.text())
+
+
+def _measure(config):
+  """Lane-steps per CPU-second: {model: {lanes: [rounds]}}."""
+  pairs = [(name, lanes) for name in config.models for lanes in config.lanes]
+  found = {name: {} for name in config.models}
+  total = len(pairs) * (config.rounds + 1)
+  with progress.Progress('dream', total, 'measurements') as bar:
+    games = {}
+    for done, (name, lanes) in enumerate(pairs):
+      games[name, lanes] = _make(name, lanes, config.horizon)
+      games[name, lanes](0)  # compiles
+      bar.update(done + 1)
+    done = len(pairs)
+    for number in range(config.rounds):
+      for name, lanes in pairs:
+        start = time.process_time()
+        steps = games[name, lanes](number + 1)
+        rate = steps / (time.process_time() - start)
+        found[name].setdefault(str(lanes), []).append(rate)
+        done += 1
+        bar.update(done)
+  return found
+
+
+def _make(name, lanes, horizon):
+  """A function of the round that plays and returns the number of steps."""
+  cell, units, _ = MODELS[name]
+  model = model_lib.MemoryModel(
+    cells.make(cell, units, memory_slots=64, word_size=32, read_heads=4),
+    LATENT,
+    3,
+  )
+  model.build()
+  model.done_head.kernel.assign(tf.zeros_like(model.done_head.kernel))
+  model.done_head.bias.assign([-50.0])
+  starts = np.zeros((10, LATENT), np.float32)
+  dream = dream_lib.Dream(model, (starts, starts), horizon, 1.15)
+  sizes = {'z': LATENT, 'h': units, 'c': units}
+  if cell == 'dnc':
+    sizes['reads'] = 4 * 32
+  controller = controller_lib.LinearController(sizes, 3)
+  # One lane plays as many episodes as take about a second; many lanes as many
+  # as there are lanes, candidates with rollouts as in training.
+  candidates = max(1, lanes // ROLLOUTS)
+  rollouts = min(lanes, ROLLOUTS) if lanes > 1 else ROLLOUTS
+  parameters = np.random.default_rng(0).normal(
+    scale=0.1, size=(candidates, controller.size)
+  )
+
+  def play(key):
+    return dream.play(
+      dream_lib.follow(controller, tf.constant(parameters, tf.float32)),
+      candidates,
+      dream.make_noise(rollouts, key),
+      lanes,
+    ).steps
+
+  compiled = tf.function(
+    play, autograph=False, jit_compile=True
+  ).get_concrete_function(tf.TensorSpec([2], tf.int32))
+  return lambda number: int(compiled(tf.constant([7, number])))
+
+
+def _report(found, config):
+  view = table.Table(
+    ['world model', 'lanes', 'lane-steps per CPU-s', 'to one lane', 'bar'],
+    digits=1,
+  )
+  for name in config.models:
+    rates = {int(k): float(np.median(v)) for k, v in found[name].items()}
+    for lanes, rate in sorted(rates.items()):
+      bar = ''
+      if lanes == 1024:
+        wanted = MODELS[name][2]
+        bar = f'{wanted}: {"pass" if rate >= wanted else "miss"}'
+      ratio = rate / rates[1] if 1 in rates else None
+      view.add(name, lanes, rate, ratio, bar)
+  return view

@@ -1,0 +1,207 @@
+"""Pommerman's speed: steps of games per CPU-second, beside the original.
+
+A step of a game moves all its agents. Games that are over begin anew on boards
+of their own, which is part of the time, as is the drawing of random actions.
+Everything runs in one process, on one core.
+"""
+
+import dataclasses
+import random
+import sys
+import time
+from typing import ClassVar
+
+import numpy as np
+
+from nca_tf.analysis import table
+from nca_tf.command_line import config_flags
+from nca_tf.command_line import faults
+from nca_tf.environments.pommerman.engine import engine
+from nca_tf.environments.pommerman.engine import observation
+from nca_tf.environments.pommerman.engine import variants
+from nca_tf.environments.pommerman.opponents import simple_agent
+from nca_tf.environments.pommerman.original import package
+from nca_tf.runs import one_core as processor
+from nca_tf.runs import progress
+from nca_tf.runs import run_folder
+
+_option = config_flags.option
+
+ORIGINAL = 'original'
+# name: (what it is, steps per CPU-second wanted at 1024 games)
+WORK = {
+  'step': ('random agents, no observations', 150_000),
+  'observe': ('random agents, observations', 100_000),
+  'featurize': ('random agents, observations and vectors', None),
+  'simple': ('SimpleAgents, observations', 20_000),
+}
+_WARM_UP = 40  # Steps before the clock starts: games have then spread out.
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(processor.Config):
+  """What to measure; the defaults are the README's."""
+
+  threads: int = _option(
+    1, 'Threads that NumPy may use.', minimum=1, identity=False
+  )
+  variants: tuple[str, ...] = _option(
+    ('PommeFFACompetition-v0', 'PommeTeamCompetition-v0', 'OneVsOne-v0'),
+    'Rules.',
+    choices=tuple(variants.VARIANTS),
+  )
+  work: tuple[str, ...] = _option(
+    tuple(WORK), 'What is done.', choices=tuple(WORK)
+  )
+  games: tuple[int, ...] = _option((1024,), 'Games side by side.', minimum=1)
+  steps: int = _option(
+    102_400, 'Steps of all games together in a measurement.', minimum=1
+  )
+  rounds: int = _option(5, 'Measurements of each.', minimum=1)
+  package: str = _option(
+    '',
+    'Folder that holds the package `pommerman` of the original, such as a '
+    'checkout; empty is the one that is installed, if any.',
+  )
+
+  NAMED: ClassVar = ('variants', 'work', 'games')
+  PRESETS: ClassVar = {
+    'smoke': {
+      'variants': ('OneVsOne-v0',),
+      'games': (8,),
+      'steps': 64,
+      'rounds': 1,
+    },
+    'laptop': {},
+    'paper': {},
+  }
+
+  def validate(self):
+    """Refuses a wrong core, nothing to measure, and a missing package."""
+    super().validate()
+    if self.package:
+      _load_package(self.package)
+
+
+def _load_package(folder):
+  """Imports the original from a folder."""
+  sys.path.insert(0, folder)
+  try:
+    place = package.load().__file__ or ''
+  except ImportError as error:
+    raise faults.UsageError(
+      f'--package must be a folder with the package pommerman, got {folder!r} '
+      f'({error})'
+    ) from error
+  finally:
+    sys.path.remove(folder)
+  return place
+
+
+def run(config: Config):
+  """Measures everything in turn, writes and prints the report."""
+  name = f'pommerman-{config.seed}'
+  with (
+    run_folder.RunFolder.open(config, 'benchmark', name) as folder,
+    processor.pinned(config.core) as core,
+  ):
+    print(f'benchmark: pommerman on core {core}, in {folder.path}', flush=True)
+    if not folder.is_finished('speed'):
+      folder.finish('speed', _measure(config))
+    rates = folder.info('speed')
+    view = _report(rates)
+    (folder.path / 'results.md').write_text(view.markdown())
+    print(view.text())
+    if not any(key.startswith(ORIGINAL) for key in rates):
+      print('the original is not installed: --package names a folder with it')
+
+
+def _measure(config):
+  """Steps per CPU-second: {'work/variant/games': [rounds]}."""
+  players = {}
+  for rules in map(variants.get_variant, config.variants):
+    for work in config.work:
+      for games in config.games:
+        key = f'{work}/{rules.name}/{games}'
+        players[key] = _play(rules, work, games, config)
+    if package.is_installed() or config.package:
+      players[f'{ORIGINAL}/{rules.name}/1'] = _play_original(rules, config)
+  found = {key: [] for key in players}
+  # Round by round, so that a busy machine slows all of them alike.
+  with progress.Progress(
+    'pommerman', config.rounds * len(players), 'measurements'
+  ) as bar:
+    for done in range(config.rounds * len(players)):
+      key = list(players)[done % len(players)]
+      found[key].append(next(players[key]))
+      bar.update(done + 1)
+  return found
+
+
+def _play(rules, work, games, config):
+  """Yields the rate of one measurement after the other."""
+  rng = np.random.default_rng(config.seed)
+  state = engine.reset(rules, games, rng)
+  agents = simple_agent.SimpleAgents(rules) if work == 'simple' else None
+  seen = observation.observe(state)
+
+  def step(seen):
+    if agents is None:
+      actions = rng.integers(variants.ACTIONS, size=state.cell.shape)
+    else:
+      actions = agents.act(seen, rng)
+    outcome = engine.step(state, actions, observe=work != 'step')
+    if work == 'featurize':
+      observation.featurize(outcome.observations, rules)
+    engine.restart(state, outcome.done, rng)
+    if agents is None or not outcome.done.any():
+      return outcome.observations
+    agents.reset(outcome.done)
+    return observation.observe(state)  # The new boards are seen as well.
+
+  for _ in range(_WARM_UP):
+    seen = step(seen)
+  steps = -(-config.steps // games)
+  while True:
+    start = time.process_time()
+    for _ in range(steps):
+      seen = step(seen)
+    yield steps * games / (time.process_time() - start)
+
+
+def _play_original(rules, config):
+  """Yields rates of the original with random agents; it always observes."""
+  rng = np.random.default_rng(config.seed)
+  random.seed(config.seed)
+  game = package.make_game(rules)
+  game.reset()
+  steps = min(config.steps, 2000)  # Of one game: it is slow.
+  shape = (steps, rules.agents)
+  while True:
+    start = time.process_time()
+    for actions in rng.integers(variants.ACTIONS, size=shape).tolist():
+      _, _, done, _ = game.step(actions)
+      if done:
+        game.reset()
+    yield steps / (time.process_time() - start)
+
+
+def _report(rates):
+  """Makes the table of medians, `_measure`'s by key."""
+  view = table.Table(
+    ['variant', 'games', 'work', 'steps per CPU-s', 'to the original', 'bar'],
+    digits=0,
+  )
+  medians = {key: float(np.median(values)) for key, values in rates.items()}
+  for key, rate in medians.items():
+    work, name, games = key.split('/')
+    text, wanted = WORK.get(work, ('random agents, observations', None))
+    text = f'{text} ({ORIGINAL})' if work == ORIGINAL else text
+    bar = ''
+    if wanted and games == '1024':
+      bar = f'{wanted}: {"pass" if rate >= wanted else "miss"}'
+    original = medians.get(f'{ORIGINAL}/{name}/1')
+    # The original was measured with random agents alone.
+    ratio = rate / original if original and work != 'simple' else None
+    view.add(name, int(games), text, rate, ratio, bar)
+  return view

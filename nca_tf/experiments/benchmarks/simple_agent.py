@@ -1,0 +1,150 @@
+"""Our SimpleAgent against the original's, where that package is installed.
+
+One against one, on our engine. If both decide alike, then the results of ours
+against theirs are those of theirs against theirs.
+"""
+
+import dataclasses
+import json
+import math
+from typing import ClassVar
+
+import numpy as np
+
+from nca_tf.analysis import intervals
+from nca_tf.analysis import table
+from nca_tf.command_line import config_flags
+from nca_tf.command_line import faults
+from nca_tf.environments.pommerman.engine import engine
+from nca_tf.environments.pommerman.engine import observation
+from nca_tf.environments.pommerman.engine import variants
+from nca_tf.environments.pommerman.opponents import simple_agent
+from nca_tf.environments.pommerman.original import package
+from nca_tf.runs import progress
+from nca_tf.runs import run_folder
+
+PAIRS = {
+  'theirs, theirs': (package.SimpleAgents, package.SimpleAgents),
+  'ours, theirs': (simple_agent.SimpleAgents, package.SimpleAgents),
+  'ours, ours': (simple_agent.SimpleAgents, simple_agent.SimpleAgents),
+}
+_NOTE = """\
+Shares of the games in percent. Brackets: 95 % intervals of the binomial \
+distribution (Wilson 1927). The first named begins in either \
+corner equally often.
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(config_flags.Common):
+  """How many games to play."""
+
+  variant: str = config_flags.option(
+    'OneVsOne-v0', 'Rules.', choices=('OneVsOne-v0',)
+  )
+  games: int = config_flags.option(500, 'Games of each pair.', minimum=2)
+  max_steps: int = config_flags.option(
+    800, 'Steps after which a game is a tie.', minimum=1
+  )
+
+  PRESETS: ClassVar = {
+    'smoke': {'games': 4, 'max_steps': 40},
+    'laptop': {},
+    'paper': {},
+  }
+
+
+def play(pair, config: Config, seed: int, report=lambda done: None) -> dict:
+  """Plays all games of a pair side by side.
+
+  Args:
+    pair: Two classes of players.
+    config: Of the games.
+    seed: Determines boards and choices.
+    report: Called with the number of games that are over.
+
+  Returns:
+    Numbers of games that the first or the second of the pair won, of ties, and
+    the mean number of steps.
+  """
+  rng = np.random.default_rng(seed)
+  package.seed(seed)
+  variant = variants.get_variant(config.variant, max_steps=config.max_steps)
+  state = engine.reset(variant, config.games, rng)
+  seat = np.arange(config.games) % 2  # Of the first of the pair.
+  is_first = np.arange(2) == seat[:, None]  # [G, A]
+  players = [make(variant) for make in pair]
+  over = np.zeros(config.games, bool)
+  steps = np.zeros(config.games, np.int64)
+  won = np.zeros((config.games, 2), bool)
+  seen = observation.observe(state)
+  while not over.all():
+    going = state.alive & ~over[:, None]
+    actions = sum(
+      player.act(seen, rng, going & chosen)
+      for player, chosen in zip(players, (is_first, ~is_first), strict=True)
+    )
+    outcome = engine.step(state, actions, observe=True)
+    seen = outcome.observations
+    _, winners = engine.get_result(state, outcome)
+    ended = outcome.done & ~over
+    won[ended] = winners[ended]
+    steps[ended] = state.step_count[ended]
+    over |= ended
+    report(int(over.sum()))
+  return {
+    'first': int(won[is_first].sum()),
+    'second': int(won[~is_first].sum()),
+    'tie': int((~won.any(1)).sum()),
+    'steps': float(steps.mean()),
+  }
+
+
+def run(config: Config):
+  """Plays each pair in turn, writes and prints the results.
+
+  Raises:
+    faults.UsageError: The original is not installed.
+  """
+  try:
+    package.load()
+  except ImportError as error:
+    raise faults.UsageError(str(error)) from error
+  name = f'simple_agent-{config.seed}'
+  with run_folder.RunFolder.open(config, 'benchmark', name) as folder:
+    for number, (pair, makers) in enumerate(PAIRS.items()):
+      if folder.is_finished(pair):
+        continue
+      seed = config.seed + number
+      with progress.Progress(pair, config.games, 'games') as bar:
+        folder.finish(pair, play(makers, config, seed, bar.update))
+    found = {pair: folder.info(pair) for pair in PAIRS}
+    (folder.path / 'results.json').write_text(json.dumps(found, indent=2))
+    view = report(found, config.games)
+    (folder.path / 'results.md').write_text(view.markdown() + '\n' + _NOTE)
+    print(f'{view.text()}\n\n{_NOTE}')
+
+
+def report(found: dict, games: int) -> table.Table:
+  """Makes the table of results, `play`'s by pair."""
+  view = table.Table(
+    ['pair', 'games', 'first wins', 'second wins', 'ties', 'steps'], digits=1
+  )
+  for pair, counts in found.items():
+    shares = [
+      _share(counts[name], games) for name in ('first', 'second', 'tie')
+    ]
+    view.add(pair, games, *shares, counts['steps'])
+  return view
+
+
+def _share(count, games):
+  share, z = count / games, 1.96
+  scale = 1 + z**2 / games
+  middle = (share + z**2 / (2 * games)) / scale
+  spread = (
+    z / scale * math.sqrt(share * (1 - share) / games + z**2 / (4 * games**2))
+  )
+  return intervals.Interval(
+    100 * share, 100 * (middle - spread), 100 * (middle + spread)
+  )

@@ -1,0 +1,1 @@
+"""bin/train_controller: a linear controller, evolved in the dream."""

@@ -1,0 +1,103 @@
+"""The dream check: scripted policies in the dream and in the game.
+
+Nothing is trained here. A dream in which a policy lives much longer or shorter
+than in the game will be exploited by a controller in just that way.
+"""
+
+import contextlib
+
+import numpy as np
+import tensorflow as tf
+
+from nca_tf import random_numbers
+from nca_tf.analysis import intervals
+from nca_tf.environments import policies
+from nca_tf.environments import workers
+from nca_tf.experiments.controller import evolution as controller_evolution
+from nca_tf.world_model import dream as dream_lib
+
+ROLLOUTS = 64  # dreams per policy
+
+
+def play_game(world_model, episodes, seed, processes) -> dict[str, list[float]]:
+  """Scores of every scripted policy in the real game, by name."""
+  spec = world_model.spec
+  scores = {}
+  for name in spec.policies:
+    results = workers.play(
+      spec.name,
+      name,
+      controller_evolution.episode_seeds(seed, f'check {name}', episodes),
+      processes=processes,
+      options=world_model.config.game_options,
+    )
+    with contextlib.closing(results):
+      scores[name] = [result.score for result in results]
+  return scores
+
+
+def play_dream(world_model, dream, seed) -> dict[str, list[float]]:
+  """Expected tics, or tics, of every scripted policy in the dream, by name."""
+  spec = world_model.spec
+
+  @tf.function(autograph=False, jit_compile=True)
+  def play(actions):
+    noise = dream.make_noise(ROLLOUTS, random_numbers.key(seed, 'dream check'))
+    return dream.play(dream_lib.replay(actions), 1, noise, ROLLOUTS).survived
+
+  return {
+    name: (
+      play(_script(name, spec, dream.horizon, seed)).numpy()[0]
+      * spec.frame_skip
+    ).tolist()
+    for name in spec.policies
+  }
+
+
+def compare(in_dream, in_game, seed) -> list[tuple]:
+  """Rows (policy, mean in the dream, mean in the game) with intervals."""
+  rows = []
+  for name, scores in in_dream.items():
+    rng = np.random.default_rng(seed)
+    game = in_game.get(name)
+    rows.append(
+      (
+        name,
+        intervals.bootstrap_mean(scores, rng=rng),
+        intervals.bootstrap_mean(game, rng=rng) if game else None,
+      )
+    )
+  return rows
+
+
+def complain(in_dream, in_game, limit) -> str | None:
+  """One line about a dream in which standing still survives, or None.
+
+  Args:
+    in_dream: from `play_dream`.
+    in_game: from `play_game`.
+    limit: of the episodes, tics.
+  """
+  if 'stay' not in in_dream:
+    return None
+  dreamt = np.mean(in_dream['stay'])
+  if dreamt < limit / 2:
+    return None
+  played = np.mean(in_game['stay'])
+  return (
+    f'standing still survives {dreamt:.0f} of {limit} tics in this dream, '
+    f'{played:.0f} in the game'
+  )
+
+
+def _script(name, spec, steps, seed):
+  """Actions [R, T, A] of a scripted policy."""
+  rollouts = []
+  for rollout in range(ROLLOUTS):
+    policy = policies.make(name, spec)
+    policy.reset(np.random.default_rng((seed, rollout)))
+    rollouts.append([policy.act(None) for _ in range(steps)])
+  actions = np.array(rollouts)
+  if spec.action_kind == 'continuous':
+    return tf.constant(actions[..., None], tf.float32)
+  return tf.one_hot(actions, spec.actions)

@@ -1,0 +1,286 @@
+"""One evolution of a controller in one world model."""
+
+import json
+import os
+import pathlib
+import zipfile
+
+import numpy as np
+import tensorflow as tf
+
+from nca_tf import environments
+from nca_tf import files
+from nca_tf import random_numbers
+from nca_tf.command_line import faults
+from nca_tf.environments import workers
+from nca_tf.evolution import cma_es
+from nca_tf.evolution import evaluators
+from nca_tf.runs import progress
+from nca_tf.saved_models import export
+from nca_tf.world_model import controller as controller_lib
+from nca_tf.world_model import dream as dream_lib
+
+
+def episode_seeds(seed: int, purpose: str, count: int) -> list[int]:
+  """Seeds of real episodes; those of different purposes share none."""
+  base = int(random_numbers.key(seed, purpose)[0])
+  return [environments.episode_seed(base, index) for index in range(count)]
+
+
+def make_controller(world_model, features) -> controller_lib.LinearController:
+  """C for a world model (world_model_stages.Stages) and names of features."""
+  model = world_model.model
+  parts = model.features(model.initial(1))
+  sizes = {name: part.shape[-1] for name, part in parts.items()}
+  sizes['z'] = model.latent_size
+  return controller_lib.LinearController(
+    {name: sizes[name] for name in features},
+    world_model.spec.actions,
+    world_model.spec.action_kind,
+  )
+
+
+def make_dream(world_model, config) -> dream_lib.Dream:
+  """The dream of a world model with the settings of a controller's run."""
+  latents = world_model.train_latents
+  first = latents.is_first
+  return dream_lib.Dream(
+    world_model.model,
+    (latents.mean[first], latents.log_variance[first]),
+    horizon=-(-world_model.spec.time_limit // world_model.spec.frame_skip),
+    temperature=config.temperature,
+    fitness=config.fitness,
+    done_weight=world_model.config.done_weight,
+  )
+
+
+def export_player(world_model, controller, parameters, folder, **info):
+  """Writes an agent; `info` is added to what it says of itself."""
+  spec = world_model.spec
+  export.export_agent(
+    world_model.vision,
+    world_model.model,
+    controller,
+    parameters,
+    folder,
+    {
+      'env': spec.name,
+      'action_kind': spec.action_kind,
+      'frame_skip': spec.frame_skip,
+      'time_limit': spec.time_limit,
+      'cell': world_model.config.cell,
+      **info,
+    },
+  )
+
+
+class Evolution:
+  """CMA-ES with looks at the real game; survives being killed.
+
+  Its folder holds `state.npz` (after every generation), `looks.json` (the
+  scores of every look) and `player/` (the agent whose parameters vary).
+  """
+
+  def __init__(self, world_model, config, folder, name, x0):
+    """Prepares or goes on.
+
+    Args:
+      world_model: world_model_stages.Stages, finished.
+      config: train_controller.Config.
+      folder: Where to keep everything.
+      name: Short text that no other evolution of this run has.
+      x0: First mean [n], or None for zeros.
+    """
+    self.world_model = world_model
+    self.controller = make_controller(world_model, config.features)
+    self.player = folder / 'player'
+    self._config = config
+    self._folder = folder
+    self._name = name
+    folder.mkdir(parents=True, exist_ok=True)
+    n = self.controller.size
+    self._settings = cma_es.Settings.make(n, config.popsize)
+    x0 = np.zeros(n) if x0 is None else x0
+    seed = int(random_numbers.key(config.seed, f'evolution {name}')[0])
+    initial = cma_es.initial(self._settings, x0, config.sigma, seed)
+    self.state = self._restore(initial)
+    self.looks = _read_looks(folder / 'looks.json')
+    if not (self.player / 'agent.json').exists():
+      export_player(world_model, self.controller, np.zeros(n), self.player)
+
+  @property
+  def generation(self) -> int:
+    """Generations that are finished."""
+    return int(self.state.generation)
+
+  @property
+  def stage(self) -> str:
+    """Name of its records in the metrics log."""
+    return f'controller_{self._name}'
+
+  def run(self, log):
+    """Runs the generations that are missing, with their looks."""
+    config = self._config
+    stage = self.stage
+    log.rewind(stage, self.generation)
+    step = self._in_dream() if config.in_ == 'dream' else self._in_game()
+    label = f'{stage}, {config.in_}'
+    with (
+      self.open_players() as players,
+      progress.Progress(
+        label, config.generations, 'generations', self.generation
+      ) as bar,
+    ):
+      while self.generation < config.generations:
+        state, figures = step(self.state, players)
+        self.state = state
+        done = self.generation
+        if done % config.select_every == 0 or done == config.generations:
+          figures |= self._look(players)
+        log.write(stage, done, **figures)
+        self._save()
+        bar.update(done, **figures)
+    log.flush()
+
+  def open_players(self) -> workers.Players:
+    """Workers that play as this evolution's candidates."""
+    return workers.Players(
+      self.world_model.spec.name,
+      self.player,
+      processes=self._config.processes,
+      options=self.world_model.config.game_options,
+      keep_going=True,
+    )
+
+  def mean(self, generation: int) -> np.ndarray:
+    """The mean vector of the look at a generation."""
+    return np.load(self._folder / f'mean-{generation}.npy')
+
+  def draw(self, mean, seed: int) -> np.ndarray:
+    """A candidate [n] around `mean`, as the last generation was drawn."""
+    rng = np.random.default_rng(seed)
+    z = rng.standard_normal(len(mean))
+    root = self.state.root.numpy()
+    y = root * z if self._settings.is_diagonal else root @ z
+    return mean + float(self.state.sigma) * y
+
+  def _in_dream(self):
+    """A whole generation in one compiled call."""
+    config = self._config
+    dream = make_dream(self.world_model, config)
+    key = random_numbers.key(config.seed, f'dream {self._name}')[0]
+    scale = float(self.world_model.spec.frame_skip)
+
+    def generation(state):
+      x = cma_es.ask(self._settings, state)
+      noise = dream.make_noise(
+        config.dream_rollouts, tf.stack([key, state.generation])
+      )
+      played = dream.play(
+        dream_lib.follow(self.controller, x),
+        config.popsize,
+        noise,
+        config.lanes,
+      )
+      scores = tf.reduce_mean(played.survived, 1) * scale
+      return cma_es.tell(self._settings, state, x, -scores), scores
+
+    compiled = tf.function(
+      generation, autograph=False, jit_compile=config.jit != 'off'
+    )
+
+    def step(state, players):
+      del players
+      state, scores = compiled(state)
+      return state, _describe(state, scores.numpy())
+
+    return step
+
+  def _in_game(self):
+    config = self._config
+
+    def step(state, players):
+      def play(tasks):
+        return players.play(
+          [task.seed for task in tasks], [task.parameters for task in tasks]
+        )
+
+      evaluator = evaluators.EpisodeEvaluator(
+        play,
+        config.dream_rollouts,
+        int(random_numbers.key(config.seed, f'game {self._name}')[0]),
+      )
+      x = cma_es.ask(self._settings, state)
+      fitness = evaluator.evaluate(x.numpy(), int(state.generation)).fitness
+      state = cma_es.tell(self._settings, state, x, fitness)
+      return state, _describe(state, -fitness[np.isfinite(fitness)])
+
+    return step
+
+  def _look(self, players):
+    """Plays the selection episodes with the mean vector."""
+    config = self._config
+    mean = self.state.mean.numpy().astype(np.float32)
+    seeds = episode_seeds(config.seed, 'selection', config.selection_episodes)
+    scores = play_scores(players, seeds, mean)
+    np.save(self._folder / f'mean-{self.generation}.npy', mean)
+    self.looks[self.generation] = scores
+    text = json.dumps(self.looks)
+    files.write_whole(self._folder / 'looks.json', text.encode())
+    return {'game_mean': np.mean(scores), 'game_median': np.median(scores)}
+
+  def _save(self):
+    partial = self._folder / 'state.partial'
+    with open(partial, 'wb') as file:
+      np.savez(file, **{k: v.numpy() for k, v in self.state._asdict().items()})
+    os.replace(partial, self._folder / 'state.npz')
+
+  def _restore(self, initial):
+    path = self._folder / 'state.npz'
+    if not path.exists():
+      return initial
+    try:
+      with np.load(path, allow_pickle=False) as arrays:
+        return type(initial)(
+          *(
+            tf.constant(arrays[name], part.dtype, part.shape)
+            for name, part in initial._asdict().items()
+          )
+        )
+    except (KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
+      raise faults.Fault(
+        f'{path} is damaged ({error}); delete {self._folder}, the same '
+        'command then evolves anew'
+      ) from error
+
+
+def play_scores(players, seeds, parameters) -> list[float]:
+  """Scores of episodes with one vector of parameters.
+
+  Raises:
+    faults.Fault: An episode failed time after time.
+  """
+  results = list(players.play(seeds, [parameters] * len(seeds)))
+  lost = [result.seed for result in results if result.score is None]
+  if lost:
+    raise faults.Fault(
+      f'{len(lost)} of {len(seeds)} episodes failed time after time, e.g. '
+      f'with seed {lost[0]}; the same command tries again'
+    )
+  return [float(result.score) for result in results]
+
+
+def _describe(state, scores):
+  return {
+    'mean': np.mean(scores),
+    'best': np.max(scores),
+    'spread': np.std(scores),
+    'sigma': float(state.sigma),
+  }
+
+
+def _read_looks(path: pathlib.Path) -> dict[int, list[float]]:
+  if not path.exists():
+    return {}
+  looks = json.loads(path.read_text())
+  return {int(generation): scores for generation, scores in looks.items()}

@@ -1,0 +1,90 @@
+"""A person steers a dream from the keyboard of a terminal."""
+
+import time
+
+import numpy as np
+
+from nca_tf.experiments.dream import terminal
+
+_HELP = 'left and right arrow, or a and d, steer; another key stops; q ends'
+_TICS_PER_SECOND = 35  # The game's own pace.
+_TICS_PER_PICTURE = 4  # 8.75 pictures per second.
+# A key that is held repeats, but only after a while: until then it counts as
+# held, and so does one that was touched.
+_HOLD = 0.5  # Seconds.
+_LEFT, _STAY, _RIGHT = 0, 1, 2
+_STEERING = {'left': _LEFT, 'a': _LEFT, 'right': _RIGHT, 'd': _RIGHT}
+_QUIT = ('q', 'closed')
+_NAMES = ('<- left', '', 'right ->')
+
+
+class Steering:
+  """What a person wants, from the keys of each picture.
+
+  steering = Steering(pictures=4)  # for so many, a key counts as held
+  move = steering.press(['left'])  # 0 left, 1 stay, 2 right; None: end
+  """
+
+  def __init__(self, pictures: int):
+    """Stays."""
+    self._pictures = pictures
+    self._move = _STAY
+    self._left = 0
+
+  def press(self, keys) -> int | None:
+    """Returns the move after keys, in their order; there may be none."""
+    if any(key.lower() in _QUIT for key in keys):
+      return None
+    if keys:
+      self._move = _STEERING.get(keys[-1].lower(), _STAY)
+      self._left = self._pictures
+    elif self._left <= 1:
+      self._move = _STAY
+    else:
+      self._left -= 1
+    return self._move
+
+
+def play(session, codec, steps: int):
+  """Plays one lane until it ends, the person does, or the steps are over.
+
+  Args:
+    session: dream_session.Session of one lane, at its start.
+    codec: V.
+    steps: How many at most.
+  """
+  skip = session.spec.frame_skip
+  per_picture = max(1, round(_TICS_PER_PICTURE / skip))
+  seconds = per_picture * skip / _TICS_PER_SECOND
+  steering = Steering(max(1, round(_HOLD / seconds)))
+  session.warm_up()
+  frame = codec.decode(session.history[-1].z)[0]
+  with terminal.open_terminal() as screen:
+    due, move = time.monotonic(), _STAY
+    while session.steps < steps and not session.is_over:
+      screen.draw(frame, [_status(session, move), _HELP])
+      # A slow machine plays slowly, and does not hurry afterwards.
+      due = max(due + seconds, time.monotonic())
+      move = steering.press(screen.read_keys(due - time.monotonic()))
+      if move is None:
+        break
+      for _ in range(min(per_picture, steps - session.steps)):
+        if not session.is_over:
+          session.step([_action(move, session.spec)])
+      frame = codec.decode(session.history[-1].z)[0]
+
+
+def _action(move, spec):
+  """The action that means a move, in the game's kind of action."""
+  if spec.action_kind == 'continuous':
+    return np.float32(move - _STAY)
+  return move
+
+
+def _status(session, move):
+  moment = session.history[-1]
+  return (
+    f'step {session.steps}  {session.tics()[0]:.0f} tics  '
+    f'survival {moment.survival[0]:.2f}  p(done) {moment.done[0]:.3f}  '
+    f'{_NAMES[move]}'
+  )

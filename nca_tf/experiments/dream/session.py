@@ -1,0 +1,166 @@
+"""A dream that is played step by step, and who plays it.
+
+Letters: L lanes, A action size, Z latent size, T steps.
+"""
+
+import math
+import typing
+
+import numpy as np
+import tensorflow as tf
+
+from nca_tf import random_numbers
+from nca_tf.environments import policies
+from nca_tf.experiments.controller import evolution as controller_evolution
+from nca_tf.world_model import forecast
+
+
+class Moment(typing.NamedTuple):
+  """What the lanes show before the first step, or after one."""
+
+  z: np.ndarray  # [L, Z]
+  survival: np.ndarray  # [L], probability of being alive
+  done: np.ndarray  # [L], probability that this step ended the episode
+  terminated: np.ndarray  # [L] bool
+  truncated: np.ndarray  # [L] bool
+
+
+class Session:
+  """Lanes of one dream, all of them stepped at once in a compiled graph.
+
+    session = Session(world_model, config, lanes=3)
+    while not session.is_over:
+      session.step(player.act(session.observation))
+
+  Lanes that have ended stay in `history` as M goes on to dream them; `ends`
+  says where to stop looking.
+  """
+
+  def __init__(self, world_model, config, lanes: int):
+    """Starts the lanes.
+
+    Args:
+      world_model: world_model_stages.Stages, finished.
+      config: its temperature, fitness, seed and jit count.
+      lanes: L.
+    """
+    self.spec = world_model.spec
+    self._dream = controller_evolution.make_dream(world_model, config)
+    self._model = world_model.model
+    self._seed = config.seed
+    # The odds of the end are shown as the dream's own rule reads them.
+    weight = world_model.config.done_weight
+    self._shift = math.log(weight) if config.fitness == 'expected' else 0.0
+    self._advance = tf.function(
+      self._step, autograph=False, jit_compile=config.jit == 'on'
+    )
+    self._state, self.observation = self._dream.reset(
+      lanes, random_numbers.key(config.seed, 'play dream: start')
+    )
+    never = np.zeros(lanes, bool)
+    self.over = never  # [L], which lanes have ended.
+    self.history = [
+      Moment(
+        self._state.z.numpy(),
+        self._state.survival.numpy(),
+        np.zeros(lanes),
+        never,
+        never,
+      )
+    ]
+
+  @property
+  def steps(self) -> int:
+    """Steps played, T."""
+    return len(self.history) - 1
+
+  @property
+  def horizon(self) -> int:
+    """Steps after which every lane is over."""
+    return self._dream.horizon
+
+  def step(self, action) -> Moment:
+    """Plays actions [L]: indices, or numbers in -1..1."""
+    self._state, self.observation, *parts = self._advance(
+      self._state,
+      tf.constant(
+        forecast.one_hot(np.asarray(action), self._model.action_size)
+      ),
+      random_numbers.key(self._seed, 'play dream', self.steps),
+    )
+    moment = Moment(*(part.numpy() for part in parts))
+    self.history.append(moment)
+    self.over = self.over | moment.terminated | moment.truncated
+    return moment
+
+  def warm_up(self):
+    """Compiles; nothing is played."""
+    kind = np.float32 if self.spec.action_kind == 'continuous' else np.int32
+    before = self._state, self.observation, self.over
+    self.step(np.zeros(len(self.over), kind))
+    self._state, self.observation, self.over = before
+    self.history.pop()
+
+  @property
+  def is_over(self) -> bool:
+    """Whether all lanes have ended."""
+    return bool(self.over.all())
+
+  def ends(self) -> np.ndarray:
+    """The step at which each lane ended, or the last one, [L]."""
+    over = [moment.terminated | moment.truncated for moment in self.history]
+    return np.where(self.over, np.argmax(over, 0), self.steps)
+
+  def died(self) -> np.ndarray:
+    """Which lanes ended before the horizon, [L]."""
+    return np.array(
+      [self.history[t].terminated[i] for i, t in enumerate(self.ends())]
+    )
+
+  def tics(self) -> np.ndarray:
+    """How long each lane lived, [L]: expected tics, or tics."""
+    survival = np.array([moment.survival for moment in self.history])[1:]
+    lived = [survival[:t, i].sum() for i, t in enumerate(self.ends())]
+    return np.array(lived) * self.spec.frame_skip
+
+  def _step(self, state, action, key):
+    action = tf.cast(action, state.z.dtype)
+    # The same step as the dream's own, of which the graph computes one.
+    prediction, _ = self._model.step(
+      state.z, action, state.is_first, state.memory
+    )
+    done = tf.sigmoid(prediction.done_logit - self._shift)
+    state, observation, survival, terminated, truncated = self._dream.step(
+      state, action, key
+    )
+    return state, observation, state.z, survival, done, terminated, truncated
+
+
+class Scripted:
+  """A scripted policy, in each lane with a stream of its own."""
+
+  def __init__(self, name: str, spec, lanes: int, seed: int):
+    """Starts the streams."""
+    self._policies = [policies.make(name, spec) for _ in range(lanes)]
+    for lane, policy in enumerate(self._policies):
+      policy.reset(np.random.default_rng((seed, lane)))
+
+  def act(self, observation):
+    """Actions [L]."""
+    del observation
+    return np.array([policy.act(None) for policy in self._policies])
+
+
+class Controlled:
+  """A controller with parameters [P]."""
+
+  def __init__(self, controller, parameters):
+    """Compiles nothing yet."""
+    self._act = tf.function(
+      lambda observation: controller.act(parameters, observation),
+      autograph=False,
+    )
+
+  def act(self, observation):
+    """Actions [L] on features [L, S] by name."""
+    return self._act(observation).numpy()

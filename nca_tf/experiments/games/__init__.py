@@ -1,0 +1,1 @@
+"""bin/evaluate, bin/record_rollouts, bin/replay_traces: the real games."""

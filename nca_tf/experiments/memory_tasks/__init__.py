@@ -1,0 +1,1 @@
+"""bin/train_memory_task: what DNC and LSTM can keep."""

@@ -1,0 +1,209 @@
+"""A DNC, an LSTM of as many weights, or both, on a task for a memory.
+
+The tasks are those of Graves et al., Neural Turing Machines (2014), section 4,
+and sums of digits; see nca_tf.datasets.memory_tasks and addition_tasks.
+"""
+
+import dataclasses
+from typing import ClassVar
+
+from nca_tf import precision
+from nca_tf.command_line import config_flags
+from nca_tf.command_line import faults
+from nca_tf.datasets.memory_tasks import registry as memory_task_registry
+from nca_tf.experiments.memory_tasks import defaults as memory_task_settings
+from nca_tf.experiments.memory_tasks import report as memory_task_report
+from nca_tf.experiments.memory_tasks import run as memory_task_stages
+from nca_tf.memory import cells
+from nca_tf.runs import metrics
+from nca_tf.runs import run_folder
+
+NAME = 'train_memory_task'
+_option = config_flags.option
+
+
+def _own(none, help, **limits):
+  """A setting that each task has its own default for, said by `none`."""
+  return _option(none, f"{help}; {none} takes the task's own.", **limits)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(config_flags.Common):
+  """Settings of one task; the laptop preset is a few minutes on one core."""
+
+  task: str = _option(
+    'copy', 'What is to be learned.', choices=memory_task_registry.names()
+  )
+  cell: str = _option(
+    'dnc',
+    'Recurrent cell; both compares them, with as many weights.',
+    choices=(*cells.names(), 'both'),
+  )
+  seeds: int = _option(
+    1,
+    'Trainings of each cell, with --seed and the numbers after it. The same '
+    'folder goes on with more of them.',
+    minimum=1,
+    maximum=1000,
+    identity=False,
+  )
+  longest: int = _own(
+    0, 'Length of the longest sequences trained on', minimum=0
+  )
+  test_lengths: tuple[int, ...] = _option(
+    (),
+    'Lengths tested; none takes those up to twice --longest, for addition up '
+    'to 100.',
+    minimum=1,
+  )
+  test_sequences: int = _option(
+    256, 'Held-out sequences per length.', minimum=1
+  )
+  bits: int = _option(6, 'Bits of a word.', minimum=1, maximum=64)
+  item_words: int = _option(
+    2, 'Words of an item of associative_recall.', minimum=1, maximum=16
+  )
+  most_repeats: int = _option(
+    4, 'Most repetitions of repeat_copy.', minimum=1, maximum=16
+  )
+  units: int = _own(0, "Units of the DNC's controller", minimum=0)
+  controller: str = _own(
+    'auto',
+    "The DNC's controller: one without a state of its own has to use the "
+    'memory',
+    choices=('auto', 'lstm', 'feedforward'),
+  )
+  lstm_units: int = _option(
+    0, 'Units of the LSTM; 0 gives it as many weights as the DNC.', minimum=0
+  )
+  memory_slots: int = _own(0, 'Slots of the DNC', minimum=0)
+  word_size: int = _own(0, 'Size of a slot of the DNC', minimum=0)
+  read_heads: int = _own(0, 'Read heads of the DNC', minimum=0)
+  key_masking: bool = _option(
+    False, 'The DNC masks its keys (Csordas and Schmidhuber, 2019).'
+  )
+  deallocation: bool = _option(
+    False, 'The DNC erases what it frees (the same).'
+  )
+  link_sharpness: bool = _option(
+    False, 'The DNC sharpens what follows links (the same).'
+  )
+  updates: int = _own(0, 'Updates of each training', minimum=0)
+  batch: int = _option(16, 'Sequences per update.', minimum=1)
+  learning_rate: float = _own(
+    0.0, "Adam's first rate, which falls to 0", minimum=0
+  )
+  curriculum: float = _own(
+    -1.0,
+    'Share of the updates during which the longest length grows',
+    minimum=-1,
+    maximum=1,
+  )
+  clip: float = _own(0.0, 'Largest norm of the whole gradient', minimum=0)
+
+  PRESETS: ClassVar = {
+    'smoke': {
+      'longest': 3,
+      'test_sequences': 8,
+      'bits': 3,
+      'item_words': 1,
+      'most_repeats': 2,
+      'units': 8,
+      'memory_slots': 6,
+      'word_size': 4,
+      'read_heads': 1,
+      'updates': 20,
+      'batch': 4,
+    },
+    'laptop': {},
+    'paper': {
+      'longest': 20,
+      'bits': 8,
+      'item_words': 3,
+      'most_repeats': 10,
+      'units': 100,
+      'memory_slots': 128,
+      'word_size': 20,
+      'updates': 100000,
+      'learning_rate': 1e-3,
+    },
+  }
+
+  @property
+  def cells(self) -> tuple[str, ...]:
+    """Cells to train."""
+    return cells.names() if self.cell == 'both' else (self.cell,)
+
+  def own(self, name: str):
+    """A setting, which is the task's own where no flag names another."""
+    value = getattr(self, name)
+    setting = memory_task_settings.SETTINGS[self.task]
+    none = self.__dataclass_fields__[name].default
+    if name in setting._fields and value == none:
+      return getattr(setting, name)
+    return value
+
+  def make_task(self):
+    """The task in these sizes."""
+    return memory_task_registry.make(
+      self.task,
+      bits=self.bits,
+      item_words=self.item_words,
+      most_repeats=self.most_repeats,
+    )
+
+  @property
+  def lengths(self) -> tuple[int, ...]:
+    """Lengths to test at."""
+    if self.test_lengths:
+      return tuple(sorted(set(self.test_lengths)))
+    return memory_task_settings.test_lengths(
+      self.task, self.make_task().SHORTEST, self.own('longest')
+    )
+
+  def validate(self):
+    """Refuses lengths that the task does not have."""
+    super().validate()
+    task = self.make_task()
+    for flag, length in (
+      ('longest', self.own('longest')),
+      *(('test_lengths', length) for length in self.lengths),
+    ):
+      if length < task.SHORTEST:
+        raise faults.UsageError(
+          f'--{flag} must be at least {task.SHORTEST} for --task={self.task}, '
+          f'got {length}'
+        )
+      try:
+        task.steps(length)
+      except ValueError as error:
+        raise faults.UsageError(f'--{flag}: {error}') from error
+    if self.own('read_heads') > self.own('memory_slots'):
+      raise faults.UsageError(
+        f'--read_heads must be at most --memory_slots, got '
+        f'{self.own("read_heads")} heads for {self.own("memory_slots")} slots'
+      )
+
+
+def run(config: Config):
+  """Trains what the run folder has not finished yet, tests it and reports."""
+  name = f'{config.task}-{config.cell}-{config.seed}'
+  with run_folder.RunFolder.open(config, NAME, name) as folder:
+    print(f'{NAME}: {config.task}, {config.cell}, in {folder.path}', flush=True)
+    precision.set_precision(config.precision)
+    log = metrics.MetricsLog(folder.path, folder.tensorboard)
+    stages = memory_task_stages.Stages(config, folder, log)
+    print(stages.describe(), flush=True)
+    for seed in stages.seeds:
+      for cell in config.cells:
+        stages.train(cell, seed)
+        stages.export(cell, seed)
+    memory_task_report.write(stages)
+    print((folder.path / 'summary.txt').read_text())
+    print(f'SavedModels: {folder.export}')
+    print(f'Figures:     {folder.figures}')
+    print(f'Look at it:  .venv/bin/tensorboard --logdir={folder.tensorboard}')
+    print(
+      f'Next:        bin/{NAME} --task={config.task} --cell=both --seeds=3 '
+      f'--preset={config.preset}'
+    )

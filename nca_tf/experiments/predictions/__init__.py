@@ -1,0 +1,1 @@
+"""bin/compare_predictions: DNC against LSTM at predicting Pommerman."""

@@ -1,0 +1,1 @@
+"""bin/toy_cma_es: CMA-ES on the shifted Schaffer function."""

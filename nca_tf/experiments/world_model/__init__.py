@@ -1,0 +1,1 @@
+"""bin/train_world_model: the world model of a game."""

@@ -1,0 +1,1 @@
+"""The DNC over a whole sequence: one gradient by hand, compiled access."""

@@ -1,0 +1,252 @@
+"""One memory access and its gradient, both written out by hand.
+
+The same equations as `access.step` (Graves et al. 2016, Methods), for the raw
+interface and with a reset in front; tests compare the two. The gradient keeps
+of a step only its raw interface, the states before and after, and the order of
+the sorted usages; contents and gates are computed again. It is exact: what it
+leaves out is what `access.step` leaves out as well, the gradient of the order.
+
+Below, d_x is the gradient of the loss with respect to x, and w, M, L, p, wr, u
+are the write weights, memory, link, precedence, read weights and usage.
+"""
+
+from typing import Any, NamedTuple
+
+from keras import ops
+
+from nca_tf.memory import access
+from nca_tf.memory import addressing
+from nca_tf.memory.unrolled import addressing_gradient
+
+Tensor = Any
+
+
+class Settings(NamedTuple):
+  """What does not change over a sequence."""
+
+  read_heads: int
+  word_size: int
+  convention: str = 'paper'
+
+
+def forward(raw, keep, state: access.AccessState, settings, order=None):
+  """One access.
+
+  Args:
+    raw: [B, interface size], not activated.
+    keep: [B], 0 where the access starts from a state of zeros, else 1; None
+      for all ones.
+    state: of the previous step.
+    settings: Settings.
+    order: the slots by rising usage, if they are known from another run of
+      the same step: [B, N] int32. Rounding may decide otherwise at ties.
+
+  Returns:
+    The words read [B, R, W], the next state, and the order.
+  """
+  state = kept(state, keep)
+  heads, words, convention = settings
+  interface = access.parse_interface(raw, heads, words, convention)
+  usage = addressing.usage_update(
+    state.usage, state.write_weights, state.read_weights, interface.free_gates
+  )
+  if order is None:
+    order = addressing.allocation_order(usage)
+  content = _write_content(interface, state.memory)
+  allocation = addressing.allocation_weights(usage, order)
+  gate = interface.allocation_gate
+  write_weights = interface.write_gate * (
+    gate * allocation + (1.0 - gate) * content
+  )
+  change = _change(interface, state.memory)
+  memory = state.memory + write_weights[:, :, None] * change
+  link = addressing.link_update(state.link, state.precedence, write_weights)
+  precedence = addressing.precedence_update(state.precedence, write_weights)
+  contents = addressing.content_weights(
+    memory, interface.read_keys, interface.read_strengths
+  )
+  backward_, forward_ = addressing.follow_links(link, state.read_weights)
+  modes = interface.read_modes[..., None]
+  read_weights = (
+    modes[:, :, 0] * backward_
+    + modes[:, :, 1] * contents
+    + modes[:, :, 2] * forward_
+  )
+  reads = ops.einsum('brn,bnw->brw', read_weights, memory)
+  after = access.AccessState(
+    memory, usage, write_weights, read_weights, link, precedence
+  )
+  return reads, after, order
+
+
+def backward(raw, keep, before, after, order, d_reads, d_after, settings):
+  """The gradient of `forward`.
+
+  Args:
+    raw: as given to `forward`.
+    keep: as given to `forward`.
+    before: the state given to `forward`.
+    after: the state it returned; link and precedence are not looked at.
+    order: it returned.
+    d_reads: [B, R, W].
+    d_after: gradients of the state it returned, an AccessState.
+    settings: Settings.
+
+  Returns:
+    Gradients of raw and of the state before.
+  """
+  before = kept(before, keep)
+  heads, words, convention = settings
+  interface = access.parse_interface(raw, heads, words, convention)
+  w = after.write_weights
+
+  # Reads: words r = wr' M', then wr' = the mixture of three weightings.
+  d_read = d_after.read_weights + ops.einsum(
+    'brw,bnw->brn', d_reads, after.memory
+  )
+  d_memory = d_after.memory + ops.einsum(
+    'brn,brw->bnw', after.read_weights, d_reads
+  )
+  d_content = interface.read_modes[..., None][:, :, 1] * d_read
+  content, content_gradient = addressing_gradient.content(
+    after.memory, interface.read_keys, interface.read_strengths
+  )
+  d_rows, d_read_keys, d_read_strengths = content_gradient(d_content)
+  d_memory = d_memory + d_rows
+  d_link, d_precedence, d_write, d_last_read, along = addressing_gradient.links(
+    before.link,
+    before.precedence,
+    w,
+    before.read_weights,
+    interface.read_modes,
+    d_read,
+    d_after.link,
+  )
+  d_modes = ops.stack(
+    [along[0], ops.sum(d_read * content, -1), along[1]], axis=-1
+  )
+
+  # Precedence p' = (1 - sum w) p + w.
+  d_next = d_after.precedence
+  total = ops.sum(w, axis=-1, keepdims=True)
+  d_precedence = d_precedence + (1.0 - total) * d_next
+  shrink = ops.sum(d_next * before.precedence, axis=-1, keepdims=True)
+  d_write = d_write + d_after.write_weights + d_next - shrink
+
+  # Memory M' = M + w (v - e M).
+  change = _change(interface, before.memory)
+  d_write = d_write + ops.sum(d_memory * change, axis=-1)
+  d_vector = ops.einsum('bn,bnw->bw', w, d_memory)
+  weighted = w[:, :, None] * d_memory
+  d_erase = -ops.sum(weighted * before.memory, axis=1)
+  d_memory = d_memory - weighted * interface.erase_vector[:, None]
+
+  gates, d_usage, d_rows, d_write_key, d_write_strength = _write_backward(
+    interface, before.memory, after.usage, order, d_write
+  )
+  d_memory = d_memory + d_rows
+  d_usage = d_after.usage + d_usage
+  d_usage, d_last_write, d_freed, d_free_gates = addressing_gradient.usage(
+    before.usage,
+    before.write_weights,
+    before.read_weights,
+    interface.free_gates,
+    d_usage,
+  )
+  if convention == 'deepmind':
+    d_last_write = ops.zeros_like(d_last_write)
+  d_interface = access.Interface(
+    read_keys=d_read_keys,
+    read_strengths=d_read_strengths,
+    write_key=d_write_key,
+    write_strength=d_write_strength,
+    erase_vector=d_erase,
+    write_vector=d_vector,
+    free_gates=d_free_gates,
+    allocation_gate=gates[0],
+    write_gate=gates[1],
+    read_modes=d_modes,
+  )
+  d_before = access.AccessState(
+    d_memory, d_usage, d_last_write, d_last_read + d_freed, d_link, d_precedence
+  )
+  d_raw = _activation_backward(raw, interface, d_interface, settings)
+  return d_raw, kept(d_before, keep)
+
+
+def kept(tensors, keep):
+  """The same tensors [B, ...], zeros where keep [B] is 0."""
+  if keep is None:
+    return tensors
+  return type(tensors)(
+    *(
+      tensor * ops.reshape(keep, (-1,) + (1,) * (len(tensor.shape) - 1))
+      for tensor in tensors
+    )
+  )
+
+
+def _change(interface, memory):
+  """What a full write adds, v - e M: [B, N, W]."""
+  return (
+    interface.write_vector[:, None] - memory * interface.erase_vector[:, None]
+  )
+
+
+def _write_content(interface, memory):
+  return addressing.content_weights(
+    memory, interface.write_key[:, None], interface.write_strength
+  )[:, 0]
+
+
+def _write_backward(interface, memory, usage, order, d_write):
+  """Through w = g_w (g_a a + (1 - g_a) c)."""
+  content, content_gradient = addressing_gradient.content(
+    memory, interface.write_key[:, None], interface.write_strength
+  )
+  content = content[:, 0]
+  allocation = addressing.allocation_weights(usage, order)
+  gate, write_gate = interface.allocation_gate, interface.write_gate
+  mixed = gate * allocation + (1.0 - gate) * content
+  d_write_gate = ops.sum(d_write * mixed, axis=-1, keepdims=True)
+  d_mixed = write_gate * d_write
+  d_gate = ops.sum(d_mixed * (allocation - content), axis=-1, keepdims=True)
+  d_rows, d_key, d_strength = content_gradient(
+    ((1.0 - gate) * d_mixed)[:, None]
+  )
+  d_usage = addressing_gradient.allocation(usage, order, gate * d_mixed)
+  return (d_gate, d_write_gate), d_usage, d_rows, d_key[:, 0], d_strength
+
+
+def _activation_backward(raw, interface, d_interface, settings):
+  """From gradients of the activated parts to that of the raw vector."""
+  d = d_interface
+  size = settings.read_heads * settings.word_size
+  read = size + settings.read_heads
+  write = read + settings.word_size
+
+  def sigmoid(value, slope):
+    return slope * value * (1.0 - value)
+
+  modes = interface.read_modes
+  d_modes = modes * d.read_modes
+  d_modes = d_modes - modes * ops.sum(d_modes, axis=-1, keepdims=True)
+  if settings.convention != 'paper':
+    d_modes = ops.stack(
+      [d_modes[..., 0], d_modes[..., 2], d_modes[..., 1]], axis=-1
+    )
+  return ops.concatenate(
+    [
+      ops.reshape(d.read_keys, (-1, size)),
+      d.read_strengths * ops.sigmoid(raw[:, size:read]),
+      d.write_key,
+      d.write_strength * ops.sigmoid(raw[:, write : write + 1]),
+      sigmoid(interface.erase_vector, d.erase_vector),
+      d.write_vector,
+      sigmoid(interface.free_gates, d.free_gates),
+      sigmoid(interface.allocation_gate, d.allocation_gate),
+      sigmoid(interface.write_gate, d.write_gate),
+      ops.reshape(d_modes, (-1, 3 * settings.read_heads)),
+    ],
+    axis=-1,
+  )

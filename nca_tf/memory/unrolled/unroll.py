@@ -1,0 +1,231 @@
+"""A DNC over whole sequences, with one gradient for the whole.
+
+The recurrence of `DNCCell` with an LSTM as its controller, forwards and
+backwards, written out by hand for TensorFlow; exact to rounding. What makes it
+faster than the automatic gradient, and smaller:
+
+- Of a step it keeps the state before it, the gates' and the interface's inputs
+  and the order of the sorted usages. The rest is computed again.
+- The gradients of the weights are not summed up step by step: those of gates
+  and interfaces are collected, and one large product follows the loop.
+- `checkpoint` keeps states at the ends of chunks alone and runs each chunk
+  again for its gradient, with the order of the usages from the first run:
+  rounding could sort ties otherwise, and the gradient would be another's.
+
+The memory access itself is `access_gradient` in TensorFlow's operations, or
+the compiled kernel of `native`.
+"""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from nca_tf.memory import dnc
+from nca_tf.memory.unrolled import access_gradient
+from nca_tf.memory.unrolled import native
+from nca_tf.memory.unrolled import recurrence
+
+Tensor = Any
+
+KERNELS = ('auto', 'native', 'pure')
+
+
+def supports(cell) -> bool:
+  """Whether `unroll` can run a cell: a plain DNCCell with a plain LSTM.
+
+  Other controllers, dropout, half precision, the options of `extensions` and
+  sparse links need the loop over `DNCCell.advance`.
+  """
+  if not isinstance(cell, dnc.DNCCell):
+    return False
+  policy = cell.dtype_policy
+  lstm = cell.controller
+  return (
+    type(cell).advance is dnc.DNCCell.advance
+    and not any(cell.options)
+    and cell.sparse_links is None
+    and policy.compute_dtype == policy.variable_dtype
+    and policy.compute_dtype in ('float32', 'float64')
+    and type(lstm) is keras.layers.LSTMCell
+    and lstm.activation is keras.activations.tanh
+    and lstm.recurrent_activation is keras.activations.sigmoid
+    and not lstm.dropout
+    and not lstm.recurrent_dropout
+    and lstm.compute_dtype == policy.compute_dtype
+  )
+
+
+def is_eager() -> bool:
+  """Whether TensorFlow computes at once, without a graph."""
+  return tf.executing_eagerly()
+
+
+def unroll(
+  cell: dnc.DNCCell,
+  sequences: Tensor,
+  state: dnc.DNCState,
+  keep: Tensor | None = None,
+  checkpoint: int | None = None,
+  kernel: str = 'auto',
+) -> tuple[Tensor, dnc.DNCState]:
+  """Runs a cell over sequences.
+
+  Args:
+    cell: one that `supports` accepts.
+    sequences: [B, T, F] in the cell's dtype.
+    state: before the first step.
+    keep: [B, T], 0 at the steps that start from a state of zeros (where a new
+      episode begins), else 1; None for all ones.
+    checkpoint: steps per chunk, see the module; None keeps every step. About
+      sqrt(T) takes the least memory; the forward pass is computed twice.
+    kernel: 'native' or 'pure', see the module; 'auto' takes the native one
+      where it works: on a CPU, with a compiler, and outside XLA.
+
+  Returns:
+    As from `DNCCell.advance`: h beside the words read, [B, T, H + R W], and
+    the state after the last step.
+
+  Raises:
+    ValueError: an argument is out of its range.
+  """
+  if kernel not in KERNELS:
+    raise ValueError(f'kernel must be one of {KERNELS}, got {kernel!r}')
+  if checkpoint is not None and checkpoint < 1:
+    raise ValueError(f'checkpoint must be at least 1, got {checkpoint}')
+  step = _select_kernel(kernel, cell.read_heads)
+  settings = access_gradient.Settings(
+    cell.read_heads, cell.word_size, cell.convention
+  )
+  sequences = tf.transpose(tf.convert_to_tensor(sequences), [1, 0, 2])
+  if keep is not None:
+    keep = tf.transpose(tf.cast(keep, sequences.dtype))
+  h, c = state.controller
+  reads = tf.reshape(state.reads, [-1, cell.reads_size])
+  carry = recurrence.Carry(h, c, reads, state.access)
+
+  @tf.custom_gradient
+  def run(sequences, weights, carry):
+    loops = recurrence.Recurrence(step, settings, sequences, keep, weights)
+    return _differentiable(loops, carry, checkpoint)
+
+  hidden, carry = run(sequences, _weights(cell), carry)
+  reads = tf.reshape(carry.reads, [-1, cell.read_heads, cell.word_size])
+  after = dnc.DNCState((carry.h, carry.c), reads, carry.access)
+  return tf.transpose(hidden, [1, 0, 2]), after
+
+
+def _differentiable(loops, carry, checkpoint):
+  """Hidden [T, B, H + R W] and the last carry, and their gradient."""
+  if checkpoint is None:
+    run, reverse = _whole(loops, carry)
+  else:
+    run, reverse = _in_chunks(loops, carry, checkpoint)
+  hidden, last = run()
+  hidden = hidden.stack()
+
+  def gradient(d_hidden, *d_last):
+    d_last = tf.nest.pack_sequence_as(carry, d_last)
+    slopes = loops.array(), loops.array()
+    d_hidden = loops.array().unstack(d_hidden)
+    d_carry, slopes = reverse(d_hidden, d_last, slopes)
+    slopes = tuple(array.stack() for array in slopes)
+    d_sequences, d_weights = loops.input_gradients(hidden, carry, slopes)
+    return d_sequences, d_weights, d_carry
+
+  return (hidden, last), gradient
+
+
+def _whole(loops, carry):
+  """Forwards and backwards over all steps at once, with one tape."""
+  span = (0, loops.steps)
+  kept = {}
+
+  def run():
+    last, hidden, orders, tape = loops.forward(
+      span, carry, loops.array(), loops.array(dtype=tf.int32), loops.tape()
+    )
+    kept.update(last=last, orders=orders, tape=tape)
+    return hidden, last
+
+  def reverse(d_hidden, d_last, slopes):
+    return loops.backward(
+      span,
+      kept['last'].access,
+      kept['tape'],
+      kept['orders'],
+      d_hidden,
+      d_last,
+      slopes,
+    )
+
+  return run, reverse
+
+
+def _in_chunks(loops, carry, length):
+  """The same with the carries at the chunks' starts instead of a tape."""
+  chunks = -(-loops.steps // length)
+  kept = {}
+
+  def span(chunk):
+    return chunk * length, tf.minimum((chunk + 1) * length, loops.steps)
+
+  def run():
+    def body(chunk, carry, hidden, orders, starts):
+      starts = recurrence.write(starts, chunk, carry)
+      carry, hidden, orders, _ = loops.forward(
+        span(chunk), carry, hidden, orders
+      )
+      return chunk + 1, carry, hidden, orders, starts
+
+    starts = tf.nest.map_structure(lambda _: loops.array(chunks), carry)
+    orders = loops.array(dtype=tf.int32)
+    carried = tf.constant(0), carry, loops.array(), orders, starts
+    _, last, hidden, orders, starts = recurrence.loop(
+      lambda chunk, *_: chunk < chunks, body, carried
+    )
+    kept.update(orders=orders, starts=starts)
+    return hidden, last
+
+  def reverse(d_hidden, d_carry, slopes):
+    def body(chunk, d_carry, slopes):
+      start = recurrence.read(kept['starts'], chunk)
+      last, _, orders, tape = loops.forward(
+        span(chunk), start, (), kept['orders'], loops.tape(length), replay=True
+      )
+      d_carry, slopes = loops.backward(
+        span(chunk), last.access, tape, orders, d_hidden, d_carry, slopes
+      )
+      return chunk - 1, d_carry, slopes
+
+    carried = tf.convert_to_tensor(chunks) - 1, d_carry, slopes
+    return recurrence.loop(lambda chunk, *_: chunk >= 0, body, carried)[1:]
+
+  return run, reverse
+
+
+def _select_kernel(kernel, read_heads):
+  """The module that has `forward` and `backward` of one access."""
+  if kernel == 'pure':
+    return access_gradient
+  if native.is_usable(read_heads):
+    return native
+  if kernel == 'native':
+    raise ValueError(
+      'kernel must be auto or pure here, got native: it needs a compiler, a '
+      f'CPU, no XLA, and read_heads up to {native.MOST_HEADS}'
+    )
+  return access_gradient
+
+
+def _weights(cell):
+  lstm, dense = cell.controller, cell._interface
+  bias = lstm.bias
+  if bias is None:
+    bias = tf.zeros([4 * lstm.units], lstm.kernel.dtype)
+  return recurrence.Weights(
+    gates=tf.concat([lstm.kernel, lstm.recurrent_kernel], axis=0),
+    gates_bias=tf.convert_to_tensor(bias),
+    interface=tf.convert_to_tensor(dense.kernel),
+    interface_bias=tf.convert_to_tensor(dense.bias),
+  )

@@ -1,0 +1,1 @@
+"""Who plays a real game, and what play leaves: rollouts, scores, films."""

@@ -1,0 +1,49 @@
+"""One processor core for a measurement."""
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Iterator
+from typing import ClassVar
+
+from nca_tf.command_line import config_flags
+from nca_tf.command_line import faults
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(config_flags.Common):
+  """Settings of every measurement on one core."""
+
+  core: int = config_flags.option(
+    -1,
+    'Processor to run on; -1 is the last one allowed.',
+    minimum=-1,
+    identity=False,
+  )
+
+  # Settings that must name at least one thing to measure.
+  NAMED: ClassVar[tuple[str, ...]] = ()
+
+  def validate(self):
+    """Refuses a core that this process may not use, and nothing to measure."""
+    super().validate()
+    allowed = os.sched_getaffinity(0)
+    if self.core >= 0 and self.core not in allowed:
+      raise faults.UsageError(
+        f'--core must be one of {sorted(allowed)}, got {self.core}'
+      )
+    for name in self.NAMED:
+      if not getattr(self, name):
+        raise faults.UsageError(f'--{name} must name at least one, got none')
+
+
+@contextlib.contextmanager
+def pinned(core: int) -> Iterator[int]:
+  """Keeps this process, and those it starts, on one core for a while."""
+  allowed = os.sched_getaffinity(0)
+  core = max(allowed) if core < 0 else core
+  os.sched_setaffinity(0, {core})
+  try:
+    yield core
+  finally:
+    os.sched_setaffinity(0, allowed)

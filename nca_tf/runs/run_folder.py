@@ -1,0 +1,264 @@
+"""The folder of one run: what it was made with and what is finished.
+
+    config.json   the resolved configuration, versions, git revision
+    stages.json   finished stages and what each of them left
+    checkpoints/ tensorboard/ export/ figures/
+
+The same command on the same folder goes on where it stopped. A folder made
+with another configuration is refused before anything is written.
+"""
+
+import fcntl
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import subprocess
+from typing import Any
+
+import nca_tf
+from nca_tf.command_line import config_flags
+from nca_tf.command_line import faults
+
+_LOCK = 'run.lock'
+_PACKAGES = (
+  'keras',
+  'numpy',
+  'tensorflow',
+  'tensorflow-probability',
+  'tf-agents',
+  'vizdoom',
+)
+
+
+class RunFolder:
+  """One run's folder, locked against a second process.
+
+      with run_folder.RunFolder.open(config, 'train', 'vizdoom-dnc-0') as run:
+        if not run.is_finished('vision'):
+          run.finish('vision', {'loss': train(run.checkpoints)})
+
+  Attributes:
+    path: The folder.
+    checkpoints: Folder of checkpoints.
+    tensorboard: Folder of TensorBoard's event files.
+    export: Folder of SavedModels.
+    figures: Folder of figures.
+  """
+
+  def __init__(self, path: pathlib.Path, lock: Any):
+    """Takes a folder that `open` has checked and locked."""
+    self.path = path
+    self.checkpoints = path / 'checkpoints'
+    self.tensorboard = path / 'tensorboard'
+    self.export = path / 'export'
+    self.figures = path / 'figures'
+    self._lock = lock
+    for folder in (
+      self.checkpoints,
+      self.tensorboard,
+      self.export,
+      self.figures,
+    ):
+      folder.mkdir(exist_ok=True)
+
+  @classmethod
+  def open(
+    cls, config: config_flags.Common, binary: str, name: str
+  ) -> 'RunFolder':
+    """Makes the folder, or resumes it when its configuration is the same.
+
+    Args:
+      config: The resolved configuration; `config.run_dir` names the folder
+        unless it is empty.
+      binary: Name of the binary, the parent folder below `runs/`.
+      name: Name of the run, e.g. `vizdoom-dnc-0`.
+
+    Returns:
+      The locked folder. Close it, or use it in a `with` statement.
+
+    Raises:
+      faults.UsageError: The folder belongs to another configuration or holds
+        other files. Nothing was written.
+      faults.Fault: Another process uses the folder, or its files are damaged.
+    """
+    path = pathlib.Path(config.run_dir or pathlib.Path('runs', binary, name))
+    path = path.expanduser()
+    _check(path, config, binary)
+    path.mkdir(parents=True, exist_ok=True)
+    lock = _acquire(path)
+    try:
+      # Again, now that no other process can have made the folder meanwhile.
+      if not _check(path, config, binary):
+        _write_json(path / 'config.json', _describe(config, binary))
+      run = cls(path, lock)
+      run._stages()  # Damage is reported before hours of work, not after.
+    except BaseException:
+      lock.close()
+      raise
+    return run
+
+  def close(self) -> None:
+    """Gives the folder free for another process."""
+    self._lock.close()
+
+  def __enter__(self) -> 'RunFolder':
+    return self
+
+  def __exit__(self, *unused) -> None:
+    self.close()
+
+  def is_finished(self, stage: str) -> bool:
+    """Tells whether `finish` was called for the stage, in any process."""
+    return stage in self._stages()
+
+  def finish(self, stage: str, info: dict[str, Any] | None = None) -> None:
+    """Marks a stage as finished, for good: also after a power cut.
+
+    Args:
+      stage: Name of the stage.
+      info: What it left, for JSON; NumPy values become Python's.
+    """
+    stages = self._stages()
+    stages[stage] = info or {}
+    _write_json(self.path / 'stages.json', stages)
+
+  def info(self, stage: str) -> dict[str, Any]:
+    """Returns what a finished stage left; `ValueError` for any other."""
+    stages = self._stages()
+    if stage not in stages:
+      raise ValueError(
+        f'stage must be one of {sorted(stages)} (finished), got {stage!r}'
+      )
+    return stages[stage]
+
+  def _stages(self):
+    file = self.path / 'stages.json'
+    return _read_json(file) if file.exists() else {}
+
+
+def _check(path, config, binary):
+  """Returns whether the folder was begun, and refuses one of another run."""
+  if not path.exists():
+    return False
+  if not path.is_dir():
+    raise faults.UsageError(f'--run_dir must be a folder, got the file {path}')
+  file = path / 'config.json'
+  if not file.exists():
+    others = sorted(
+      entry.name
+      for entry in path.iterdir()
+      if entry.name not in (_LOCK, 'config.json.partial')
+    )
+    if others:
+      raise faults.UsageError(
+        f'--run_dir must be a new folder or one of an earlier run, got {path} '
+        f'with {others[0]!r} but no config.json in it'
+      )
+    return False
+  found = _read_json(file)
+  settings = found.get('config')
+  if not isinstance(settings, dict):
+    raise _damaged(file, 'no configuration in it')
+  wanted = json.loads(json.dumps(config_flags.identity(config)))
+  free = config_flags.as_dict(config).keys() - wanted.keys()
+  settings = {k: v for k, v in settings.items() if k not in free}
+  lines = _differences(
+    {'binary': found.get('binary'), **settings}, {'binary': binary, **wanted}
+  )
+  if lines:
+    raise faults.UsageError(
+      f'{path} was made with another configuration; choose another --run_dir. '
+      + '; '.join(lines)
+    )
+  return True
+
+
+def _differences(folder, command):
+  names = list(command) + [name for name in folder if name not in command]
+  missing = 'nothing'
+  return [
+    f'{name}: folder has {folder.get(name, missing)}, '
+    f'command has {command.get(name, missing)}'
+    for name in names
+    if folder.get(name, missing) != command.get(name, missing)
+  ]
+
+
+def _acquire(path):
+  """Returns the open lock file; the kernel frees it when the process ends."""
+  lock = open(path / _LOCK, 'a+', encoding='utf-8')
+  try:
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+  except BlockingIOError:
+    lock.seek(0)
+    owner = lock.read().strip() or 'unknown'
+    lock.close()
+    raise faults.Fault(
+      f'{path} is in use by another process (pid {owner})'
+    ) from None
+  lock.truncate(0)
+  lock.write(str(os.getpid()))
+  lock.flush()
+  return lock
+
+
+def _describe(config, binary):
+  versions = {'nca_tf': nca_tf.__version__, 'python': platform.python_version()}
+  for package in _PACKAGES:
+    try:
+      versions[package] = importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+      versions[package] = None
+  return {
+    'binary': binary,
+    'config': config_flags.as_dict(config),
+    'versions': versions,
+    'git_revision': _git_revision(),
+  }
+
+
+def _git_revision():
+  """Returns the checkout's commit, `-dirty` behind it, or None outside one."""
+  root = pathlib.Path(nca_tf.__file__).parent.parent
+  if not (root / '.git').exists():
+    return None
+  try:
+    done = subprocess.run(
+      ['git', 'describe', '--always', '--dirty', '--abbrev=40', '--exclude=*'],
+      cwd=root,
+      capture_output=True,
+      text=True,
+      timeout=20,
+    )
+  except (OSError, subprocess.TimeoutExpired):
+    return None
+  return done.stdout.strip() or None
+
+
+def _read_json(file):
+  try:
+    value = json.loads(file.read_text(encoding='utf-8'))
+  except ValueError as error:  # Also wrong UTF-8.
+    raise _damaged(file, error) from error
+  if not isinstance(value, dict):
+    raise _damaged(file, f'not an object but {type(value).__name__}')
+  return value
+
+
+def _damaged(file, why):
+  return faults.Fault(
+    f'{file} is damaged ({why}); delete the folder or choose another --run_dir'
+  )
+
+
+def _write_json(file, value):
+  """Replaces a file in one step, so that a reader never sees half of it."""
+  partial = file.with_name(f'{file.name}.partial')
+  with open(partial, 'w', encoding='utf-8') as stream:
+    json.dump(value, stream, indent=2, default=lambda array: array.tolist())
+    stream.write('\n')
+    stream.flush()
+    os.fsync(stream.fileno())
+  os.replace(partial, file)

@@ -1,0 +1,1 @@
+"""SavedModels of V, M and whole agents, which need TensorFlow alone."""

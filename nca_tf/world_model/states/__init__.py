@@ -1,0 +1,1 @@
+"""M for states that are vectors of integers, such as Pommerman's."""

@@ -1,0 +1,188 @@
+"""Two codings of integer states: what a model reads, and what it predicts.
+
+'mixture': scaled integers in, a mixture of Gaussians over each scaled integer
+out, as MDN-RNNs do (Bishop 1994). 'categorical': one-hot in, logits out.
+Letters: N components, K Gaussians, C classes.
+"""
+
+import keras
+import numpy as np
+import tensorflow_probability as tfp
+from keras import ops
+
+from nca_tf.world_model import mixture
+from nca_tf.world_model.states import layout as integer_states
+
+_SCALE = 10.0  # Integers are divided by it.
+_HALF = 0.5 / _SCALE
+_FLOOR = 0.01  # Least deviation: a tenth of an integer.
+_SHARPNESS = 4.0  # Logit of "stays as it is", before any training.
+_TINY = 1e-6
+
+
+class MixtureCoding:
+  """Scaled integers, and mixtures around the present ones.
+
+  An output is K times a weight's logit, a step from the present value, and a
+  deviation.
+  """
+
+  def __init__(self, layout: integer_states.Layout, components: int = 5):
+    """Takes the layout, and K >= 1."""
+    if components < 1:
+      raise ValueError(f'components must be at least 1, got {components}')
+    self._layout = layout
+    self._components = components
+    self._limits = layout.limits.astype(np.float32)
+    self._normal = tfp.distributions.Normal(0.0, 1.0)
+
+  def outputs(self, group: integer_states.Group) -> int:
+    """Numbers that describe one component of a group."""
+    del group
+    return 3 * self._components
+
+  def bias(self, group: integer_states.Group) -> np.ndarray:
+    """Outputs to start from: the present value, and steps of all sizes."""
+    steps = np.zeros(self._components)
+    reach = (group.classes - 1) / _SCALE
+    steps[1:] = np.linspace(-reach, reach, self._components + 1)[1:-1]
+    logits = np.zeros(self._components)
+    logits[0] = _SHARPNESS
+    deviation = np.full(self._components, np.log(np.expm1(0.1)))
+    return np.concatenate([logits, steps, deviation])
+
+  def read(self, group: integer_states.Group, values):
+    """Integers [..., n] -> inputs [..., n, 1]."""
+    del group
+    return ops.cast(values, 'float32')[..., None] / _SCALE
+
+  def skip(self, group: integer_states.Group):
+    """Weights from inputs to outputs; None: the steps start at the present."""
+    del group
+
+  def parameters(self, values, outputs):
+    """Mixtures over the next values, of values and outputs of all groups.
+
+    Args:
+      values: [..., N] present integers.
+      outputs: list of [..., n, 3 K], one per group.
+    """
+    merged = ops.concatenate(outputs, axis=-2)
+    logits, steps, deviation = ops.split(merged, 3, axis=-1)
+    present = ops.cast(values, 'float32')[..., None] / _SCALE
+    scale = ops.softplus(deviation) + _FLOOR
+    return mixture.MixtureParameters(logits, present + steps, scale)
+
+  def nats(self, parameters, targets):
+    """Negative log probability of the integers, [..., N].
+
+    Of each one's interval, half an integer to either side: the density at an
+    integer has no bound, and what has none drowns everything else.
+    """
+    x = ops.cast(targets, 'float32')[..., None] / _SCALE
+    logits, loc, scale = parameters
+    distance, half = -ops.absolute(x - loc) / scale, _HALF / scale
+    # log(CDF(d + h) - CDF(d - h)); both are small, so their logarithms differ.
+    upper = self._normal.log_cdf(distance + half)
+    gap = self._normal.log_cdf(distance - half) - upper
+    log_mass = upper + ops.log1p(-ops.exp(ops.minimum(gap, -_TINY)))
+    return -ops.logsumexp(ops.log_softmax(logits) + log_mass, axis=-1)
+
+  def decode(self, parameters):
+    """The mean of the heaviest Gaussian, rounded and clipped: [..., N]."""
+    best = ops.argmax(parameters.logits, axis=-1)
+    loc = ops.take_along_axis(parameters.loc, best[..., None], axis=-1)[..., 0]
+    whole = ops.round(loc * _SCALE)
+    return ops.cast(ops.clip(whole, 0.0, self._limits), 'int32')
+
+
+class CategoricalCoding:
+  """One-hot values, and a logit per value of every component."""
+
+  def __init__(self, layout: integer_states.Layout):
+    """Takes the layout."""
+    self._layout = layout
+
+  def outputs(self, group: integer_states.Group) -> int:
+    """C, the group's classes."""
+    return group.classes
+
+  def bias(self, group: integer_states.Group) -> np.ndarray:
+    """Outputs to start from."""
+    return np.zeros(group.classes)
+
+  def read(self, group: integer_states.Group, values):
+    """Integers [..., n] -> one-hot [..., n, C]."""
+    return ops.one_hot(ops.cast(values, 'int32'), group.classes)
+
+  def skip(self, group: integer_states.Group) -> np.ndarray:
+    """Weights from inputs to outputs to start from: it stays as it is."""
+    return _SHARPNESS * np.eye(group.classes)
+
+  def parameters(self, values, outputs):
+    """Log probabilities: a list of [..., n, C], one per group."""
+    del values
+    return [ops.log_softmax(each) for each in outputs]
+
+  def nats(self, parameters, targets):
+    """Negative log probability of the integers, [..., N]."""
+    return -ops.concatenate(
+      [
+        ops.sum(log * self.read(group, targets[..., group.places]), axis=-1)
+        for group, log in zip(self._layout.groups, parameters, strict=True)
+      ],
+      axis=-1,
+    )
+
+  def decode(self, parameters):
+    """The most probable values, [..., N]."""
+    return ops.concatenate(
+      [ops.cast(ops.argmax(log, axis=-1), 'int32') for log in parameters],
+      axis=-1,
+    )
+
+
+_MAKERS = {'categorical': CategoricalCoding, 'mixture': MixtureCoding}
+
+
+def names() -> tuple[str, ...]:
+  """Returns the names of the codings."""
+  return tuple(_MAKERS)
+
+
+def make(name: str, layout: integer_states.Layout):
+  """Makes a coding; ValueError for a name that is not in `names()`."""
+  if name not in _MAKERS:
+    raise ValueError(f'name must be one of {", ".join(_MAKERS)}, got {name!r}')
+  return _MAKERS[name](layout)
+
+
+class Skip(keras.layers.Layer):
+  """A linear layer that may begin as a given matrix and bias."""
+
+  def __init__(self, matrix, bias, **kwargs):
+    """Takes the matrix [F, O] or None for none, and the bias [O]."""
+    super().__init__(**kwargs)
+    self._matrix, self._bias = matrix, np.asarray(bias, np.float32)
+
+  def build(self, input_shape):
+    """Makes the weights."""
+    self.bias = self.add_weight(
+      shape=self._bias.shape,
+      initializer=lambda shape, dtype: ops.cast(self._bias, dtype),
+      name='bias',
+    )
+    self.kernel = None
+    if self._matrix is not None:
+      self.kernel = self.add_weight(
+        shape=self._matrix.shape,
+        initializer=lambda shape, dtype: ops.cast(self._matrix, dtype),
+        name='kernel',
+      )
+    self.built = True
+
+  def call(self, inputs):
+    """[..., F] -> [..., O]."""
+    if self.kernel is None:
+      return self.bias
+    return ops.matmul(inputs, self.kernel) + self.bias

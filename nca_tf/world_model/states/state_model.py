@@ -1,0 +1,176 @@
+"""M for states of integers with a board: what the next state will be.
+
+The recurrent cell and its unrolling are `MemoryModel`'s. Around them, in place
+of V and of one dense head, stand two small convolutions, shared by all cells of
+the board, since the rules of such games are local. What no picture of the
+moment shows - how old a flame is, where a bomb rolls - only the cell can know.
+Letters: B batch, T time, N components, S board size.
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from nca_tf.world_model import model as model_lib
+from nca_tf.world_model.states import codings
+from nca_tf.world_model.states import layout as integer_states
+
+_CODE = 128  # What the cell reads of a state.
+_CHANNELS = 32  # Of a board cell and its neighbours.
+_SUMMARY = 4  # Of these, for the recurrent cell.
+_MEMORY = 8  # Channels of a board cell that the recurrent cell writes.
+_HIDDEN = 48
+
+
+class StateModel(model_lib.MemoryModel):
+  """Predicts all components of the next state from states and actions.
+
+  model = StateModel(cells.make('dnc', 128), layout, coding, action_size=6)
+  parameters, state = model.unroll(x, action, is_first, model.initial(B))
+  model.coding.decode(parameters)  # [B, T, N] int32
+  """
+
+  def __init__(self, cell, layout: integer_states.Layout, coding, action_size):
+    """Makes the layers.
+
+    Args:
+      cell: from `nca_tf.memory.cells.make`.
+      layout: of the states.
+      coding: from `codings.make`.
+      action_size: number of actions, A.
+    """
+    super().__init__(cell, _CODE, action_size)
+    self.layout = layout
+    self.coding = coding
+    size, dense = layout.size, keras.layers.Dense
+    self._around = keras.layers.Conv2D(
+      _CHANNELS, 3, padding='same', activation='relu'
+    )
+    self._summary = dense(_SUMMARY)
+    self._code = dense(_CODE, activation='relu')
+    self._memory = dense(size**2 * _MEMORY)
+    self._local = dense(_HIDDEN, activation='relu')
+    self._single = dense(_HIDDEN, activation='relu')
+    # As attributes: TensorFlow's checkpoints leave out what a dict holds.
+    for group in layout.groups:
+      outputs = coding.outputs(group) * (1 if group.is_map else _width(group))
+      head = dense(outputs, use_bias=False)
+      setattr(self, _attribute('head', group), head)
+    for group in layout.groups:
+      skip = codings.Skip(coding.skip(group), coding.bias(group))
+      setattr(self, _attribute('skip', group), skip)
+
+  def build(self, input_shape=None):
+    """Builds every variable by one step of a batch of one."""
+    if self.built:
+      return
+    self.cell.build((None, _CODE + self.action_size + 1))
+    self.built = True
+    self.step(
+      ops.zeros((1, self.layout.components), 'int32'),
+      ops.zeros((1, self.action_size)),
+      ops.zeros((1,), 'bool'),
+      self.initial(1),
+    )
+
+  def step(self, x, action, is_first, state):
+    """One step: x [B, N] integers, action [B, A], is_first [B]."""
+    seen = self._look(x)
+    hidden, state = super().step(seen['code'], action, is_first, state)
+    return self._predict(x, action, seen, hidden), state
+
+  def unroll(self, x, action, is_first, state, **options):
+    """T steps: x [B, T, N], action [B, T, A], is_first [B, T].
+
+    Returns:
+      Parameters of the coding with leading axes [B, T], and the last state.
+    """
+    seen = self._look(x)
+    hidden, state = super().unroll(
+      seen['code'], action, is_first, state, **options
+    )
+    return self._predict(x, action, seen, hidden), state
+
+  def _heads(self, output):
+    # Heads need the present state as well: see `_predict`.
+    return output
+
+  def _look(self, x):
+    """Inputs by group, features of board cells, and the code of a state."""
+    inputs = {
+      group.name: self.coding.read(group, x[..., group.places])
+      for group in self.layout.groups
+    }
+    size, lead = self.layout.size, tf.shape(x)[:-1]
+    planes = ops.concatenate(
+      [inputs[group.name] for group in self.layout.maps], axis=-1
+    )  # [..., S * S, F]
+    own = ops.cast(self._own_cell(x), planes.dtype)
+    planes = ops.concatenate([planes, own[..., None]], axis=-1)
+    boards = tf.reshape(planes, [-1, size, size, planes.shape[-1]])
+    local = self._around(boards)
+    local = tf.reshape(
+      local, tf.concat([lead, [size**2, _CHANNELS]], 0)
+    )  # [..., S * S, _CHANNELS]
+    here = ops.sum(local * own[..., None], axis=-2)
+    singles = [
+      tf.reshape(inputs[group.name], tf.concat([lead, [-1]], 0))
+      for group in self.layout.singles
+    ]
+    widths = [
+      _width(group) * inputs[group.name].shape[-1]
+      for group in self.layout.singles
+    ]
+    singles = ops.concatenate([*singles, here], axis=-1)
+    singles = tf.ensure_shape(singles, [*x.shape[:-1], sum(widths) + _CHANNELS])
+    summary = tf.reshape(
+      self._summary(local), tf.concat([lead, [size**2 * _SUMMARY]], 0)
+    )
+    code = self._code(ops.concatenate([summary, singles], axis=-1))
+    return {'inputs': inputs, 'local': local, 'singles': singles, 'code': code}
+
+  def _own_cell(self, x):
+    """[..., S * S] one where agent 0 stands, from its row and column."""
+    size = self.layout.size
+    row, column = (
+      ops.cast(x[..., self.layout.find(name).start], 'int32')
+      for name in ('row', 'column')
+    )
+    return ops.one_hot(row * size + column, size**2)
+
+  def _predict(self, x, action, seen, hidden):
+    lead = tf.shape(x)[:-1]
+    area = self.layout.size**2
+    memory = tf.reshape(
+      self._memory(hidden), tf.concat([lead, [area, _MEMORY]], 0)
+    )
+    action = ops.cast(action, hidden.dtype)
+    everywhere = ops.repeat(action[..., None, :], area, axis=-2)
+    local = self._local(
+      ops.concatenate([seen['local'], memory, everywhere], axis=-1)
+    )
+    single = self._single(
+      ops.concatenate([seen['singles'], action, hidden], axis=-1)
+    )
+    outputs = []
+    for group in self.layout.groups:
+      head = getattr(self, _attribute('head', group))(
+        local if group.is_map else single
+      )
+      if not group.is_map:
+        shape = [_width(group), self.coding.outputs(group)]
+        head = tf.reshape(head, tf.concat([lead, shape], 0))
+      skip = getattr(self, _attribute('skip', group))(
+        seen['inputs'][group.name]
+      )
+      outputs.append(head + skip)
+    return self.coding.parameters(x, outputs)
+
+
+def _width(group):
+  return int(np.subtract(group.stop, group.start))
+
+
+def _attribute(kind, group):
+  return f'_{kind}_{group.name.replace(" ", "_")}'
