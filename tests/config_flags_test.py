@@ -288,7 +288,7 @@ def test_threads_reach_tensorflow(monkeypatch):
 
 def test_answers_before_tensorflow_is_imported():
   program = (
-    'import sys; from nca_tf import config_flags as c\n'
+    'import sys; from nca_tf.command_line import config_flags as c\n'
     'try: c.main("", c.Common, None, ["play", "--seed=x"])\n'
     'finally: print("tensorflow" in sys.modules)'
   )

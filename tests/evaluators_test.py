@@ -118,7 +118,7 @@ def worker_pids():
   return [
     pid
     for pid in processes.children(os.getpid())
-    if 'player.serve' in processes.command(pid)
+    if 'worker.serve' in processes.command(pid)
   ]
 
 

@@ -56,7 +56,7 @@ def worker_pids():
   return [
     pid
     for pid in processes.children(os.getpid())
-    if 'player.serve' in processes.command(pid)
+    if 'worker.serve' in processes.command(pid)
   ]
 
 
@@ -219,7 +219,7 @@ def test_wrong_arguments_are_named_before_anything_starts(agent):
 
 def test_importing_it_imports_no_tensorflow():
   code = (
-    'import sys; from nca_tf.environments import player, saved_agent; '
+    'import sys; from nca_tf.environments.workers import saved_agent, worker; '
     "print('tensorflow' in sys.modules)"
   )
   root = saved_agent.__file__.rpartition('/nca_tf/')[0]

@@ -36,7 +36,7 @@ def option(
   default: Any,
   help: str,
   *,
-  choices: Sequence[Any] | None = None,
+  choices: Sequence[Any] | Callable[[], Sequence[Any]] | None = None,
   minimum: float | None = None,
   maximum: float | None = None,
   identity: bool = True,
@@ -46,7 +46,8 @@ def option(
   Args:
     default: Value when neither a preset nor the command line sets it.
     help: One sentence for `--help`.
-    choices: The only values allowed, if given. For a tuple: of each entry.
+    choices: The only values allowed, if given. For a tuple: of each entry. A
+      registry gives its function, so that what is added later counts as well.
     minimum: Smallest value allowed. For a tuple: of each entry.
     maximum: Largest value allowed. For a tuple: of each entry.
     identity: False marks a setting that does not change the result. A run
@@ -59,12 +60,37 @@ def option(
     default=default,
     metadata={
       'help': help,
-      'choices': None if choices is None else tuple(choices),
+      'choices': choices
+      if callable(choices) or choices is None
+      else tuple(choices),
       'minimum': minimum,
       'maximum': maximum,
       'identity': identity,
     },
   )
+
+
+def changed(config_class: type['Common'], name: str, default: Any) -> Any:
+  """Returns a field of another configuration with another default."""
+  field = config_class.__dataclass_fields__[name]
+  return dataclasses.field(default=default, metadata=field.metadata)
+
+
+def convert(config: 'Common', config_class: type['Common'], **settings) -> Any:
+  """Returns another experiment's configuration.
+
+  Args:
+    config: Gives the values of all fields that both have.
+    config_class: Of the result.
+    **settings: Values of other fields, or in place of those.
+  """
+  names = {field.name for field in dataclasses.fields(config_class)}
+  shared = {
+    field.name: getattr(config, field.name)
+    for field in dataclasses.fields(config)
+    if field.name in names
+  }
+  return config_class(**{**shared, **settings})
 
 
 @dataclasses.dataclass(frozen=True)

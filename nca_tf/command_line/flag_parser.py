@@ -27,7 +27,8 @@ class Parser(flags.ArgumentParser):
     self.name = name
     self.kind = kind
     self._entry = entry
-    self.choices = metadata.get('choices')
+    choices = metadata.get('choices')
+    self.choices = choices() if callable(choices) else choices
     self.minimum = metadata.get('minimum')
     self.maximum = metadata.get('maximum')
     self.allowed = self._describe()

@@ -4,12 +4,13 @@ As doomrnn's series files: mean and log variance per frame, never frames, and z
 drawn anew at every use (World Models, appendix A.2).
 """
 
-import os
 import pathlib
 import typing
 import zipfile
 
 import numpy as np
+
+from nca_tf import files
 
 
 class Latents(typing.NamedTuple):
@@ -33,11 +34,7 @@ class Latents(typing.NamedTuple):
 
 def save(latents, path):
   """Writes one file, complete or not at all."""
-  path = pathlib.Path(path)
-  temporary = path.with_suffix('.partial')
-  with temporary.open('wb') as file:
-    np.savez(file, **latents._asdict())
-  os.replace(temporary, path)
+  files.write_arrays(path, latents._asdict())
 
 
 def load(folder, kind='part'):

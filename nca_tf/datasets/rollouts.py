@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 import tensorflow as tf
 from absl import logging
 
+from nca_tf import files
 from nca_tf.datasets import episodes
 from nca_tf.datasets import record_file
 from nca_tf.datasets.episodes import Episode
@@ -242,10 +243,7 @@ def _next_index(folder: pathlib.Path) -> int:
 
 
 def _write_spec(file: pathlib.Path, spec: Spec):
-  partial = file.with_suffix(_PARTIAL)
-  values = {'version': _VERSION, **dataclasses.asdict(spec)}
-  partial.write_text(json.dumps(values, indent=2) + '\n', encoding='utf-8')
-  os.replace(partial, file)
+  files.write_json(file, {'version': _VERSION, **dataclasses.asdict(spec)})
 
 
 def _check_spec(found: Spec, wanted: Spec, file, source: bool = False):

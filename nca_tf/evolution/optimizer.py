@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
 import pathlib
 from typing import NamedTuple
 from zipfile import BadZipFile
@@ -13,6 +12,7 @@ from zipfile import BadZipFile
 import numpy as np
 import tensorflow as tf
 
+from nca_tf import files
 from nca_tf.evolution import cma_es
 from nca_tf.evolution import stopping
 from nca_tf.evolution.bounds import Box
@@ -255,16 +255,10 @@ class CMAES:
 
   def save(self, path) -> None:
     """Writes everything to one file, complete or not at all."""
-    path = pathlib.Path(path)
     arrays = {k: v.numpy() for k, v in self._state._asdict().items()}
     arrays |= self._stopping.export()
     arrays['arguments'] = np.array(json.dumps(self._arguments))
-    partial = path.with_name(path.name + '.partial')
-    with partial.open('wb') as file:
-      np.savez(file, **arrays)
-      file.flush()
-      os.fsync(file.fileno())
-    partial.replace(path)
+    files.write_arrays(path, arrays)
 
   @classmethod
   def load(cls, path) -> CMAES:

@@ -2,10 +2,11 @@
 
 import json
 import math
-import os
 import pathlib
 
 import tensorflow as tf
+
+from nca_tf import files
 
 
 class MetricsLog:
@@ -53,9 +54,8 @@ class MetricsLog:
       for record in self.records()
       if record['stage'] != stage or record['step'] <= step
     ]
-    temporary = self._path.with_suffix('.partial')
-    temporary.write_text(''.join(json.dumps(r) + '\n' for r in kept))
-    os.replace(temporary, self._path)
+    lines = ''.join(json.dumps(record) + '\n' for record in kept)
+    files.write_whole(self._path, lines)
 
   def image(self, tag, picture, step):
     """One RGB picture, uint8 [H, W, 3]."""

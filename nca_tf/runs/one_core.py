@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from nca_tf.command_line import config_flags
 from nca_tf.command_line import faults
+from nca_tf.runs import run as run_lib
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,3 +48,13 @@ def pinned(core: int) -> Iterator[int]:
     yield core
   finally:
     os.sched_setaffinity(0, allowed)
+
+
+@contextlib.contextmanager
+def start(config: Config, subject: str) -> Iterator[run_lib.Run]:
+  """Opens a run of bin/benchmark and keeps it on one core."""
+  name = f'{subject}-{config.seed}'
+  with pinned(config.core) as core:
+    about = f'{subject} on core {core}'
+    with run_lib.start(config, 'benchmark', name, about) as run:
+      yield run

@@ -18,6 +18,7 @@ import subprocess
 from typing import Any
 
 import nca_tf
+from nca_tf import files
 from nca_tf.command_line import config_flags
 from nca_tf.command_line import faults
 
@@ -91,7 +92,7 @@ class RunFolder:
     try:
       # Again, now that no other process can have made the folder meanwhile.
       if not _check(path, config, binary):
-        _write_json(path / 'config.json', _describe(config, binary))
+        files.write_json(path / 'config.json', _describe(config, binary))
       run = cls(path, lock)
       run._stages()  # Damage is reported before hours of work, not after.
     except BaseException:
@@ -122,7 +123,7 @@ class RunFolder:
     """
     stages = self._stages()
     stages[stage] = info or {}
-    _write_json(self.path / 'stages.json', stages)
+    files.write_json(self.path / 'stages.json', stages)
 
   def info(self, stage: str) -> dict[str, Any]:
     """Returns what a finished stage left; `ValueError` for any other."""
@@ -149,7 +150,7 @@ def _check(path, config, binary):
     others = sorted(
       entry.name
       for entry in path.iterdir()
-      if entry.name not in (_LOCK, 'config.json.partial')
+      if entry.name not in (_LOCK, f'config.json{files.PARTIAL}')
     )
     if others:
       raise faults.UsageError(
@@ -251,14 +252,3 @@ def _damaged(file, why):
   return faults.Fault(
     f'{file} is damaged ({why}); delete the folder or choose another --run_dir'
   )
-
-
-def _write_json(file, value):
-  """Replaces a file in one step, so that a reader never sees half of it."""
-  partial = file.with_name(f'{file.name}.partial')
-  with open(partial, 'w', encoding='utf-8') as stream:
-    json.dump(value, stream, indent=2, default=lambda array: array.tolist())
-    stream.write('\n')
-    stream.flush()
-    os.fsync(stream.fileno())
-  os.replace(partial, file)

@@ -1,7 +1,6 @@
 """One evolution of a controller in one world model."""
 
 import json
-import os
 import pathlib
 import zipfile
 
@@ -230,10 +229,8 @@ class Evolution:
     return {'game_mean': np.mean(scores), 'game_median': np.median(scores)}
 
   def _save(self):
-    partial = self._folder / 'state.partial'
-    with open(partial, 'wb') as file:
-      np.savez(file, **{k: v.numpy() for k, v in self.state._asdict().items()})
-    os.replace(partial, self._folder / 'state.npz')
+    arrays = {k: v.numpy() for k, v in self.state._asdict().items()}
+    files.write_arrays(self._folder / 'state.npz', arrays)
 
   def _restore(self, initial):
     path = self._folder / 'state.npz'

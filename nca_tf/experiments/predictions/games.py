@@ -4,12 +4,12 @@ One game is what agent 0 sees until its death: states, and its own actions.
 """
 
 import dataclasses
-import os
 import typing
 import zipfile
 
 import numpy as np
 
+from nca_tf import files
 from nca_tf.datasets import latents
 from nca_tf.environments.pommerman import opponents
 from nca_tf.environments.pommerman.engine import engine
@@ -180,10 +180,7 @@ def take(state: game_state.State, games: np.ndarray) -> game_state.State:
 
 def save(games: Games, path):
   """Writes one file, complete or not at all."""
-  partial = path.with_suffix('.partial')
-  with partial.open('wb') as file:
-    np.savez_compressed(file, **games._asdict())
-  os.replace(partial, path)
+  files.write_arrays(path, games._asdict(), compress=True)
 
 
 def load(path) -> Games:

@@ -1,9 +1,8 @@
 """Held-out measures of train_world_model: M beside its baselines."""
 
-import os
-
 import numpy as np
 
+from nca_tf import files
 from nca_tf.world_model import forecast as forecast_lib
 from nca_tf.world_model import measures as evaluation
 from nca_tf.world_model import mixture
@@ -100,10 +99,7 @@ def _save_arrays(stages, curves, groups):
   arrays['weights'] = np.asarray(weights)[0]
   arrays['sigmas'] = np.asarray(prediction.latent.scale)[0]
   arrays['latents'] = z
-  temporary = stages.folder.path / f'{ARRAYS}.partial'
-  with temporary.open('wb') as file:
-    np.savez(file, **arrays)
-  os.replace(temporary, stages.folder.path / ARRAYS)
+  files.write_arrays(stages.folder.path / ARRAYS, arrays)
 
 
 def _write_summary(stages, rows):
