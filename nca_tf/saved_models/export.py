@@ -1,25 +1,26 @@
 """SavedModels of V, M and whole agents: named signatures, explicit state.
 
-Every signature takes any batch size and answers a flat dict of tensors; state
+Every signature takes any batch size and returns a flat dict of tensors; state
 goes in as `h` and comes out as `next_h`. Loading one needs TensorFlow alone.
 """
 
 import hashlib
-import json
 import os
 import pathlib
 import shutil
-import typing
 
 import numpy as np
 import tensorflow as tf
 
 from nca_tf import environments
+from nca_tf import files
 from nca_tf.memory import cells
 from nca_tf.saved_models import screen as screen_lib
 from nca_tf.world_model import codec
+from nca_tf.world_model import imagination
 from nca_tf.world_model import mixture
 
+_BATCH = tf.TensorSpec([], tf.int32, name='batch')
 AGENT_SETTINGS = ('env', 'action_kind', 'frame_skip')
 
 
@@ -55,7 +56,7 @@ def export_model(model, folder):
     [2], state -> next_z (sampled), next_mean, done_probability, reward (if M
     predicts one), next_<state>.
   dream: z [B, Z] and action [B, T, A] -> z [B, T, Z] and done_probability
-    [B, T] of T steps that M plays to itself, next_<state>.
+    [B, T] of T steps in which M sees its own draws, next_<state>.
   """
   dtype = tf.as_dtype(model.variable_dtype)
   names, state = _state_specs(model)
@@ -74,23 +75,34 @@ def export_model(model, folder):
     return dict(zip(names, model.initial(batch), strict=True))
 
   def step(z, action, is_first, temperature, seed, **state):
-    carry = [state[name] for name in names]
-    outputs, carry = imagine(
-      model, z, action, is_first, carry, temperature, seed
+    prediction, carry = imagination.step(
+      model,
+      imagination.Carry(z, [state[name] for name in names], is_first),
+      action,
+      lambda latent: mixture.sample(latent, seed, temperature),
     )
-    return {**outputs, **_next(names, carry)}
+    outputs = {
+      'next_z': carry.z,
+      'next_mean': mixture.mixture_mean(prediction.latent),
+      'done_probability': tf.sigmoid(prediction.done_logit),
+    }
+    if prediction.reward is not None:
+      outputs['reward'] = prediction.reward
+    return {**outputs, **_next(names, carry.memory)}
 
   def dream(z, action, is_first, temperature, seed, **state):
-    carry = [state[name] for name in names]
-    latents, done, carry = unroll_dream(
-      model, z, action, is_first, carry, temperature, seed
+    imagined, carry = imagination.imagine(
+      model,
+      imagination.Carry(z, [state[name] for name in names], is_first),
+      imagination.replay(action),
+      tf.shape(action)[1],
+      imagination.sampler(temperature, seed),
     )
-    return {'z': latents, 'done_probability': done, **_next(names, carry)}
+    outputs = {'z': imagined.z, 'done_probability': imagined.done_probability}
+    return {**outputs, **_next(names, carry.memory)}
 
   signatures = {
-    'initial_state': _concrete(
-      initial_state, batch=tf.TensorSpec([], tf.int32, name='batch')
-    ),
+    'initial_state': _concrete(initial_state, batch=_BATCH),
     'step': _concrete(step, action=action, **common),
     'dream': _concrete(dream, action=actions, **common),
   }
@@ -122,15 +134,13 @@ def export_sequence_model(model, input_size, folder):
 
   inputs = tf.TensorSpec([None, input_size], tf.float32, name='inputs')
   signatures = {
-    'initial_state': _concrete(
-      initial_state, batch=tf.TensorSpec([], tf.int32, name='batch')
-    ),
+    'initial_state': _concrete(initial_state, batch=_BATCH),
     'step': _concrete(step, inputs=inputs, **state),
   }
   _save(model, signatures, folder)
 
 
-def export_agent(vision, model, controller, parameters, folder, info):
+def export_agent(agent, parameters, folder, info):
   """Writes the SavedModel of an agent, and `agent.json` into it.
 
   initial_state: batch int32 [] -> every state tensor by name, and is_first.
@@ -142,9 +152,7 @@ def export_agent(vision, model, controller, parameters, folder, info):
     [B, H, W, 3].
 
   Args:
-    vision: V.
-    model: M, of which only the cell is needed.
-    controller: C, e.g. world_model.controller.LinearController.
+    agent: world_model.agent.Agent; of M only the cell is needed.
     parameters: [P], the controller's.
     folder: where to.
     info: env, action_kind and frame_skip, and whatever else `agent.json` shall
@@ -155,16 +163,23 @@ def export_agent(vision, model, controller, parameters, folder, info):
       are not P parameters.
   """
   parameters = np.asarray(parameters, np.float32)
-  info = _describe_agent(controller, parameters, info)
-  info['digest'] = _digest([*vision.weights, *model.weights, parameters])
-  agent = Agent(vision, model, controller)
+  info = _describe_agent(agent.controller, parameters, info)
+  info['digest'] = _digest(
+    [*agent.vision.weights, *agent.model.weights, parameters]
+  )
   own = tf.Variable(parameters, trainable=False, dtype=tf.float32)
-  names, state = _state_specs(model)
+  signatures = _agent_signatures(agent, own, environments.get_spec(info['env']))
+  trackable = [agent.vision, agent.model, own]
+  _save(trackable, signatures, folder, {'agent.json': info})
+
+
+def _agent_signatures(agent, own, game):
+  """Those of `export_agent`; `own` are the controller's parameters."""
+  names, state = _state_specs(agent.model)
   state['is_first'] = tf.TensorSpec([None], tf.bool, name='is_first')
-  game = environments.get_spec(info['env'])
 
   def initial_state(batch):
-    parts = dict(zip(names, model.initial(batch), strict=True))
+    parts = dict(zip(names, agent.model.initial(batch), strict=True))
     return {**parts, 'is_first': tf.ones([batch], tf.bool)}
 
   def act_as(frames, parameters, is_first, **state):
@@ -183,20 +198,15 @@ def export_agent(vision, model, controller, parameters, folder, info):
     return act(screen_lib.observe(screen, game), **state)
 
   frames = tf.TensorSpec([None, 64, 64, 3], tf.uint8, name='frames')
-  candidates = tf.TensorSpec(
-    [None, controller.size], tf.float32, name='parameters'
-  )
+  candidates = tf.TensorSpec([None, own.shape[0]], tf.float32, 'parameters')
   screen = tf.TensorSpec([None, *game.screen_shape], tf.uint8, name='screen')
-  signatures = {
-    'initial_state': _concrete(
-      initial_state, batch=tf.TensorSpec([], tf.int32, name='batch')
-    ),
+  return {
+    'initial_state': _concrete(initial_state, batch=_BATCH),
     'parameters': _concrete(lambda: {'parameters': own + 0}),
     'act': _concrete(act, frames=frames, **state),
     'act_as': _concrete(act_as, frames=frames, parameters=candidates, **state),
     'act_screen': _concrete(act_screen, screen=screen, **state),
   }
-  _save([vision, model, own], signatures, folder, {'agent.json': info})
 
 
 def _describe_agent(controller, parameters, info):
@@ -225,115 +235,6 @@ def _digest(weights):
   return whole.hexdigest()[:16]
 
 
-class Agent(typing.NamedTuple):
-  """V, M and C as one player of the real game.
-
-  agent = Agent(vision, model, controller)
-  action, state = agent.act(frames, parameters, is_first, model.initial(batch))
-  """
-
-  vision: object
-  model: object
-  controller: object
-
-  def act(self, frames, parameters, is_first, state):
-    """One step of the game.
-
-    Args:
-      frames: uint8 [B, 64, 64, 3].
-      parameters: [P], or [B, P].
-      is_first: bool [B], whether an episode starts here.
-      state: M's, a list of [B, ...]; returns to zero where is_first.
-
-    Returns:
-      Actions [B], and M's state after it has seen the frame and the action.
-    """
-    dtype = tf.as_dtype(self.vision.variable_dtype)
-    z, _ = self.vision.encode(codec.scale(frames, dtype))
-    # M starts from zero there; C has to see that zero already.
-    state = [
-      tf.where(
-        tf.reshape(is_first, [-1] + [1] * (part.shape.rank - 1)),
-        tf.zeros_like(part),
-        part,
-      )
-      for part in state
-    ]
-    features = {'z': z, **self.model.features(state)}
-    features = {name: tf.cast(x, z.dtype) for name, x in features.items()}
-    action = self.controller.act(parameters, features)
-    _, state = self.model.step(
-      z, self.controller.encode(action), is_first, state
-    )  # Nobody asks for the prediction: its heads are pruned from the graph.
-    return action, state
-
-
-def imagine(model, z, action, is_first, state, temperature, seed):
-  """One step of M with a sampled next latent.
-
-  Returns:
-    dict of next_z, next_mean, done_probability and, with a reward head,
-    reward; and the state as a list.
-  """
-  prediction, state = model.step(z, action, is_first, state)
-  outputs = {
-    'next_z': mixture.sample(prediction.latent, seed, temperature),
-    'next_mean': mixture.mixture_mean(prediction.latent),
-    'done_probability': tf.sigmoid(prediction.done_logit),
-  }
-  if prediction.reward is not None:
-    outputs['reward'] = prediction.reward
-  return outputs, state
-
-
-def unroll_dream(model, z, action, is_first, state, temperature, seed):
-  """T steps of M on its own samples: action [B, T, A] -> z [B, T, Z].
-
-  Returns:
-    Latents [B, T, Z], done probabilities [B, T], the state as a list.
-  """
-  steps = tf.shape(action)[1]
-  actions = tf.TensorArray(
-    action.dtype, steps, element_shape=[None, model.action_size]
-  ).unstack(tf.transpose(action, [1, 0, 2]))
-  latents = tf.TensorArray(
-    z.dtype, steps, element_shape=[None, model.latent_size]
-  )
-  done = tf.TensorArray(z.dtype, steps, element_shape=[None])
-
-  def body(index, z, is_first, state, latents, done):
-    outputs, state = imagine(
-      model,
-      z,
-      actions.read(index),
-      is_first,
-      state,
-      temperature,
-      tf.stack([seed[0], seed[1] + index]),
-    )
-    z = outputs['next_z']
-    return (
-      index + 1,
-      z,
-      tf.zeros_like(is_first),
-      state,
-      latents.write(index, z),
-      done.write(index, outputs['done_probability']),
-    )
-
-  _, _, _, state, latents, done = tf.while_loop(
-    lambda index, *_: index < steps,
-    body,
-    (tf.constant(0), z, is_first, list(state), latents, done),
-    maximum_iterations=steps,
-  )
-  return (
-    tf.transpose(latents.stack(), [1, 0, 2]),
-    tf.transpose(done.stack()),
-    state,
-  )
-
-
 def _state_specs(model):
   """Returns the names of M's state, and its TensorSpecs [None, ...] by name."""
   names = cells.state_names(model.cell)
@@ -354,23 +255,22 @@ def _concrete(function, **specs):
   return function.get_concrete_function(**specs)
 
 
-def _save(trackable, signatures, folder, files=None):
+def _save(trackable, signatures, folder, objects=None):
   """Saves under a temporary name: an export is complete or absent.
 
   Args:
     trackable: What the signatures read.
     signatures: Concrete functions by name.
     folder: Where to.
-    files: What else to write there, JSON objects by file name.
+    objects: What else to write there, for JSON, by file name.
   """
   folder = pathlib.Path(folder)
-  temporary = folder.with_name(folder.name + '.partial')
+  temporary = folder.with_name(folder.name + files.PARTIAL)
   shutil.rmtree(temporary, ignore_errors=True)
   module = tf.Module()
   module.model = trackable
   tf.saved_model.save(module, str(temporary), signatures=signatures)
-  for name, value in (files or {}).items():
-    text = json.dumps(value, indent=2) + '\n'
-    (temporary / name).write_text(text, encoding='utf-8')
+  for name, value in (objects or {}).items():
+    files.write_json(temporary / name, value)
   shutil.rmtree(folder, ignore_errors=True)
   os.replace(temporary, folder)

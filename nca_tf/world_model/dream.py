@@ -11,6 +11,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from nca_tf import random_numbers
+from nca_tf.world_model import imagination
 from nca_tf.world_model import mixture
 
 FITNESS = ('expected', 'sampled')
@@ -19,7 +20,7 @@ _DEAD = 0.01  # Share of survival that is not worth another step.
 
 
 class DreamState(typing.NamedTuple):
-  """Lanes of M playing to itself."""
+  """Lanes of a dream: imagination.Carry, and what is left of each life."""
 
   z: object  # [L, Z]
   memory: object  # list of [L, ...], M's state
@@ -52,8 +53,8 @@ class Dream:
       state, action, seed=2
     )
 
-  Observations are the features a controller may read, by name: z, h, c and, of
-  a DNC, reads and memory.
+  Observations are the features that a controller may read, by name: z and
+  those of M's cell (`memory.cells.features`).
   """
 
   def __init__(
@@ -118,24 +119,39 @@ class Dream:
       seed: int32 [2], or an int; another one at each step.
 
     Returns:
-      DreamState, observation, reward [L], terminated [L], truncated [L]. A
-      lane that has ended goes on as if it had not: resetting it is the
-      caller's affair.
+      DreamState, observation, reward [L], terminated [L], truncated [L]. The
+      reward is M's where it predicts one, the probability of being alive
+      otherwise. A lane that has ended goes on as if it had not: the caller
+      resets it.
     """
+    state, prediction = self.advance(state, action, seed)
+    reward = prediction.reward
+    if reward is None:
+      reward = state.survival
+    return state, self.observe(state), reward, *self.ended(state)
+
+  def advance(self, state: DreamState, action, seed):
+    """`step` as DreamState and M's Prediction, for who wants to see more."""
     key = _key(seed)
     shape = tf.shape(state.z)
     uniform = random_numbers.uniform(key, shape, state.z.dtype)
     normal = random_numbers.normal(key + [1, 0], shape, state.z.dtype)
-    state = self._advance(state, action, uniform, normal)
+    return self._advance(state, action, uniform, normal)
+
+  def ended(self, state: DreamState):
+    """Which lanes have ended by death, and which by the horizon, [L] each."""
     terminated = state.survival < _DEAD
-    truncated = (state.steps >= self.horizon) & ~terminated
-    return state, self.observe(state), state.survival, terminated, truncated
+    return terminated, (state.steps >= self.horizon) & ~terminated
+
+  def done_probability(self, prediction):
+    """Probability that a step ended the episode, [L], as the dream takes it."""
+    return tf.sigmoid(prediction.done_logit - self._shift)
 
   def observe(self, state: DreamState):
     """The features of a state by name, [L, S] each."""
     keep = 1 - tf.cast(state.is_first, state.z.dtype)[:, None]
     features = self.model.features(state.memory)
-    # M forgets at its next step; who looks before must not see the past.
+    # M forgets at its next step; C must not see the past before that.
     features = {name: part * keep for name, part in features.items()}
     return {'z': state.z, **features}
 
@@ -168,28 +184,21 @@ class Dream:
     rollouts = noise.start.shape[0]
     total = candidates * rollouts
     lanes = min(lanes, total)
-    dtype = noise.start.dtype
 
-    def body(state, task, value, waiting, scores, steps):
+    def body(progress, state, steps):
+      task = progress.task
       candidate, rollout = task // rollouts, task % rollouts
       where = tf.stack([rollout, state.steps], -1)
-      action = act(self.observe(state), candidate, rollout, state.steps)
-      state = self._advance(
+      state, _ = self._advance(
         state,
-        action,
+        act(self.observe(state), candidate, rollout, state.steps),
         tf.gather_nd(noise.uniform, where),
         tf.gather_nd(noise.normal, where),
       )
-      value += state.survival
       ended = (state.survival < _DEAD) | (state.steps >= self.horizon)
-      # Row `total` takes what idle lanes and lanes that go on would write.
-      row = tf.where(ended, task, total)
-      scores = tf.tensor_scatter_nd_update(scores, row[:, None], value)
       live = tf.reduce_sum(tf.cast(task < total, tf.int32))
-      rank = tf.cumsum(tf.cast(ended, tf.int32), exclusive=True)
-      task = tf.where(ended, tf.minimum(waiting + rank, total), task)
-      waiting += tf.reduce_sum(tf.cast(ended, tf.int32))
-      fresh = self._begin(tf.gather(noise.start, task % rollouts))
+      progress = progress.update(state.survival, ended, total)
+      fresh = self._begin(tf.gather(noise.start, progress.task % rollouts))
       state = DreamState(
         tf.where(ended[:, None], fresh.z, state.z),
         state.memory,  # M sets it to zero where an episode begins.
@@ -197,24 +206,17 @@ class Dream:
         tf.where(ended, fresh.survival, state.survival),
         tf.where(ended, 0, state.steps),
       )
-      value = tf.where(ended, tf.zeros_like(value), value)
-      return state, task, value, waiting, scores, steps + live
+      return progress, state, steps + live
 
-    task = tf.range(lanes)
-    start = self._begin(tf.gather(noise.start, task % rollouts))
-    carry = (
-      start,
-      task,
-      tf.zeros([lanes], dtype),
-      tf.constant(lanes),
-      tf.zeros([total + 1], dtype),
-      tf.constant(0),
+    progress = _Progress.start(lanes, total, noise.start.dtype)
+    start = self._begin(tf.gather(noise.start, progress.task % rollouts))
+    progress, _, steps = tf.while_loop(
+      lambda progress, *_: tf.reduce_any(progress.task < total),
+      body,
+      (progress, start, tf.constant(0)),
     )
-    carry = tf.while_loop(
-      lambda state, task, *_: tf.reduce_any(task < total), body, carry
-    )
-    scores = tf.reshape(carry[4][:total], [candidates, rollouts])
-    return Rollouts(scores, carry[5])
+    scores = tf.reshape(progress.scores[:total], [candidates, rollouts])
+    return Rollouts(scores, steps)
 
   def _begin(self, z) -> DreamState:
     lanes = z.shape[0]
@@ -235,20 +237,54 @@ class Dream:
     shape = [lanes, self._mean.shape[-1]]
     return mean + deviation * random_numbers.normal(key + [3, 0], shape, dtype)
 
-  def _advance(self, state, action, uniform, normal) -> DreamState:
-    prediction, memory = self.model.step(
-      state.z, action, state.is_first, state.memory
+  def _advance(self, state, action, uniform, normal):
+    """DreamState after a step with given noise [L, Z], and M's Prediction."""
+    prediction, carry = imagination.step(
+      self.model,
+      imagination.Carry(state.z, state.memory, state.is_first),
+      action,
+      lambda latent: mixture.transform(
+        latent, uniform, normal, self.temperature
+      ),
     )
     if self.fitness == 'expected':
       alive = tf.sigmoid(self._shift - prediction.done_logit)
     else:
       alive = tf.cast(prediction.done_logit <= 0, state.z.dtype)
-    return DreamState(
-      mixture.transform(prediction.latent, uniform, normal, self.temperature),
-      list(memory),
-      tf.zeros_like(state.is_first),
-      state.survival * alive,
-      state.steps + 1,
+    survival = state.survival * alive
+    return DreamState(*carry, survival, state.steps + 1), prediction
+
+
+class _Progress(typing.NamedTuple):
+  """Which episode each lane plays, and what became of the others."""
+
+  task: object  # [L] int32, the lane's episode; P R where none is left
+  value: object  # [L], its sum of survival so far
+  waiting: object  # [] int32, the first episode that no lane has taken
+  scores: object  # [P R + 1], of the episodes that have ended
+
+  @classmethod
+  def start(cls, lanes, total, dtype):
+    return cls(
+      tf.range(lanes),
+      tf.zeros([lanes], dtype),
+      tf.constant(lanes),
+      tf.zeros([total + 1], dtype),
+    )
+
+  def update(self, survival, ended, total):
+    """Counts a step; lanes that have ended [L] take waiting episodes."""
+    value = self.value + survival
+    # Row `total` takes what idle lanes and lanes that go on would write.
+    row = tf.where(ended, self.task, total)
+    scores = tf.tensor_scatter_nd_update(self.scores, row[:, None], value)
+    rank = tf.cumsum(tf.cast(ended, tf.int32), exclusive=True)
+    following = tf.minimum(self.waiting + rank, total)
+    return _Progress(
+      tf.where(ended, following, self.task),
+      tf.where(ended, tf.zeros_like(value), value),
+      self.waiting + tf.reduce_sum(tf.cast(ended, tf.int32)),
+      scores,
     )
 
 

@@ -1,8 +1,8 @@
 """What M forecasts of held-out episodes: one step, and open loop.
 
 One-step forecasts are teacher-forced: M sees every frame up to t and forecasts
-t + 1. Open-loop forecasts fork from there and feed M its own mean latent with
-the actions that were really taken.
+t + 1. Open-loop forecasts start there and feed M its own mean latent with the
+actions that were really taken.
 """
 
 import typing
@@ -10,9 +10,10 @@ import typing
 import numpy as np
 import tensorflow as tf
 
+from nca_tf.world_model import imagination
 from nca_tf.world_model import mixture
 
-CHUNK = 25  # steps between two forks
+CHUNK = 25  # steps from one start of an open-loop forecast to the next
 
 
 class Forecasts(typing.NamedTuple):
@@ -24,8 +25,8 @@ class Forecasts(typing.NamedTuple):
   mean: np.ndarray  # [E, T, Z]
   nll: np.ndarray  # [E, T] nats per dimension
   done_logit: np.ndarray  # [E, T]
-  open_loop: np.ndarray  # [E, forks, K, Z]; entry k is of step start + k + 1
-  starts: np.ndarray  # [forks], the step at which each fork is made
+  open_loop: np.ndarray  # [E, starts, K, Z]; entry k is of step start + k + 1
+  starts: np.ndarray  # [starts], the last step that M saw
 
 
 class Episodes(typing.NamedTuple):
@@ -34,7 +35,7 @@ class Episodes(typing.NamedTuple):
   z: np.ndarray  # latents seen and forecast, [E, T + 1, Z]
   action: np.ndarray  # [E, T + 1, A], one-hot for discrete games
   is_first: np.ndarray  # [E, T + 1]
-  frames: np.ndarray  # [E], number of real frames; what follows is padding
+  frames: np.ndarray  # [E], number of real frames, then padding
   ended: np.ndarray  # [E], whether the step after the last frame is death
 
 
@@ -92,7 +93,7 @@ def forecast(model, episodes, horizon=50):
   free = tf.function(_open_loop(model, horizon), autograph=False)
   count, length, _ = episodes.z.shape
   state = model.initial(count)
-  one_step, forks, starts = [], [], []
+  one_step, ahead, starts = [], [], []
   for begin in range(0, length - 1, CHUNK):
     window = slice(begin, begin + CHUNK)
     mean, nll, done, state = teacher(
@@ -105,13 +106,13 @@ def forecast(model, episodes, horizon=50):
     one_step.append((mean, nll, done))
     start = begin + CHUNK - 1
     actions = _padded(episodes.action[:, start + 1 :], horizon - 1)
-    forks.append(free(mean[:, -1], actions, state).numpy())
+    ahead.append(free(mean[:, -1], actions, state).numpy())
     starts.append(start)
   mean, nll, done = (
     np.concatenate([part.numpy() for part in parts], axis=1)
     for parts in zip(*one_step, strict=True)
   )
-  return Forecasts(mean, nll, done, np.stack(forks, 1), np.array(starts))
+  return Forecasts(mean, nll, done, np.stack(ahead, 1), np.array(starts))
 
 
 def _padded(actions, steps):
@@ -132,21 +133,14 @@ def _teacher(model):
 
 def _open_loop(model, horizon):
   def run(first, actions, state):
-    actions = tf.transpose(actions, [1, 0, 2])
-    inputs = tf.TensorArray(actions.dtype, horizon - 1).unstack(actions)
-    outputs = tf.TensorArray(first.dtype, horizon).write(0, first)
     never = tf.zeros(tf.shape(first)[:1], tf.bool)
-
-    def body(index, z, state, outputs):
-      prediction, state = model.step(z, inputs.read(index), never, state)
-      z = mixture.mixture_mean(prediction.latent)
-      return index + 1, z, state, outputs.write(index + 1, z)
-
-    _, _, _, outputs = tf.while_loop(
-      lambda index, *_: index < horizon - 1,
-      body,
-      (tf.constant(0), first, list(state), outputs),
+    imagined, _ = imagination.imagine(
+      model,
+      imagination.Carry(first, state, never),
+      imagination.replay(actions),
+      horizon - 1,
+      lambda latent, t: mixture.mixture_mean(latent),
     )
-    return tf.transpose(outputs.stack(), [1, 0, 2])
+    return tf.concat([first[:, None], imagined.z], 1)
 
   return run

@@ -1,0 +1,119 @@
+"""M on its own: one step, and any number of them.
+
+Letters: B batch, T steps, Z latent size, A action size.
+"""
+
+import typing
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from nca_tf.world_model import mixture
+
+
+class Carry(typing.NamedTuple):
+  """What M goes on from."""
+
+  z: object  # [B, Z], the latent that M sees next
+  memory: object  # list of [B, ...], the state of M's cell
+  is_first: object  # [B] bool, whether an episode starts here
+
+
+class Trajectory(typing.NamedTuple):
+  """What M imagined at T steps."""
+
+  z: object  # [B, T, Z]; entry t is of the step after action t
+  done_probability: object  # [B, T], of the game ending with that step
+  reward: object  # [B, T]; None where M predicts no reward
+
+
+def step(model, carry: Carry, action, draw: Callable):
+  """One step of M.
+
+  Args:
+    model: MemoryModel.
+    carry: before the step.
+    action: [B, A], one-hot for discrete games.
+    draw: function of the mixture's parameters to the next latent [B, Z].
+
+  Returns:
+    model.Prediction (mixture of the next latent, done_logit, and the reward
+    where M has a head for it), and the Carry after the step.
+  """
+  prediction, memory = model.step(carry.z, action, carry.is_first, carry.memory)
+  following = Carry(
+    draw(prediction.latent), list(memory), tf.zeros_like(carry.is_first)
+  )
+  return prediction, following
+
+
+def imagine(model, carry: Carry, policy: Callable, length, draw: Callable):
+  """Lets M run by itself: it sees the latents that it drew.
+
+  Args:
+    model: MemoryModel.
+    carry: where it starts.
+    policy: function of the step t and the Carry to the action [B, A].
+    length: T, a number or a scalar tensor.
+    draw: function of the mixture's parameters and t to the next latent.
+
+  Returns:
+    Trajectory and the Carry after the last step.
+  """
+  dtype = carry.z.dtype
+  fields = 2 if model.reward_head is None else 3
+  arrays = [tf.TensorArray(dtype, length, element_shape=carry.z.shape)]
+  for _ in range(1, fields):
+    arrays.append(
+      tf.TensorArray(dtype, length, element_shape=carry.z.shape[:1])
+    )
+
+  def body(t, carry, arrays):
+    prediction, carry = step(
+      model, carry, policy(t, carry), lambda latent: draw(latent, t)
+    )
+    imagined = Trajectory(
+      carry.z, tf.sigmoid(prediction.done_logit), prediction.reward
+    )
+    arrays = [
+      array.write(t, value)
+      for array, value in zip(arrays, imagined, strict=False)
+    ]
+    return t + 1, carry, arrays
+
+  carry = carry._replace(memory=list(carry.memory))
+  _, carry, arrays = tf.while_loop(
+    lambda t, *_: t < length,
+    body,
+    (tf.constant(0), carry, arrays),
+    maximum_iterations=length,
+  )
+  stacked = [_batch_first(array.stack()) for array in arrays]
+  return Trajectory(*stacked, *[None] * (3 - fields)), carry
+
+
+def _batch_first(steps):
+  """[T, B, ...] -> [B, T, ...]."""
+  rest = range(2, steps.shape.rank)
+  return tf.transpose(steps, [1, 0, *rest])
+
+
+def replay(actions) -> Callable:
+  """Policy for `imagine`: the actions [B, T, A] that were taken."""
+  actions = tf.transpose(actions, [1, 0, 2])
+  steps = tf.TensorArray(
+    actions.dtype, tf.shape(actions)[0], element_shape=actions.shape[1:]
+  ).unstack(actions)
+  return lambda t, carry: steps.read(t)
+
+
+def sampler(temperature, seed) -> Callable:
+  """How `imagine` draws with the keys seed, seed + [0, 1] and so on.
+
+  Args:
+    temperature: tau of the mixtures.
+    seed: int32 [2], the key of the first step.
+  """
+  return lambda latent, t: mixture.sample(
+    latent, tf.stack([seed[0], seed[1] + t]), temperature
+  )
