@@ -94,6 +94,28 @@ def test_names_and_features_of_the_kinds():
   assert sizes == {'h': 8, 'c': 8, 'reads': 2 * 4, 'memory': 6 * 4}
 
 
+def test_what_the_entries_say():
+  assert cells.feature_names() == ('h', 'c', 'reads', 'memory')
+  assert cells.get('dnc').has_memory and cells.get('dnc').jit_pays_on_cpu
+  assert not cells.get('lstm').has_memory
+  assert not cells.get('lstm').jit_pays_on_cpu
+  assert cells.has_memory(cells.make('dnc', 8, **OPTIONS))
+  assert not cells.has_memory(cells.make('lstm', 8))
+
+
+def test_a_trace_is_of_every_step():
+  sequences = np.stack([inputs(seed=t) for t in range(4)], axis=1)
+  assert cells.trace(cells.make('lstm', 8), sequences) is None
+  cell = cells.make('dnc', 8, **OPTIONS)
+  trace = cells.trace(cell, sequences)
+  state = cell.get_initial_state(batch_size=3)
+  for t in range(4):
+    _, state = cell(sequences[:, t], state)
+    for name in ('memory', 'usage', 'write_weights', 'read_weights'):
+      expected = getattr(state.access, name)
+      np.testing.assert_allclose(trace[name][:, t], expected, atol=1e-6)
+
+
 def test_a_feed_forward_controller_offers_reads_and_memory():
   cell = dnc.DNCCell(keras.layers.Dense(4), **OPTIONS)
   assert cells.state_names(cell) == DNC_NAMES[2:]

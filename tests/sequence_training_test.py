@@ -45,22 +45,23 @@ def test_a_sequence_equals_its_steps_and_its_trace(cell):
     np.testing.assert_allclose(output, whole[:, t], atol=1e-5)
   outputs, trace = model.trace(sequences)
   np.testing.assert_allclose(outputs, whole, atol=1e-5)
-  assert (trace is None) == (cell == 'lstm')
+  assert (trace is None) != cells.get(cell).has_memory
   if trace is not None:
-    assert trace.memory.shape == (2, 4, 5, 4)
+    assert trace['memory'].shape == (2, 4, 5, 4)
 
 
-def test_the_lstm_gets_as_many_weights_as_another_model():
+def test_a_cell_gets_as_many_weights_as_another_model():
   for parameters in (900, 5000, 23456):
-    units = sequence_model.lstm_units(parameters, 7, 3)
+    units = sequence_model.nearest_units('lstm', parameters, 7, 3)
     counts = [
       sequence_model.make('lstm', near, 7, 3).count_params()
       for near in (units - 1, units, units + 1)
     ]
-    assert counts[1] == sequence_model.lstm_parameters(units, 7, 3)
+    assert counts[1] == 4 * units * (7 + units + 1) + (units + 1) * 3
     nearest = min(counts, key=lambda count: abs(count - parameters))
     assert counts[1] == nearest
     assert abs(counts[1] - parameters) < 0.05 * parameters
+  assert sequence_model.nearest_units('lstm', 1, 7, 3) == 1
 
 
 def test_the_loss_counts_answers_alone():

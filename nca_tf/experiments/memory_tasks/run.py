@@ -36,12 +36,10 @@ class Stages:
     self.units = {'dnc': config.own('units')}
     self.parameters = {'dnc': self.model('dnc', 0).count_params()}
     # An LSTM with as many weights, unless its size was asked for.
-    self.units['lstm'] = config.lstm_units or sequence_model.lstm_units(
-      self.parameters['dnc'], *sizes
+    self.units['lstm'] = config.lstm_units or sequence_model.nearest_units(
+      'lstm', self.parameters['dnc'], *sizes
     )
-    self.parameters['lstm'] = sequence_model.lstm_parameters(
-      self.units['lstm'], *sizes
-    )
+    self.parameters['lstm'] = self.model('lstm', 0).count_params()
 
   def describe(self) -> str:
     """One line: what is trained, and how many weights it has."""
@@ -143,7 +141,7 @@ class Stages:
     batch = self.task.draw(rng, [longest], self.task.steps(longest))
     outputs, trace = self.load(cell, seed).trace(tf.constant(batch.inputs))
     if trace is not None:
-      trace = {k: v[0].numpy() for k, v in trace._asdict().items()}
+      trace = {name: values[0] for name, values in trace.items()}
     return batch, outputs[0].numpy(), trace
 
   def _trainer(self, cell, seed):
