@@ -1,7 +1,7 @@
 """M, the memory model: predicts the next latent, the reward and the end.
 
 Ha and Schmidhuber, World Models (2018), section 2.2 and appendix A.2, with any
-registered recurrent cell in the place of the LSTM. Letters: B batch, T time,
+registered recurrent cell in place of the LSTM. Letters: B batch, T time,
 Z latent size, A action size, F features.
 """
 

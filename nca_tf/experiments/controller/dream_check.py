@@ -11,12 +11,14 @@ import tensorflow as tf
 
 from nca_tf import random_numbers
 from nca_tf.analysis import intervals
+from nca_tf.analysis import table
 from nca_tf.environments import policies
 from nca_tf.environments import workers
-from nca_tf.experiments.controller import evolution as controller_evolution
+from nca_tf.experiments.controller import evolution
 from nca_tf.world_model import dream as dream_lib
 
-ROLLOUTS = 64  # dreams per policy
+ROLLOUTS = 64  # Dreams per policy.
+_STANDING_STILL = 'stay'  # Name of the policy, where the game has it.
 
 
 def play_game(world_model, episodes, seed, processes) -> dict[str, list[float]]:
@@ -27,9 +29,9 @@ def play_game(world_model, episodes, seed, processes) -> dict[str, list[float]]:
     results = workers.play(
       spec.name,
       name,
-      controller_evolution.episode_seeds(seed, f'check {name}', episodes),
+      evolution.episode_seeds(seed, f'check {name}', episodes),
       processes=processes,
-      options=world_model.config.game_options,
+      options=world_model.game_options,
     )
     with contextlib.closing(results):
       scores[name] = [result.score for result in results]
@@ -54,23 +56,19 @@ def play_dream(world_model, dream, seed) -> dict[str, list[float]]:
   }
 
 
-def compare(in_dream, in_game, seed) -> list[tuple]:
-  """Rows (policy, mean in the dream, mean in the game) with intervals."""
-  rows = []
+def compare(in_dream, in_game, seed) -> table.Table:
+  """Mean score of each policy in the dream and in the game, with intervals."""
+  view = table.Table(['policy', 'in the dream', 'in the game'], digits=0)
   for name, scores in in_dream.items():
     rng = np.random.default_rng(seed)
+    dreamt = intervals.bootstrap_mean(scores, rng=rng)
     game = in_game.get(name)
-    rows.append(
-      (
-        name,
-        intervals.bootstrap_mean(scores, rng=rng),
-        intervals.bootstrap_mean(game, rng=rng) if game else None,
-      )
-    )
-  return rows
+    played = intervals.bootstrap_mean(game, rng=rng) if game else None
+    view.add(name, dreamt, played)
+  return view
 
 
-def complain(in_dream, in_game, limit) -> str | None:
+def find_fault(in_dream, in_game, limit) -> str | None:
   """One line about a dream in which standing still survives, or None.
 
   Args:
@@ -78,12 +76,12 @@ def complain(in_dream, in_game, limit) -> str | None:
     in_game: from `play_game`.
     limit: of the episodes, tics.
   """
-  if 'stay' not in in_dream:
+  if _STANDING_STILL not in in_dream:
     return None
-  dreamt = np.mean(in_dream['stay'])
+  dreamt = np.mean(in_dream[_STANDING_STILL])
   if dreamt < limit / 2:
     return None
-  played = np.mean(in_game['stay'])
+  played = np.mean(in_game[_STANDING_STILL])
   return (
     f'standing still survives {dreamt:.0f} of {limit} tics in this dream, '
     f'{played:.0f} in the game'

@@ -16,8 +16,10 @@ from nca_tf.evolution import cma_es
 from nca_tf.evolution import evaluators
 from nca_tf.runs import progress
 from nca_tf.saved_models import export
-from nca_tf.world_model import controller as controller_lib
+from nca_tf.training import compilation
 from nca_tf.world_model import dream as dream_lib
+
+_EVALUATIONS = 'looks.json'
 
 
 def episode_seeds(seed: int, purpose: str, count: int) -> list[int]:
@@ -26,40 +28,11 @@ def episode_seeds(seed: int, purpose: str, count: int) -> list[int]:
   return [environments.episode_seed(base, index) for index in range(count)]
 
 
-def make_controller(world_model, features) -> controller_lib.LinearController:
-  """C for a world model (world_model_stages.Stages) and names of features."""
-  model = world_model.model
-  parts = model.features(model.initial(1))
-  sizes = {name: part.shape[-1] for name, part in parts.items()}
-  sizes['z'] = model.latent_size
-  return controller_lib.LinearController(
-    {name: sizes[name] for name in features},
-    world_model.spec.actions,
-    world_model.spec.action_kind,
-  )
-
-
-def make_dream(world_model, config) -> dream_lib.Dream:
-  """The dream of a world model with the settings of a controller's run."""
-  latents = world_model.train_latents
-  first = latents.is_first
-  return dream_lib.Dream(
-    world_model.model,
-    (latents.mean[first], latents.log_variance[first]),
-    horizon=-(-world_model.spec.time_limit // world_model.spec.frame_skip),
-    temperature=config.temperature,
-    fitness=config.fitness,
-    done_weight=world_model.config.done_weight,
-  )
-
-
 def export_player(world_model, controller, parameters, folder, **info):
   """Writes an agent; `info` is added to what it says of itself."""
   spec = world_model.spec
   export.export_agent(
-    world_model.vision,
-    world_model.model,
-    controller,
+    world_model.player(controller),
     parameters,
     folder,
     {
@@ -67,31 +40,38 @@ def export_player(world_model, controller, parameters, folder, **info):
       'action_kind': spec.action_kind,
       'frame_skip': spec.frame_skip,
       'time_limit': spec.time_limit,
-      'cell': world_model.config.cell,
+      'cell': world_model.architecture.cell,
       **info,
     },
   )
 
 
 class Evolution:
-  """CMA-ES with looks at the real game; survives being killed.
+  """CMA-ES with evaluations in the real game; survives being killed.
 
   Its folder holds `state.npz` (after every generation), `looks.json` (the
-  scores of every look) and `player/` (the agent whose parameters vary).
+  scores of every evaluation: the name is that of older runs) and `player/`
+  (the agent whose parameters vary).
+
+  Attributes:
+    world_model: WorldModel.
+    controller: LinearController.
+    player: Folder of the agent.
+    evaluations: Scores in the real game of the mean vector, by generation.
   """
 
   def __init__(self, world_model, config, folder, name, x0):
     """Prepares or goes on.
 
     Args:
-      world_model: world_model_stages.Stages, finished.
-      config: train_controller.Config.
+      world_model: WorldModel.
+      config: controller.settings.Config.
       folder: Where to keep everything.
       name: Short text that no other evolution of this run has.
       x0: First mean [n], or None for zeros.
     """
     self.world_model = world_model
-    self.controller = make_controller(world_model, config.features)
+    self.controller = world_model.controller(config.features)
     self.player = folder / 'player'
     self._config = config
     self._folder = folder
@@ -103,7 +83,7 @@ class Evolution:
     seed = int(random_numbers.key(config.seed, f'evolution {name}')[0])
     initial = cma_es.initial(self._settings, x0, config.sigma, seed)
     self.state = self._restore(initial)
-    self.looks = _read_looks(folder / 'looks.json')
+    self.evaluations = _read_evaluations(folder / _EVALUATIONS)
     if not (self.player / 'agent.json').exists():
       export_player(world_model, self.controller, np.zeros(n), self.player)
 
@@ -118,7 +98,7 @@ class Evolution:
     return f'controller_{self._name}'
 
   def run(self, log):
-    """Runs the generations that are missing, with their looks."""
+    """Runs the generations that are missing, with their evaluations."""
     config = self._config
     stage = self.stage
     log.rewind(stage, self.generation)
@@ -135,7 +115,7 @@ class Evolution:
         self.state = state
         done = self.generation
         if done % config.select_every == 0 or done == config.generations:
-          figures |= self._look(players)
+          figures |= self._evaluate(players)
         log.write(stage, done, **figures)
         self._save()
         bar.update(done, **figures)
@@ -147,12 +127,12 @@ class Evolution:
       self.world_model.spec.name,
       self.player,
       processes=self._config.processes,
-      options=self.world_model.config.game_options,
+      options=self.world_model.game_options,
       keep_going=True,
     )
 
   def mean(self, generation: int) -> np.ndarray:
-    """The mean vector of the look at a generation."""
+    """The mean vector that was evaluated after a generation."""
     return np.load(self._folder / f'mean-{generation}.npy')
 
   def draw(self, mean, seed: int) -> np.ndarray:
@@ -166,7 +146,7 @@ class Evolution:
   def _in_dream(self):
     """A whole generation in one compiled call."""
     config = self._config
-    dream = make_dream(self.world_model, config)
+    dream = self.world_model.dream(config.temperature, config.fitness)
     key = random_numbers.key(config.seed, f'dream {self._name}')[0]
     scale = float(self.world_model.spec.frame_skip)
 
@@ -185,7 +165,9 @@ class Evolution:
       return cma_es.tell(self._settings, state, x, -scores), scores
 
     compiled = tf.function(
-      generation, autograph=False, jit_compile=config.jit != 'off'
+      generation,
+      autograph=False,
+      jit_compile=compilation.compiles(config.jit, pays_on_cpu=True),
     )
 
     def step(state, players):
@@ -216,16 +198,15 @@ class Evolution:
 
     return step
 
-  def _look(self, players):
+  def _evaluate(self, players):
     """Plays the selection episodes with the mean vector."""
     config = self._config
     mean = self.state.mean.numpy().astype(np.float32)
     seeds = episode_seeds(config.seed, 'selection', config.selection_episodes)
     scores = play_scores(players, seeds, mean)
     np.save(self._folder / f'mean-{self.generation}.npy', mean)
-    self.looks[self.generation] = scores
-    text = json.dumps(self.looks)
-    files.write_whole(self._folder / 'looks.json', text.encode())
+    self.evaluations[self.generation] = scores
+    files.write_json(self._folder / _EVALUATIONS, self.evaluations)
     return {'game_mean': np.mean(scores), 'game_median': np.median(scores)}
 
   def _save(self):
@@ -276,8 +257,8 @@ def _describe(state, scores):
   }
 
 
-def _read_looks(path: pathlib.Path) -> dict[int, list[float]]:
+def _read_evaluations(path: pathlib.Path) -> dict[int, list[float]]:
   if not path.exists():
     return {}
-  looks = json.loads(path.read_text())
-  return {int(generation): scores for generation, scores in looks.items()}
+  found = json.loads(path.read_text())
+  return {int(generation): scores for generation, scores in found.items()}

@@ -2,35 +2,62 @@
 
 import numpy as np
 
-from nca_tf.analysis import figures
 from nca_tf.analysis import score_figures
+from nca_tf.analysis import table
+from nca_tf.experiments.games import evaluate
+from nca_tf.runs import report as report_lib
 
 
-def draw(stages):
-  """The score in the game and in the dream over generations."""
-  config = stages.config
-  curves, looks = {}, {}
-  for index in stages.indices:
+def summary(chosen, evaluations, figures) -> report_lib.Report:
+  """The score, and how its controller was chosen.
+
+  Args:
+    chosen: What the stage `choose` left.
+    evaluations: Score, iteration, evolution, generation of each evaluation.
+    figures: Of the final episodes, from `evaluate.summarise`.
+  """
+  view = table.Table(
+    ['iteration', 'evolution', 'generation', 'selection'], digits=1
+  )
+  for mean, *which in evaluations:
+    view.add(*which, mean)
+  return report_lib.Report(
+    {'': view},
+    head=f'{evaluate.describe("agent", figures)}\n\n'
+    f'chosen: iteration {chosen["iteration"]}, evolution '
+    f'{chosen["evolution"]}, generation {chosen["generation"]}, by '
+    f'{chosen["mean"]:.1f} in selection\n',
+    numbers=figures,
+  )
+
+
+def draw(training):
+  """The score in the game and in the dream over generations.
+
+  Args:
+    training: run.ControllerTraining.
+  """
+  run, config = training.run, training.run.config
+  curves, evaluations = {}, {}
+  for index in training.indices:
     name = f' {index}' if config.evolutions > 1 else ''
     dreamt = curves[config.in_ + name] = ([], [])
-    played = looks['controller' + name] = ([], [])
+    played = evaluations['controller' + name] = ([], [])
     for number in range(1, config.iterations + 1):
       before = (number - 1) * config.generations
-      evolution = stages.evolution(number, index)
-      for record in stages.log.records(evolution.stage):
+      evolution = training.evolution(number, index)
+      for record in run.log.records(evolution.stage):
         dreamt[0].append(before + record['step'])
         dreamt[1].append(record['mean'])
-      for generation, scores in evolution.looks.items():
+      for generation, scores in evolution.evaluations.items():
         played[0].append(before + generation)
         played[1].append(scores)
   game = {}
-  if stages.folder.is_finished('check-1'):
-    game = stages.folder.info('check-1')['game']
+  if run.is_finished('check-1'):
+    game = run.info('check-1')['game']
   figure = score_figures.scores_over_generations(
     curves,
-    looks,
+    evaluations,
     {name: float(np.mean(values)) for name, values in game.items()},
   )
-  figures.save(figure, stages.folder.figures / 'scores.png')
-  total = config.iterations * config.generations
-  stages.log.image('figures/scores', figures.to_image(figure), total)
+  run.show('scores', figure, config.iterations * config.generations)

@@ -1,218 +1,225 @@
-"""The stages of train_controller; each one resumes and is done once."""
+"""The controller: evolved in the dream, chosen and scored in the real game.
+
+Ha and Schmidhuber, World Models (2018), section 4; the iterations are those of
+its section 5: the controller plays, V and M learn from what it saw, and the
+controller is evolved again. Each stage resumes and is done once.
+"""
 
 import dataclasses
-import json
 import os
 
 import numpy as np
 
 from nca_tf import random_numbers
-from nca_tf.analysis import table
 from nca_tf.command_line import faults
 from nca_tf.datasets import rollouts
 from nca_tf.experiments.controller import dream_check
-from nca_tf.experiments.controller import evolution as controller_evolution
-from nca_tf.experiments.controller import report as controller_pictures
+from nca_tf.experiments.controller import evolution as evolution_lib
+from nca_tf.experiments.controller import report
+from nca_tf.experiments.controller import settings
 from nca_tf.experiments.games import evaluate
 from nca_tf.experiments.games import record_rollouts
-from nca_tf.experiments.world_model import run as world_model_stages
-from nca_tf.experiments.world_model import settings as train_world_model
-from nca_tf.runs import metrics
+from nca_tf.experiments.world_model import run as world_model_run
+from nca_tf.experiments.world_model import settings as world_model_settings
 from nca_tf.runs import progress
-from nca_tf.runs import run_folder
+from nca_tf.runs import run as run_lib
+from nca_tf.world_model import world_model as world_model_lib
 
 
-class Stages:
-  """One run: what is finished is loaded, what is not is made.
+def run(config: settings.Config) -> None:
+  """Makes what the run folder lacks, and reports."""
+  model = config.world_model_config
+  name = f'{model.env}-{model.cell}-{config.seed}'
+  about = f'{model.env}, {model.cell}'
+  with run_lib.start(config, settings.NAME, name, about) as run:
+    training = ControllerTraining(run)
+    for iteration in range(1, config.iterations + 1):
+      training.learn(iteration)
+      training.check(iteration)
+      training.evolve(iteration)
+    chosen = run.stage('choose', training.choose)
+    figures = run.stage('score', training.score)
+    run.stage('figures', lambda: report.draw(training))
+    evaluations = training.all_evaluations()
+    run.publish(
+      report.summary(chosen, evaluations, figures), numbers='score.json'
+    )
+    run.goodbye(
+      Agent=f'{run.export}/agent',
+      Next=f'bin/evaluate --agent={run.path} --record=agent.gif',
+    )
+
+
+class ControllerTraining:
+  """Iterations of a controller, each in the dream of its own world model.
 
   Iteration k has the folder `iteration-k/` with `evolution-1/` and so on and,
   from the second iteration on, `rollouts/` (what the controllers before it
   played) and `world_model/`, a whole run folder of train_world_model.
+
+  Attributes:
+    run: The open run, whose config is a settings.Config.
   """
 
-  def __init__(self, config, folder, log):
-    """Takes the configuration, the open run folder and its metrics log."""
-    self.config = config
-    self.folder = folder
-    self.log = log
+  def __init__(self, run: run_lib.Run):
+    """Takes the open run."""
+    self.run = run
+    self._config = run.config
     self._evolutions = {}
     self._models = {}
 
   def learn(self, number):
     """From the second iteration on: plays, and fits V and M to all data."""
-    if number == 1 or self.folder.is_finished(f'learn-{number}'):
-      return
-    self._collect(number)
-    settings = self._model_config(number)
-    with run_folder.RunFolder.open(
-      settings, train_world_model.NAME, ''
-    ) as folder:
-      log = metrics.MetricsLog(folder.path, folder.tensorboard)
-      stages = world_model_stages.Stages(settings, folder, log)
-      stages.train_vision()
-      stages.encode()
-      stages.train_model()
-    self.folder.finish(f'learn-{number}', {'steps': _steps(stages)})
+
+    def learn():
+      self._collect(number)
+      return {'steps': world_model_run.train(self._model_config(number))}
+
+    if number > 1:
+      self.run.stage(f'learn-{number}', learn)
 
   def check(self, number):
     """Scripted policies in the dream and in the game; may refuse the dream."""
-    config = self.config
-    stage = f'check-{number}'
-    if self.folder.is_finished(stage) or not config.check_episodes:
-      return
+    if self._config.check_episodes:
+      self.run.stage(f'check-{number}', lambda: self._check(number))
+
+  def _check(self, number):
+    config = self._config
     print(f'dream check of iteration {number}', flush=True)
     model = self.world_model(number)
-    dream = controller_evolution.make_dream(model, config)
+    dream = model.dream(config.temperature, config.fitness)
     in_dream = dream_check.play_dream(model, dream, config.seed)
     if number > 1:
-      in_game = self.folder.info('check-1')['game']
+      in_game = self.run.info('check-1')['game']
     else:
       in_game = dream_check.play_game(
         model, config.check_episodes, config.seed, config.processes
       )
-    view = table.Table(['policy', 'in the dream', 'in the game'], digits=0)
-    for row in dream_check.compare(in_dream, in_game, config.seed):
-      view.add(*row)
+    view = dream_check.compare(in_dream, in_game, config.seed)
     print(view.text(), flush=True)
-    self.log.text(f'dream_check/{number}', view.markdown())
-    complaint = dream_check.complain(in_dream, in_game, model.spec.time_limit)
-    if complaint:
-      print(f'warning: {complaint}', flush=True)
+    self.run.log.text(f'dream_check/{number}', view.markdown())
+    fault = dream_check.find_fault(in_dream, in_game, model.spec.time_limit)
+    if fault:
+      print(f'warning: {fault}', flush=True)
       if number == 1 and not (config.accept_dream or config.untrained):
         raise faults.UsageError(
-          f'--world_model must have a better dream: {complaint}; '
+          f'--world_model must have a better dream: {fault}; '
           '--accept_dream trains in it all the same'
         )
-    self.folder.finish(stage, {'dream': in_dream, 'game': in_game})
+    return {'dream': in_dream, 'game': in_game}
 
   def evolve(self, number):
     """Runs the evolutions of an iteration that are not finished."""
     for index in self.indices:
-      stage = f'evolve-{evolution_name(number, index)}'
-      if not self.folder.is_finished(stage):
-        self.evolution(number, index).run(self.log)
-        self.folder.finish(stage)
+      self.run.stage(
+        f'evolve-{_name(number, index)}',
+        lambda index=index: self.evolution(number, index).run(self.run.log),
+      )
 
   def choose(self):
-    """The best looks of all iterations play a runoff; the winner is kept."""
-    if self.folder.is_finished('choose'):
-      return
-    config = self.config
-    looks = [
-      look
-      for number in range(1, config.iterations + 1)
-      for look in self.looks(number)
-    ]
-    finalists = sorted(looks, reverse=True)[: config.finalists]
+    """The best evaluated controllers play a runoff; the winner is exported."""
+    config = self._config
+    evaluations = self.all_evaluations()
+    finalists = sorted(evaluations, reverse=True)[: config.finalists]
     results = []
     with progress.Progress('runoff', len(finalists), 'finalists') as bar:
-      for place, (_, *look) in enumerate(finalists):
-        results.append((float(np.mean(self._run_off(*look))), *look))
+      for place, (_, *which) in enumerate(finalists):
+        results.append((float(np.mean(self._run_off(*which))), *which))
         bar.update(place + 1, best=max(results)[0])
     mean, number, index, generation = max(results)
     evolution = self.evolution(number, index)
-    controller_evolution.export_player(
+    evolution_lib.export_player(
       evolution.world_model,
       evolution.controller,
       evolution.mean(generation),
-      self.folder.export / 'agent',
-      trained_by='train_controller',
+      self.run.export / 'agent',
+      trained_by=settings.NAME,
       seed=config.seed,
       iteration=number,
       evolution=index,
       generation=generation,
     )
-    self.folder.finish(
-      'choose',
-      {
-        'iteration': number,
-        'evolution': index,
-        'generation': generation,
-        'mean': mean,
-        'finalists': results,
-      },
-    )
+    return {
+      'iteration': number,
+      'evolution': index,
+      'generation': generation,
+      'mean': mean,
+      'finalists': results,
+    }
 
   def score(self):
     """Plays the final episodes, which nothing was chosen by."""
-    if self.folder.is_finished('score'):
-      return
-    config = self.config
-    model = self.world_model(1)
-    settings = evaluate.Config(
-      agent=str(self.folder.export / 'agent'),
+    config = self._config
+    final = evaluate.Config(
+      agent=str(self.run.export / 'agent'),
       seed=int(random_numbers.key(config.seed, 'final')[0]),
       episodes=config.final_episodes,
-      time_limit=model.config.time_limit,
+      time_limit=config.world_model_config.time_limit,
       processes=config.processes,
     )
-    episodes = evaluate.play(
-      settings.settled, self.folder.path / 'episodes.jsonl'
-    )
-    figures = evaluate.summarise(
+    episodes = evaluate.play(final.settled, self.run.path / 'episodes.jsonl')
+    return evaluate.summarise(
       [episode['score'] for episode in episodes],
       [not episode['terminated'] for episode in episodes],
       config.seed,
     )
-    self._write_summary(figures)
-    self.folder.finish('score', figures)
-
-  def draw(self):
-    """The curve of the score over generations, and the summary."""
-    if not self.folder.is_finished('figures'):
-      controller_pictures.draw(self)
-      self.folder.finish('figures')
 
   @property
   def indices(self) -> range:
     """Numbers of the evolutions of an iteration."""
-    return range(1, self.config.evolutions + 1)
+    return range(1, self._config.evolutions + 1)
 
-  def evolution(self, number, index=1) -> controller_evolution.Evolution:
+  def evolution(self, number, index=1) -> evolution_lib.Evolution:
     """An evolution of an iteration; it begins where the last one was best."""
     if (number, index) not in self._evolutions:
-      self._evolutions[number, index] = controller_evolution.Evolution(
+      self._evolutions[number, index] = evolution_lib.Evolution(
         self.world_model(number),
-        self.config,
+        self._config,
         self._path(number) / f'evolution-{index}',
-        evolution_name(number, index),
+        _name(number, index),
         self._best_mean(number - 1) if number > 1 else None,
       )
     return self._evolutions[number, index]
 
-  def looks(self, number) -> list[tuple[float, int, int, int]]:
-    """Looks of an iteration: score, iteration, evolution, generation."""
+  def evaluations(self, number) -> list[tuple[float, int, int, int]]:
+    """Score, iteration, evolution, generation of all of an iteration."""
     return [
       (float(np.mean(scores)), number, index, generation)
       for index in self.indices
-      for generation, scores in self.evolution(number, index).looks.items()
+      for generation, scores in self.evolution(
+        number, index
+      ).evaluations.items()
     ]
 
-  def _best_mean(self, number):
-    """The mean vector of an iteration's best look."""
-    _, number, index, generation = max(self.looks(number))
-    return self.evolution(number, index).mean(generation)
+  def all_evaluations(self) -> list[tuple[float, int, int, int]]:
+    """Those of all iterations."""
+    numbers = range(1, self._config.iterations + 1)
+    return sum(map(self.evaluations, numbers), [])
 
-  def world_model(self, number):
+  def world_model(self, number) -> world_model_lib.WorldModel:
     """The finished world model of an iteration."""
     if number not in self._models:
-      config = self._model_config(number)
-      folder = config.run_dir if number > 1 else self.config.world_model
-      stages = world_model_stages.load(folder, config)
-      if self.config.untrained:
-        stages.model = stages.make_model(self.config.seed + 2)
-      self._models[number] = stages
+      folder = self._config.world_model
+      if number > 1:
+        folder = self._path(number) / 'world_model'
+      model = world_model_lib.WorldModel.load(folder)
+      if self._config.untrained:
+        model = model.untrained(self._config.seed + 2)
+      self._models[number] = model
     return self._models[number]
 
-  def _path(self, number):
-    return self.folder.path / f'iteration-{number}'
+  def _best_mean(self, number):
+    """The mean vector of an iteration that scored best."""
+    _, number, index, generation = max(self.evaluations(number))
+    return self.evolution(number, index).mean(generation)
 
-  def _model_config(self, number) -> train_world_model.Config:
-    """Settings of the world model of an iteration."""
-    config = self.config
+  def _path(self, number):
+    return self.run.path / f'iteration-{number}'
+
+  def _model_config(self, number) -> world_model_settings.Config:
+    """Settings of the world model of a later iteration."""
+    config = self._config
     first = config.world_model_config
-    if number == 1:
-      return first
     before = config.world_model
     if number > 2:
       before = str(self._path(number - 1) / 'world_model')
@@ -233,14 +240,14 @@ class Stages:
     )
 
   def _collect(self, number):
-    """Episodes of the last iteration's looks in turn, half of them varied.
+    """Plays with the last iteration's evaluated means in turn, half varied.
 
-    Of all looks and not of the best one: what the dream overrates, later looks
-    as a rule, is what M has to learn.
+    With all of them and not with the best one: what the dream overrates, later
+    means as a rule, is what M has to learn.
     """
-    config = self.config
+    config = self._config
     sources = []
-    for _, *which, generation in self.looks(number - 1):
+    for _, *which, generation in self.evaluations(number - 1):
       evolution = self.evolution(*which)
       sources.append((evolution, evolution.mean(generation)))
     folder = self._path(number) / 'rollouts'
@@ -263,55 +270,30 @@ class Stages:
         processes=config.processes,
         shard_size=max(1, min(32, total // 4)),
         progress=bar.update,
-        options=evolution.world_model.config.game_options,
+        options=evolution.world_model.game_options,
         parameters=np.asarray(parameters, np.float32),
       )
 
   def _run_off(self, number, index, generation):
-    """Scores of a finalist: its look and, once, more episodes."""
-    config = self.config
+    """Scores of a finalist: its evaluation and, once, more episodes."""
+    config = self._config
     evolution = self.evolution(number, index)
-    scores = list(evolution.looks[generation])
+    scores = list(evolution.evaluations[generation])
     if not config.runoff_episodes:
       return scores
-    stage = f'runoff-{evolution_name(number, index)}-{generation}'
-    if not self.folder.is_finished(stage):
-      seeds = controller_evolution.episode_seeds(
+
+    def play():
+      seeds = evolution_lib.episode_seeds(
         config.seed, 'runoff', config.runoff_episodes
       )
       with evolution.open_players() as players:
-        more = controller_evolution.play_scores(
-          players, seeds, evolution.mean(generation)
-        )
-      self.folder.finish(stage, {'scores': more})
-    return scores + self.folder.info(stage)['scores']
+        mean = evolution.mean(generation)
+        return {'scores': evolution_lib.play_scores(players, seeds, mean)}
 
-  def _write_summary(self, figures):
-    chosen = self.folder.info('choose')
-    lines = [evaluate.describe('agent', figures), '']
-    lines.append(
-      f'chosen: iteration {chosen["iteration"]}, evolution '
-      f'{chosen["evolution"]}, generation {chosen["generation"]}, by '
-      f'{chosen["mean"]:.1f} in selection'
-    )
-    view = table.Table(
-      ['iteration', 'evolution', 'generation', 'selection'], digits=1
-    )
-    for number in range(1, self.config.iterations + 1):
-      for mean, *look in self.looks(number):
-        view.add(*look, mean)
-    text = '\n'.join([*lines, '', view.text(), ''])
-    markdown = '\n'.join([*lines, '', view.markdown()])
-    (self.folder.path / 'summary.txt').write_text(text)
-    (self.folder.path / 'summary.md').write_text(markdown)
-    (self.folder.path / 'score.json').write_text(json.dumps(figures))
-    self.log.text('summary', markdown)
+    name = f'runoff-{_name(number, index)}-{generation}'
+    return scores + self.run.stage(name, play)['scores']
 
 
-def evolution_name(number: int, index: int) -> str:
+def _name(number: int, index: int) -> str:
   """Name of an evolution in logs: the iteration, and which of several."""
   return f'{number}' if index == 1 else f'{number}-{index}'
-
-
-def _steps(stages):
-  return sum(size for _, episodes in stages.index for _, size in episodes)

@@ -7,59 +7,58 @@ from nca_tf import random_numbers
 from nca_tf.analysis import animation
 from nca_tf.analysis import figures
 from nca_tf.analysis import memory_trace
-from nca_tf.experiments.world_model import measures as world_model_measures
-from nca_tf.memory import dnc
-from nca_tf.memory import dnc_layer
-from nca_tf.saved_models import export
+from nca_tf.experiments.world_model import measures
+from nca_tf.memory import cells
 from nca_tf.world_model import forecast as forecast_lib
+from nca_tf.world_model import imagination
 
-DREAM_STEPS = 105  # three seconds of the game
-FRAMES_PER_SECOND = 17.5  # half speed
+_TICS_PER_SECOND = 35  # Of the game.
+_SPEED = 0.5  # Of the animation, in the game's own.
+DREAM_STEPS = 3 * _TICS_PER_SECOND  # Three seconds of the game.
+FRAMES_PER_SECOND = _SPEED * _TICS_PER_SECOND
 TEMPERATURE = 1.0
+_WARM = 60  # Most steps that M sees before it dreams.
 
 
-def draw_reconstructions(stages, frames, step):
+def draw_reconstructions(run, codec, frames, step):
   """Frames and what V makes of them."""
-  drawn = stages.codec.decode(stages.codec.encode(frames)[0])
-  figure = figures.reconstructions(frames, drawn)
-  _publish(stages, 'reconstructions', figure, step)
+  drawn = codec.decode(codec.encode(frames)[0])
+  run.show('reconstructions', figures.reconstructions(frames, drawn), step)
 
 
-class Dream:
+class DreamPicture:
   """A held-out episode beside the dream that starts in its middle."""
 
-  def __init__(self, stages):
-    """Prepares the episode; what is drawn later is `stages.model`."""
-    self._stages = stages
-    latents = stages.held_out_latents
+  def __init__(self, run, model, codec, latents, recordings):
+    """Prepares the episode.
+
+    Args:
+      run: runs.run.Run, where the animation is published.
+      model: M; it may learn between two pictures.
+      codec: V.
+      latents: Of the held-out episodes.
+      recordings: data.Recordings.
+    """
+    self._run, self._model, self._codec = run, model, codec
     longest = max(latents.episodes, key=lambda part: part.stop - part.start)
-    episode = int(latents.episode[longest.start])
-    frames = next(
-      frames
-      for path, inside in stages.index
-      if episode in [index for index, _ in inside]
-      for index, frames in stages.read_frames(path, held_out=True)
-      if index == episode
-    )
-    self._warm = min(60, len(frames) // 3)
+    frames = recordings.episode_frames(int(latents.episode[longest.start]))
+    self._warm = min(_WARM, len(frames) // 3)
     self._steps = min(DREAM_STEPS, len(frames) - self._warm - 1)
     self._frames = frames[self._warm + 1 : self._warm + 1 + self._steps]
     steps = slice(longest.start, longest.start + self._warm + 1 + self._steps)
     self._z = latents.mean[steps].astype(np.float32)
     self._action = forecast_lib.one_hot(
-      latents.action[steps], stages.model.action_size
+      latents.action[steps], model.action_size
     )
-    self._run = tf.function(self._dream, autograph=False)
+    self._dream = tf.function(self._imagine, autograph=False)
 
   def draw(self, step, folder=None):
     """Publishes the animation; with a folder also as `dream.gif`."""
-    codec = self._stages.codec
-    z, done = (part.numpy()[0] for part in self._run(tf.constant(step)))
-    real = self._z[self._warm + 1 :]
+    z, done = (part.numpy()[0] for part in self._dream(tf.constant(step)))
     columns = {
       'game': self._frames,
-      'V of the game': codec.decode(real),
-      'dream of M': codec.decode(z),
+      'V of the game': self._codec.decode(self._z[self._warm + 1 :]),
+      'dream of M': self._codec.decode(z),
     }
     captions = [
       f'dreamt step {i + 1} of {len(z)}   p(done) {p:.3f}'
@@ -70,56 +69,63 @@ class Dream:
       columns, captions=captions, done={'dream of M': ended}
     )
     gif = animation.gif_bytes(pages, FRAMES_PER_SECOND)
-    self._stages.log.animation('figures/dream', gif, pages.shape[1:3], step)
+    self._run.log.animation('figures/dream', gif, pages.shape[1:3], step)
     if folder:
       animation.write_gif(pages, folder / 'dream.gif', FRAMES_PER_SECOND)
 
-  def _dream(self, step):
-    model, warm = self._stages.model, self._warm
+  def _imagine(self, step):
+    model, warm = self._model, self._warm
     first = np.arange(warm)[None] == 0
     _, state = model.unroll(
       self._z[None, :warm], self._action[None, :warm], first, model.initial(1)
     )
-    dtype = model.variable_dtype
-    z, done, _ = export.unroll_dream(
-      model,
-      tf.cast(self._z[None, warm], dtype),
-      tf.cast(self._action[None, warm : warm + self._steps], dtype),
-      tf.constant([False]),
-      state,
-      TEMPERATURE,
-      random_numbers.key(self._stages.config.seed, 'dream picture', step),
+    z = tf.cast(self._z[None, warm], model.variable_dtype)
+    action = tf.cast(
+      self._action[None, warm : warm + self._steps], model.variable_dtype
     )
-    return z, done
+    key = random_numbers.key(self._run.config.seed, 'dream picture', step)
+    imagined, _ = imagination.imagine(
+      model,
+      imagination.Carry(z, state, tf.constant([False])),
+      imagination.replay(action),
+      self._steps,
+      imagination.sampler(TEMPERATURE, key),
+    )
+    return imagined.z, imagined.done_probability
 
 
-def draw(stages):
-  """All figures of a finished run."""
-  if stages.folder.is_finished('figures'):
-    return
-  print(f'figures: {stages.folder.figures}', flush=True)
-  step = stages.config.model_steps
-  frames = next(iter(stages.held_out_frames(1).values()))
+def draw(run, world_model, latents, recordings):
+  """All figures of a finished run.
+
+  Args:
+    run: runs.run.Run.
+    world_model: WorldModel.
+    latents: Of the held-out episodes.
+    recordings: data.Recordings.
+  """
+  print(f'figures: {run.figures}', flush=True)
+  step = run.config.model_steps
+  model, codec = world_model.model, world_model.codec
+  frames = next(iter(recordings.held_out_frames(1).values()))
   spread = frames[:: max(1, len(frames) // 8)][:8]
-  draw_reconstructions(stages, spread, stages.config.vision_steps)
-  Dream(stages).draw(step, stages.folder.figures)
-  _draw_measures(stages, step)
+  draw_reconstructions(run, codec, spread, run.config.vision_steps)
+  picture = DreamPicture(run, model, codec, latents, recordings)
+  picture.draw(step, run.figures)
+  _draw_measures(run, step)
   for stage, keys in (
     ('vision', ('reconstruction', 'kl', 'total')),
     ('model', ('nll', 'done_loss', 'loss')),
   ):
-    records = stages.log.records(stage)
+    records = run.log.records(stage)
     if records:  # A V of another run was not trained in this one.
       figure = figures.learning_curves(records, keys, stage)
-      _publish(stages, f'learning_curves_{stage}', figure, step)
-  if isinstance(stages.model.cell, dnc.DNCCell):
-    _draw_memory(stages, step)
-  stages.folder.finish('figures')
+      run.show(f'learning_curves_{stage}', figure, step)
+  if cells.has_memory(model.cell):
+    _draw_memory(run, model, latents, step)
 
 
-def _draw_measures(stages, step):
-  path = stages.folder.path / world_model_measures.ARRAYS
-  with np.load(path, allow_pickle=False) as arrays:
+def _draw_measures(run, step):
+  with np.load(run.path / measures.ARRAYS, allow_pickle=False) as arrays:
     data = dict(arrays)
   curves = {
     name.removeprefix('curve '): values
@@ -131,48 +137,40 @@ def _draw_measures(stages, step):
   figure = figures.horizon_errors(
     horizons, {name: values[reached] for name, values in curves.items()}
   )
-  _publish(stages, 'horizon_errors', figure, step)
+  run.show('horizon_errors', figure, step)
   if 0 < data['done_labels'].sum() < len(data['done_labels']):
     scores = 1 / (1 + np.exp(-data['done_logits'].astype(np.float64)))
     figure = figures.done_scores(data['done_labels'], scores, 0.5)
-    _publish(stages, 'done_scores', figure, step)
+    run.show('done_scores', figure, step)
   figure = figures.mixture_histograms(
     data['weights'], data['sigmas'], data['latents']
   )
-  _publish(stages, 'mixture', figure, step)
+  run.show('mixture', figure, step)
   for name in ('weights', 'sigmas', 'latents'):
-    stages.log.histogram(f'mixture/{name}', data[name], step)
+    run.log.histogram(f'mixture/{name}', data[name], step)
 
 
-def _draw_memory(stages, step, limit=200):
-  """The DNC's memory over the first held-out episode."""
-  latents = stages.held_out_latents
+def _draw_memory(run, model, latents, step, limit=200):
+  """The cell's memory over the first held-out episode."""
   steps = slice(0, min(limit, latents.episodes[0].stop))
-  action = forecast_lib.one_hot(latents.action[steps], stages.model.action_size)
-  inputs = stages.model.inputs(
+  action = forecast_lib.one_hot(latents.action[steps], model.action_size)
+  inputs = model.inputs(
     latents.mean[steps][None], action[None], latents.is_first[steps][None]
-  )
-  layer = dnc_layer.DNC(
-    stages.model.cell, return_sequences=True, return_trace=True
   )
   trace = {
     name: np.asarray(part, np.float32)[0]
-    for name, part in layer(inputs)[-1]._asdict().items()
+    for name, part in cells.trace(model.cell, inputs).items()
   }
+  name = cells.get(run.config.cell).title
   turns = np.flatnonzero(np.diff(latents.action[steps])) + 1
   figure = memory_trace.memory_trace(
     trace,
-    title='DNC over one held-out episode (lines: the action changes)',
+    title=f'{name} over one held-out episode (lines: the action changes)',
     marks=turns[:40],
   )
-  _publish(stages, 'memory_trace', figure, step)
-  moments = np.unique(np.linspace(0, len(action) - 1, 6).astype(int))
-  figure = memory_trace.memory_matrices(trace['memory'], moments)
-  _publish(stages, 'memory_matrices', figure, step)
+  run.show('memory_trace', figure, step)
+  chosen = np.unique(np.linspace(0, len(action) - 1, 6).astype(int))
+  figure = memory_trace.memory_matrices(trace['memory'], chosen)
+  run.show('memory_matrices', figure, step)
   for name in ('usage', 'write_weights', 'read_weights'):
-    stages.log.histogram(f'memory/{name}', trace[name], step)
-
-
-def _publish(stages, name, figure, step):
-  figures.save(figure, stages.folder.figures / f'{name}.png')
-  stages.log.image(f'figures/{name}', figures.to_image(figure), step)
+    run.log.histogram(f'memory/{name}', trace[name], step)

@@ -1,34 +1,65 @@
-"""The world model of a game: rollouts, V, latents, M, measures, SavedModels.
-
-Ha and Schmidhuber, World Models (2018), steps 1 to 3 of its section 3.2, with
-a DNC or an LSTM as M's cell.
-"""
+"""Settings of a world model: rollouts, V, latents, M, measures, SavedModels."""
 
 import dataclasses
+import pathlib
 from typing import ClassVar
 
-from nca_tf import precision
 from nca_tf.command_line import config_flags
 from nca_tf.command_line import faults
 from nca_tf.datasets import rollouts
-from nca_tf.experiments.games import settings as play_config
-from nca_tf.experiments.world_model import finished as finished_model
-from nca_tf.experiments.world_model import report as world_model_pictures
-from nca_tf.experiments.world_model import run as world_model_stages
+from nca_tf.experiments.games import settings as games_settings
+from nca_tf.memory import cell_flags
 from nca_tf.memory import cells
-from nca_tf.runs import metrics
-from nca_tf.runs import run_folder
-from nca_tf.world_model import vision as vision_lib
+from nca_tf.world_model import vision
+from nca_tf.world_model import world_model
 
-NAME = 'train_world_model'
+NAME = world_model.BINARY
+_Architecture = world_model.Architecture
 _option = config_flags.option
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(play_config.PlayConfig):
+class VisionFlags(config_flags.Common):
+  """The recorded episodes, and V's size and training."""
+
+  episodes: int = _option(700, 'Episodes to collect.', minimum=2)
+  held_out: int = _option(
+    8, 'One episode in so many is kept for the measures.', minimum=2
+  )
+  vision: str = _option(
+    _Architecture.vision, "V's architecture.", choices=vision.ARCHITECTURES
+  )
+  latent_size: int = _option(
+    _Architecture.latent_size, 'Dimensions of z.', minimum=1
+  )
+  vision_steps: int = _option(2500, 'Updates of V.', minimum=1)
+  vision_batch: int = _option(100, 'Frames per update of V.', minimum=1)
+  vision_rate: float = _option(1e-3, "Adam's learning rate for V.", minimum=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelFlags(cell_flags.CellFlags):
+  """M's size and training."""
+
+  mixtures: int = _option(
+    _Architecture.mixtures, 'Gaussians per mixture.', minimum=1
+  )
+  model_steps: int = _option(1500, 'Updates of M.', minimum=1)
+  model_batch: int = _option(32, 'Streams per update of M.', minimum=1)
+  window: int = _option(64, 'Transitions per stream and update.', minimum=1)
+  model_rate: float = _option(2e-3, "Adam's first rate for M.", minimum=0)
+  model_decay: float = _option(
+    0.998, "Factor on M's learning rate per update.", minimum=0, maximum=1
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(ModelFlags, VisionFlags, games_settings.PlayConfig):
   """Settings of one world model; the defaults are the laptop preset."""
 
-  cell: str = _option('dnc', "M's recurrent cell.", choices=cells.names())
+  cell: str = _option(
+    _Architecture.cell, "M's recurrent cell.", choices=cells.names
+  )
   rollouts: tuple[str, ...] = _option(
     (), 'Folders of recorded rollouts to use; none collects them in the run.'
   )
@@ -40,42 +71,20 @@ class Config(play_config.PlayConfig):
     'Finished world model whose V and latents are taken over as they are, for '
     'an M alone; --rollouts begin with its own.',
   )
-  episodes: int = _option(700, 'Episodes to collect.', minimum=2)
-  held_out: int = _option(
-    8, 'One episode in so many is kept for the measures.', minimum=2
-  )
   mirror: bool = _option(
     False,
     'Learn from the mirror image of every episode as well: twice the data, and '
     'neither side is thought to be safer than the other.',
   )
-  vision: str = _option(
-    'light', "V's architecture.", choices=vision_lib.ARCHITECTURES
-  )
-  latent_size: int = _option(64, 'Dimensions of z.', minimum=1)
-  vision_steps: int = _option(2500, 'Updates of V.', minimum=1)
-  vision_batch: int = _option(100, 'Frames per update of V.', minimum=1)
-  vision_rate: float = _option(1e-3, "Adam's learning rate for V.", minimum=0)
   vision_sharpness: float = _option(
     1.0,
     "Weight of V's squared error against its KL, as published 1; above it z "
     'says more of small things, such as distant fireballs.',
     minimum=0,
   )
-  units: int = _option(256, "Units of M's LSTM, or controller.", minimum=1)
-  memory_slots: int = _option(32, 'Slots of the DNC.', minimum=1)
-  word_size: int = _option(32, 'Size of a slot of the DNC.', minimum=1)
-  read_heads: int = _option(4, 'Read heads of the DNC.', minimum=1)
-  mixtures: int = _option(5, 'Gaussians per mixture.', minimum=1)
   joint: bool = _option(
-    False, 'One mixture weight for all latent dimensions together.'
-  )
-  model_steps: int = _option(1500, 'Updates of M.', minimum=1)
-  model_batch: int = _option(32, 'Streams per update of M.', minimum=1)
-  window: int = _option(64, 'Transitions per stream and update.', minimum=1)
-  model_rate: float = _option(2e-3, "Adam's first rate for M.", minimum=0)
-  model_decay: float = _option(
-    0.998, "Factor on M's learning rate per update.", minimum=0, maximum=1
+    _Architecture.joint,
+    'One mixture weight for all latent dimensions together.',
   )
   done_weight: float = _option(
     10.0, 'Weight of the steps that end the game.', minimum=0
@@ -115,6 +124,16 @@ class Config(play_config.PlayConfig):
     },
   }
 
+  @property
+  def cell_names(self) -> tuple[str, ...]:
+    """The one cell of M."""
+    return (self.cell,)
+
+  @property
+  def architecture(self) -> world_model.Architecture:
+    """What V and M are made from."""
+    return _Architecture.of(config_flags.as_dict(self))
+
   def validate(self):
     """Refuses settings that contradict each other, and foreign rollouts."""
     super().validate()
@@ -123,22 +142,82 @@ class Config(play_config.PlayConfig):
         f'--held_out must be at most --episodes, got {self.held_out} of '
         f'{self.episodes}: no episode would be left for the measures'
       )
-    if self.cell == 'dnc' and self.read_heads > self.memory_slots:
-      raise faults.UsageError(
-        f'--read_heads must be at most --memory_slots, got {self.read_heads} '
-        f'heads for {self.memory_slots} slots'
-      )
     if self.mirror and not self.game_spec.mirrored_actions:
       raise faults.UsageError(
         f'--mirror must be off for --env={self.env}, whose mirror image is '
         'another game, got True'
       )
     if self.initial:
-      finished_model.check_architecture('initial', self.initial, self)
+      _check_architecture('initial', self.initial, self)
     if self.initial_vision:
-      finished_model.check_vision('initial_vision', self.initial_vision, self)
+      _check_vision('initial_vision', self.initial_vision, self)
     for folder in self.rollouts:
       _check_rollouts(folder, self.game_spec)
+
+
+def read_config(flag: str, folder) -> Config:
+  """Returns the settings of a finished world model, which may be older.
+
+  Settings that are new have their defaults. Where V came from does not matter
+  any more: `initial_vision` is left out.
+
+  Args:
+    flag: Named in the error, without dashes.
+    folder: A run folder of bin/train_world_model.
+
+  Raises:
+    faults.UsageError: It is no such folder, or M is not finished.
+  """
+  known = {field.name for field in dataclasses.fields(Config)}
+  settings = {
+    name: tuple(value) if isinstance(value, list) else value
+    for name, value in world_model.read_settings(flag, folder).items()
+    if name in known and name != 'initial_vision'
+  }
+  if isinstance(settings.get('rollouts'), str):  # As it was in version 0.1.
+    settings['rollouts'] = tuple(filter(None, [settings['rollouts']]))
+  return Config(**settings)
+
+
+def _check_architecture(flag, folder, config):
+  """Refuses a world model of another architecture than `config` asks for."""
+  names = ['env', 'action_kind', 'frame_skip', 'vision', 'latent_size', 'cell']
+  names += ['units', 'mixtures', 'joint']
+  if cells.get(config.cell).has_memory:
+    names += cell_flags.OF_A_MEMORY
+  _check_equal(flag, folder, config, names)
+
+
+def _check_vision(flag, folder, config):
+  """Refuses a world model with another V, or with other data at the start.
+
+  The numbers of the latents' parts are those of the shards, so the rollouts of
+  `config` must begin with those that V has encoded.
+  """
+  names = ['env', 'action_kind', 'frame_skip', 'vision', 'latent_size']
+  _check_equal(flag, folder, config, [*names, 'held_out'])
+  own = (str(pathlib.Path(folder, 'rollouts')),)
+  wanted = read_config(flag, folder).rollouts or own
+  given = config.rollouts[: len(wanted)]
+  if list(map(_resolve, wanted)) != list(map(_resolve, given)):
+    raise faults.UsageError(
+      f'--rollouts must begin with {",".join(wanted)}, those of '
+      f'--{flag}={folder}, got {",".join(config.rollouts) or "none"}'
+    )
+
+
+def _resolve(folder):
+  return pathlib.Path(folder).resolve()
+
+
+def _check_equal(flag, folder, config, names):
+  wanted = read_config(flag, folder)
+  for name in names:
+    if getattr(wanted, name) != getattr(config, name):
+      raise faults.UsageError(
+        f'--{name} must be {getattr(wanted, name)}, that of --{flag}={folder}, '
+        f'got {getattr(config, name)}'
+      )
 
 
 def _check_rollouts(folder, spec):
@@ -164,34 +243,3 @@ def _check_rollouts(folder, spec):
     raise faults.UsageError(
       f'--rollouts must hold whole episodes, got none in {folder}'
     )
-
-
-def run(config: Config):
-  """Runs every stage that the run folder has not finished yet."""
-  name = f'{config.env}-{config.cell}-{config.seed}'
-  with run_folder.RunFolder.open(config, NAME, name) as folder:
-    print(f'{NAME}: {config.env}, {config.cell}, in {folder.path}', flush=True)
-    precision.set_precision(config.precision)
-    log = metrics.MetricsLog(folder.path, folder.tensorboard)
-    stages = world_model_stages.Stages(config, folder, log)
-    stages.collect()
-    stages.train_vision()
-    stages.encode()
-    stages.train_model()
-    stages.measure()
-    stages.export()
-    world_model_pictures.draw(stages)
-    _say_goodbye(folder, config)
-
-
-def _say_goodbye(folder, config):
-  other = next(name for name in cells.names() if name != config.cell)
-  print(f'\nHeld-out measures ({folder.path}/summary.md):\n')
-  print((folder.path / 'summary.txt').read_text())
-  print(f'SavedModels: {folder.export}/vision, {folder.export}/model')
-  print(f'Figures:     {folder.figures}')
-  print(f'Look at it:  .venv/bin/tensorboard --logdir={folder.tensorboard}')
-  print(
-    f'Next:        bin/{NAME} --env={config.env} --cell={other} '
-    f'--preset={config.preset}'
-  )

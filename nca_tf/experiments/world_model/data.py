@@ -1,0 +1,206 @@
+"""The recorded episodes of a world model: their frames and their latents."""
+
+import functools
+import pathlib
+import typing
+
+import numpy as np
+
+from nca_tf.command_line import faults
+from nca_tf.datasets import frames as frames_lib
+from nca_tf.datasets import latents as latents_lib
+from nca_tf.datasets import rollouts
+from nca_tf.runs import progress
+from nca_tf.world_model import world_model
+
+
+class Shard(typing.NamedTuple):
+  """Whole episodes of one file."""
+
+  path: pathlib.Path
+  first: int  # Number of the folder's first episode.
+  episodes: list[tuple[int, int]]  # Number and real frames of each.
+
+
+class Recordings:
+  """Episodes of several folders, numbered from the first folder on.
+
+  Episodes of the first folder keep their index as their number; the numbers of
+  the next folder go on after them.
+
+    recordings = Recordings([folder], spec, held_out=8)
+    batch = recordings.batches(100, seed=0, mirror=False)(step)
+    recordings.encode(codec, folder / 'latents', mirror=False)
+  """
+
+  def __init__(self, folders, spec, held_out: int):
+    """Reads nothing yet.
+
+    Args:
+      folders: Rollouts, in the order of their numbers.
+      spec: environments.GameSpec.
+      held_out: One episode in so many is held out.
+    """
+    self._folders = [pathlib.Path(folder) for folder in folders]
+    self._spec = spec
+    self._held_out = held_out
+
+  @functools.cached_property
+  def shards(self) -> list[Shard]:
+    """All files with their whole episodes; damage is reported here.
+
+    Raises:
+      faults.UsageError: There is no whole episode.
+    """
+    shards, first = [], 0
+    for folder in self._folders:
+      spec = rollouts.read_spec(folder)
+      last = first - 1
+      for path in rollouts.shards(folder):
+        episodes = [
+          (first + episode.index, _real_frames(episode))
+          for episode in rollouts.read_shard(path, spec, frames=False)
+        ]
+        last = max([last, *(number for number, _ in episodes)])
+        shards.append(Shard(path, first, episodes))
+      first = last + 1
+    if not any(shard.episodes for shard in shards):
+      folders = ', '.join(str(folder) for folder in self._folders)
+      raise faults.UsageError(f'no whole episode in {folders}')
+    return shards
+
+  def is_held_out(self, number: int) -> bool:
+    """Whether an episode is kept for the measures, by its number."""
+    return world_model.is_held_out(number, self._held_out)
+
+  def held_out_frames(self, limit: int) -> dict[int, np.ndarray]:
+    """Real frames of up to `limit` held-out episodes by number, in order.
+
+    Raises:
+      faults.UsageError: There is no held-out episode.
+    """
+    found = {}
+    for shard in self.shards:
+      for number, frames in self._read_frames(shard, held_out=True):
+        found[number] = frames
+        if len(found) == limit:
+          return found
+    if not found:
+      raise faults.UsageError(
+        f'no held-out episode in {self._folders[0]}: it needs at least '
+        f'{self._held_out} whole episodes'
+      )
+    return found
+
+  def episode_frames(self, number: int) -> np.ndarray:
+    """Real frames of one held-out episode."""
+    return next(
+      frames
+      for shard in self.shards
+      if number in dict(shard.episodes)
+      for other, frames in self._read_frames(shard, held_out=True)
+      if other == number
+    )
+
+  def batches(self, size: int, seed: int, mirror: bool):
+    """Function of the training step to frames uint8 [size, H, W, C].
+
+    Args:
+      size: Frames per batch.
+      seed: Of their order.
+      mirror: Whether every second frame is mirrored.
+
+    Raises:
+      ValueError: There are fewer frames than that.
+    """
+    counts = [
+      sum(frames for n, frames in shard.episodes if not self.is_held_out(n))
+      for shard in self.shards
+    ]
+
+    def load(index):
+      parts = self._read_frames(self.shards[index], held_out=False)
+      empty = np.zeros((0, *self._spec.observation_shape), np.uint8)
+      return np.concatenate([empty, *(frames for _, frames in parts)])
+
+    batch = frames_lib.FrameBatches(counts, load, size, seed).batch
+    return (lambda step: _mirror_half(batch(step))) if mirror else batch
+
+  def encode(self, codec, folder: pathlib.Path, mirror: bool) -> int:
+    """Writes the latents of every frame, one file per shard.
+
+    Args:
+      codec: V.
+      folder: Where to; files that are there already are kept.
+      mirror: Whether the mirror images are encoded as well.
+
+    Returns:
+      Frames recorded.
+    """
+    folder.mkdir(exist_ok=True)
+    total = sum(size for shard in self.shards for _, size in shard.episodes)
+    for kind in ('part', 'mirror')[: 1 + mirror]:
+      label = 'encode mirrored' if kind == 'mirror' else 'encode'
+      done = 0
+      with progress.Progress(label, total, 'frames') as bar:
+        for index, shard in enumerate(self.shards):
+          file = folder / f'{kind}-{index:05d}.npz'
+          if shard.episodes and not file.exists():
+            encoded = self._encode(codec, shard, mirror=kind == 'mirror')
+            latents_lib.save(encoded, file)
+          done += sum(size for _, size in shard.episodes)
+          bar.update(done)
+    return total
+
+  def _encode(self, codec, shard, mirror):
+    spec = rollouts.read_spec(shard.path.parent)
+    parts = []
+    for episode in rollouts.read_shard(shard.path, spec, on_damage=_ignore):
+      frames, action = episode.observation, episode.action
+      if mirror:
+        frames, action = frames[:, :, ::-1], self._mirror_action(action)
+      mean, log_variance = codec.encode(frames)
+      number = shard.first + episode.index
+      parts.append(
+        latents_lib.Latents(
+          mean=mean.astype(np.float16),
+          log_variance=log_variance.astype(np.float16),
+          action=action,
+          reward=episode.reward,
+          is_first=episode.is_first,
+          is_terminal=episode.is_terminal,
+          episode=np.full(len(episode.reward), number, np.int32),
+        )
+      )
+    return latents_lib.concatenate(parts)
+
+  def _mirror_action(self, action):
+    if self._spec.action_kind == 'continuous':
+      return -action
+    return np.asarray(self._spec.mirrored_actions, action.dtype)[action]
+
+  def _read_frames(self, shard, held_out):
+    """Yields number and real frames of one shard's episodes, of one kind."""
+    spec = rollouts.read_spec(shard.path.parent)
+    for episode in rollouts.read_shard(
+      shard.path, spec, frames=False, on_damage=_ignore
+    ):
+      number = shard.first + episode.index
+      if self.is_held_out(number) == held_out:
+        whole = rollouts.decompress(episode, spec).observation
+        yield number, whole[: _real_frames(episode)]
+
+
+def _mirror_half(frames):
+  """Every second frame [B, H, W, C] mirrored."""
+  frames[1::2] = frames[1::2, :, ::-1].copy()
+  return frames
+
+
+def _ignore(line):
+  """`shards` has reported the damage already."""
+
+
+def _real_frames(episode):
+  """Steps with a frame of their own: after death the last one repeats."""
+  return len(episode.reward) - int(episode.is_terminal[-1])

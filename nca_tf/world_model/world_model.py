@@ -1,0 +1,276 @@
+"""The world model of a game: V, M and where its dreams begin.
+
+bin/train_world_model makes one; everything that plays, dreams or measures
+loads it from the run folder:
+
+    world_model = WorldModel.load('runs/train_world_model/vizdoom-dnc-0')
+    dream = world_model.dream(temperature=1.15)
+    controller = world_model.controller(('z', 'h'))
+"""
+
+import dataclasses
+import functools
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from nca_tf import environments
+from nca_tf.command_line import faults
+from nca_tf.datasets import latents as latents_lib
+from nca_tf.memory import cell_flags
+from nca_tf.memory import cells
+from nca_tf.runs import checkpoints
+from nca_tf.world_model import agent as agent_lib
+from nca_tf.world_model import codec as codec_lib
+from nca_tf.world_model import controller as controller_lib
+from nca_tf.world_model import dream as dream_lib
+from nca_tf.world_model import model as model_lib
+from nca_tf.world_model import vision as vision_lib
+
+# Name of the binary in the `config.json` of its run folders.
+BINARY = 'train_world_model'
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+  """What V and M need to be made again, with their defaults."""
+
+  vision: str = 'light'  # of vision.ARCHITECTURES
+  latent_size: int = 64
+  cell: str = 'dnc'
+  units: int = cell_flags.CellFlags.units
+  memory_slots: int = cell_flags.CellFlags.memory_slots
+  word_size: int = cell_flags.CellFlags.word_size
+  read_heads: int = cell_flags.CellFlags.read_heads
+  mixtures: int = 5
+  joint: bool = False
+
+  @classmethod
+  def of(cls, settings: Mapping[str, Any]) -> 'Architecture':
+    """From the settings of a run; older runs lack some of them."""
+    names = [field.name for field in dataclasses.fields(cls)]
+    return cls(**{name: settings[name] for name in names if name in settings})
+
+  def make_vision(self, seed: int = 0) -> vision_lib.VisionModel:
+    """An untrained V."""
+    keras.utils.set_random_seed(seed)
+    vision = vision_lib.VisionModel(self.latent_size, self.vision)
+    vision.build()
+    return vision
+
+  def make_model(
+    self, spec: environments.GameSpec, seed: int = 0
+  ) -> model_lib.MemoryModel:
+    """An untrained M for a game."""
+    keras.utils.set_random_seed(seed)
+    sizes = {name: getattr(self, name) for name in cell_flags.OF_A_MEMORY}
+    model = model_lib.MemoryModel(
+      cells.make(self.cell, self.units, **sizes),
+      self.latent_size,
+      spec.actions if spec.action_kind == 'discrete' else 1,
+      self.mixtures,
+      self.joint,
+      reward=spec.has_reward,
+    )
+    model.build()
+    return model
+
+
+@dataclasses.dataclass(frozen=True)
+class WorldModel:
+  """A finished world model.
+
+  Attributes:
+    spec: The game, with the options that it was recorded with.
+    game_options: Those options, for `environments.make`.
+    architecture: Of V and M.
+    vision: V.
+    model: M.
+    starts: Mean and log variance [S, Z] of the first frames of the recorded
+      episodes that V and M were trained on.
+    done_weight: What a death weighed in M's loss.
+  """
+
+  spec: environments.GameSpec
+  game_options: Mapping[str, Any]
+  architecture: Architecture
+  vision: vision_lib.VisionModel
+  model: model_lib.MemoryModel
+  starts: tuple[np.ndarray, np.ndarray]
+  done_weight: float
+
+  @classmethod
+  def load(cls, folder, flag: str = 'world_model') -> 'WorldModel':
+    """Loads a finished run of bin/train_world_model, also an older one.
+
+    Args:
+      folder: The run folder; it is only read.
+      flag: Named in errors, without dashes.
+
+    Raises:
+      faults.UsageError: It is no such folder, or M is not finished.
+      faults.Fault: A checkpoint is missing.
+    """
+    settings = read_settings(flag, folder)
+    options = game_options(settings)
+    spec = environments.get_spec(settings['env'], **options)
+    architecture = Architecture.of(settings)
+    vision = architecture.make_vision()
+    restore(folder, 'vision', vision)
+    model = architecture.make_model(spec)
+    restore(folder, 'model', model)
+    latents, _ = read_latents(
+      folder, settings['held_out'], settings.get('mirror', False)
+    )
+    first = latents.is_first
+    return cls(
+      spec,
+      options,
+      architecture,
+      vision,
+      model,
+      (latents.mean[first], latents.log_variance[first]),
+      settings['done_weight'],
+    )
+
+  @functools.cached_property
+  def codec(self) -> codec_lib.Codec:
+    """V as a codec of recorded frames."""
+    return codec_lib.Codec(self.vision)
+
+  def untrained(self, seed: int) -> 'WorldModel':
+    """The same with an M that has learnt nothing."""
+    model = self.architecture.make_model(self.spec, seed)
+    return dataclasses.replace(self, model=model)
+
+  def dream(
+    self,
+    temperature: float = 1.0,
+    fitness: str = 'expected',
+    horizon: int | None = None,
+  ) -> dream_lib.Dream:
+    """M as an environment, which ends at the game's time limit.
+
+    Args:
+      temperature: tau of the mixtures.
+      fitness: One of `dream.FITNESS`.
+      horizon: Steps after which an episode ends, in place of the time limit.
+    """
+    spec = self.spec
+    return dream_lib.Dream(
+      self.model,
+      self.starts,
+      horizon or -(-spec.time_limit // spec.frame_skip),
+      temperature,
+      fitness,
+      self.done_weight,
+    )
+
+  def controller(
+    self, features: Sequence[str]
+  ) -> controller_lib.LinearController:
+    """C that reads `features`: z, or those of M's cell (`cells.features`)."""
+    parts = self.model.features(self.model.initial(1))
+    sizes = {name: part.shape[-1] for name, part in parts.items()}
+    sizes['z'] = self.model.latent_size
+    return controller_lib.LinearController(
+      {name: sizes[name] for name in features},
+      self.spec.actions,
+      self.spec.action_kind,
+    )
+
+  def player(self, controller) -> agent_lib.Agent:
+    """V, M and a controller as a player of the real game."""
+    return agent_lib.Agent(self.vision, self.model, controller)
+
+
+def read_settings(flag: str, folder) -> dict[str, Any]:
+  """Returns the settings with which a finished world model was trained.
+
+  Args:
+    flag: Named in the error, without dashes.
+    folder: A run folder of bin/train_world_model.
+
+  Raises:
+    faults.UsageError: It is no such folder, or M is not finished.
+  """
+  path = pathlib.Path(folder)
+  try:
+    found = json.loads((path / 'config.json').read_text())
+    finished = json.loads((path / 'stages.json').read_text())
+    settings, binary = found['config'], found['binary']
+  except (OSError, ValueError, KeyError, TypeError):
+    settings, binary, finished = None, None, {}
+  if binary != BINARY or 'model' not in finished:
+    raise faults.UsageError(
+      f'--{flag} must be the folder of a finished run of bin/{BINARY}, '
+      f'got {str(folder)!r}'
+    )
+  return settings
+
+
+def game_options(settings: Mapping[str, Any]) -> dict[str, Any]:
+  """Options of `environments.make`, from the settings of a run."""
+  own = {'time_limit': 0, 'frame_skip': 1, 'engine': 'native'}
+  changed = {
+    name: settings[name]
+    for name, value in own.items()
+    if settings.get(name, value) != value
+  }
+  # The first version knew discrete actions alone, and did not say so.
+  return {'action_kind': settings.get('action_kind', 'discrete'), **changed}
+
+
+def restore(folder, part: str, model) -> None:
+  """Sets the weights of V ('vision') or M ('model') from a run folder.
+
+  Raises:
+    faults.Fault: There is no checkpoint.
+  """
+  path = pathlib.Path(folder) / 'checkpoints' / part
+  if not checkpoints.Checkpoints(path, model=model).restore():
+    raise faults.Fault(f'{path} must hold a checkpoint, it has none')
+
+
+def is_held_out(episode: int, held_out: int) -> bool:
+  """Whether an episode, by its number, is kept for the measures."""
+  return episode % held_out == held_out - 1
+
+
+def read_latents(
+  folder, held_out: int, mirror: bool = False
+) -> tuple[latents_lib.Latents, latents_lib.Latents]:
+  """Reads what V made of the recorded episodes of a run folder.
+
+  Args:
+    folder: The run folder.
+    held_out: One episode in so many is held out.
+    mirror: Whether M learns from the mirror images as well.
+
+  Returns:
+    The training episodes (after all of them their mirror images), and those
+    held out.
+  """
+  train, kept = _split(folder, 'part', held_out)
+  if mirror:
+    mirrored, _ = _split(folder, 'mirror', held_out)
+    train = latents_lib.concatenate([train, mirrored])
+  return train, kept
+
+
+def _split(folder, kind, held_out):
+  whole = latents_lib.load(pathlib.Path(folder, 'latents'), kind)
+  kept = np.array(
+    [
+      is_held_out(whole.episode[part.start], held_out)
+      for part in whole.episodes
+    ]
+  )
+  return tuple(
+    latents_lib.select(whole, np.flatnonzero(chosen))
+    for chosen in (~kept, kept)
+  )
