@@ -12,7 +12,7 @@ from nca_tf.analysis import intervals
 
 
 class Setting(typing.NamedTuple):
-  """One way to make an agent.
+  """A kind of agent.
 
   Attributes:
     name: as flags, tables and figures have it.

@@ -1,199 +1,210 @@
-"""The stages of compare_cells; each one resumes and is done once."""
+"""DNC, LSTM and untrained M compared: equal data, equal V, equal budget.
 
-import dataclasses
+For every seed one set of rollouts and one V; for every cell one M; for every
+setting of `comparison.SETTINGS` one controller, evolved in the dream of its M
+and scored on the same real episodes as the others. Each stage resumes and is
+done once.
+"""
+
 import json
 
 import numpy as np
 
 from nca_tf import random_numbers
-from nca_tf.experiments.cells import comparison as cell_settings
+from nca_tf.command_line import config_flags
+from nca_tf.experiments.cells import report
+from nca_tf.experiments.cells import settings
 from nca_tf.experiments.controller import dream_check
-from nca_tf.experiments.controller import evolution as controller_evolution
-from nca_tf.experiments.controller import run as controller_stages
-from nca_tf.experiments.controller import settings as train_controller
+from nca_tf.experiments.controller import run as controller_run
+from nca_tf.experiments.controller import settings as controller_settings
 from nca_tf.experiments.games import evaluate
-from nca_tf.experiments.world_model import run as world_model_stages
-from nca_tf.experiments.world_model import settings as train_world_model
-from nca_tf.runs import metrics
-from nca_tf.runs import run_folder
+from nca_tf.experiments.world_model import run as world_model_run
+from nca_tf.experiments.world_model import settings as world_model_settings
+from nca_tf.runs import run as run_lib
 from nca_tf.world_model import forecast as forecast_lib
-from nca_tf.world_model import measures as evaluation
-
-NAME = 'compare_cells'
-
-
-def share(config, config_class, **settings):
-  """Another experiment's Config: what both have in common, and `settings`."""
-  names = {field.name for field in dataclasses.fields(config_class)}
-  common = {
-    field.name: getattr(config, field.name)
-    for field in dataclasses.fields(config)
-    if field.name in names
-  }
-  return config_class(**{**common, **settings})
+from nca_tf.world_model import measures
+from nca_tf.world_model import world_model as world_model_lib
 
 
-class Stages:
-  """One comparison: what is finished is loaded, what is not is made.
+def run(config: settings.Config) -> None:
+  """Makes what the run folder lacks, and reports."""
+  name = f'{config.env}-{config.seed}'
+  with run_lib.start(config, settings.NAME, name, config.env) as run:
+    comparison = Comparison(run)
+    run.stage('policies', comparison.play_policies)
+    for seed in config.seeds:
+      comparison.learn(seed)
+      comparison.check(seed)
+      comparison.evolve(seed)
+    report.publish(comparison)
+    run.goodbye(
+      Runs=f'{run.path}/seed-*, for tensorboard as well',
+      Next=f'bin/evaluate --agent={run.path}/seed-K/controller-SETTING',
+    )
+
+
+class Comparison:
+  """Runs of every setting with every seed, and what they found.
 
   Seed k has the folder `seed-k/` with a run folder of train_world_model per
   cell, `world_model-CELL/`, and one of train_controller per setting,
   `controller-SETTING/`; `policies/` has what the scripted policies played.
+
+  Attributes:
+    run: The open run, whose config is a settings.Config.
+    settings: What is compared, comparison.Setting.
   """
 
-  def __init__(self, config, folder, log):
-    """Takes the configuration, the open run folder and its metrics log."""
-    self.config = config
-    self.folder = folder
-    self.log = log
-    self.spec = config.game_spec
-    self.settings = [
-      setting
-      for setting in cell_settings.SETTINGS
-      if setting.name in config.settings
-    ]
-    self.cells = list(dict.fromkeys(each.cell for each in self.settings))
+  def __init__(self, run: run_lib.Run):
+    """Takes the open run."""
+    self.run = run
+    self.settings = run.config.compared
+    self._config = run.config
+    self._spec = run.config.game_spec
 
   def play_policies(self):
     """Every scripted policy plays the final episodes of the first seed."""
-    if self.folder.is_finished('policies'):
-      return
-    folder = self.folder.path / 'policies'
+    folder = self.run.path / 'policies'
     folder.mkdir(exist_ok=True)
     found = {}
-    for name in self.spec.policies:
-      settings = share(
-        self.config,
+    for name in self._spec.policies:
+      config = config_flags.convert(
+        self._config,
         evaluate.Config,
         policy=name,
-        seed=int(random_numbers.key(self.config.seed, 'final')[0]),
-        episodes=self.config.final_episodes,
+        seed=int(random_numbers.key(self._config.seed, 'final')[0]),
+        episodes=self._config.final_episodes,
       )
-      episodes = evaluate.play(settings, folder / f'{name}.jsonl')
+      episodes = evaluate.play(config, folder / f'{name}.jsonl')
       found[name] = [episode['score'] for episode in episodes]
-    self.folder.finish('policies', found)
+    return found
 
   def learn(self, seed):
     """One M per cell; the first one's rollouts and V are those of all."""
-    for turn, cell in enumerate(self.cells):
-      stage = f'world_model-{seed}-{cell}'
-      if self.folder.is_finished(stage):
-        continue
-      self._announce(seed, f'world model {turn + 1} of {len(self.cells)}', cell)
-      settings = self._model_config(seed, cell)
-      with run_folder.RunFolder.open(
-        settings, train_world_model.NAME, ''
-      ) as folder:
-        log = metrics.MetricsLog(folder.path, folder.tensorboard)
-        stages = world_model_stages.Stages(settings, folder, log)
-        stages.collect()
-        stages.train_vision()
-        stages.encode()
-        stages.train_model()
-      self.folder.finish(stage)
+    cells = self._config.cell_names
+    for turn, cell in enumerate(cells):
+
+      def learn(turn=turn, cell=cell):
+        self._announce(seed, f'world model {turn + 1} of {len(cells)}', cell)
+        world_model_run.train(self._model_config(seed, cell))
+
+      self.run.stage(f'world_model-{seed}-{cell}', learn)
 
   def check(self, seed):
     """Scripted policies in each dream, and M's held-out measures."""
-    game = self.folder.info('policies')
     for setting in self.settings:
-      stage = f'check-{seed}-{setting.model}'
-      if self.folder.is_finished(stage):
-        continue
-      self._announce(seed, 'dream check', setting.model)
-      config = self._controller_config(seed, setting)
-      model = controller_stages.Stages(config, None, None).world_model(1)
-      dream = controller_evolution.make_dream(model, config)
-      dreamt = dream_check.play_dream(model, dream, config.seed)
-      complaint = dream_check.complain(dreamt, game, self.spec.time_limit)
-      if complaint:  # Also such a dream is a result here: nothing is refused.
-        print(f'warning: {complaint}', flush=True)
-      self.folder.finish(
-        stage,
-        {'dream': dreamt, 'complaint': complaint, **_measure(model, seed)},
+      self.run.stage(
+        f'check-{seed}-{setting.model}',
+        lambda setting=setting: self._check(seed, setting),
       )
+
+  def _check(self, seed, setting):
+    self._announce(seed, 'dream check', setting.model)
+    config = self._controller_config(seed, setting)
+    model = controller_run.load_world_model(config, config.world_model)
+    dream = model.dream(config.temperature, config.fitness)
+    dreamt = dream_check.play_dream(model, dream, config.seed)
+    game = self.run.info('policies')
+    fault = dream_check.find_fault(dreamt, game, self._spec.time_limit)
+    if fault:  # Also such a dream is a result here: nothing is refused.
+      print(f'warning: {fault}', flush=True)
+    _, latents = world_model_lib.read_latents(
+      config.world_model, self._config.held_out
+    )
+    # `complaint` is named as in older runs.
+    return {
+      'dream': dreamt,
+      'complaint': fault,
+      **_measure(model.model, latents, seed),
+    }
 
   def evolve(self, seed):
     """One controller per setting, scored on the final episodes of the seed."""
     for turn, setting in enumerate(self.settings):
-      stage = f'controller-{seed}-{setting.name}'
-      if self.folder.is_finished(stage):
-        continue
-      self._announce(
-        seed, f'setting {turn + 1} of {len(self.settings)}', setting.name
+      self.run.stage(
+        f'controller-{seed}-{setting.name}',
+        lambda turn=turn, setting=setting: self._evolve(seed, turn, setting),
       )
-      config = self._controller_config(seed, setting)
-      train_controller.run(config)
-      path = self._path(seed, f'controller-{setting.name}')
-      lines = (path / 'episodes.jsonl').read_text().splitlines()
-      looks = path / 'iteration-1' / 'evolution-1' / 'looks.json'
-      self.folder.finish(
-        stage,
-        {
-          'played': {
-            str(episode['seed']): episode['score']
-            for episode in map(json.loads, lines)
-          },
-          'looks': json.loads(looks.read_text()),
-        },
-      )
+
+  def _evolve(self, seed, turn, setting):
+    count = f'setting {turn + 1} of {len(self.settings)}'
+    self._announce(seed, count, setting.name)
+    controller_run.run(self._controller_config(seed, setting))
+    path = self._path(seed, f'controller-{setting.name}')
+    lines = (path / 'episodes.jsonl').read_text().splitlines()
+    evaluations = path / 'iteration-1' / 'evolution-1' / 'looks.json'
+    return {
+      'played': {
+        str(episode['seed']): episode['score']
+        for episode in map(json.loads, lines)
+      },
+      # Named as in older runs.
+      'looks': json.loads(evaluations.read_text()),
+    }
+
+  def policies(self) -> dict[str, list[float]]:
+    """Scores of the scripted policies, the best first."""
+    found = self.run.info('policies')
+    return dict(sorted(found.items(), key=lambda item: -np.mean(item[1])))
 
   def played(self, setting):
     """The final scores of a setting by episode, one dict per seed."""
-    return [
-      self.folder.info(f'controller-{seed}-{setting.name}')['played']
-      for seed in self.config.seeds
-    ]
+    return [found['played'] for found in self._found(setting)]
 
-  def looks(self, setting):
+  def evaluations(self, setting):
     """Generations, and each one's scores: one list of episodes per seed."""
-    each = [
-      self.folder.info(f'controller-{seed}-{setting.name}')['looks']
-      for seed in self.config.seeds
-    ]
+    each = [found['looks'] for found in self._found(setting)]
     return (
       [int(generation) for generation in each[0]],
-      [[looks[generation] for looks in each] for generation in each[0]],
+      [[scores[generation] for scores in each] for generation in each[0]],
     )
+
+  def _found(self, setting):
+    return [
+      self.run.info(f'controller-{seed}-{setting.name}')
+      for seed in self._config.seeds
+    ]
 
   def checks(self, model):
     """What the dream checks of an M found, one dict per seed."""
     return [
-      self.folder.info(f'check-{seed}-{model}') for seed in self.config.seeds
+      self.run.info(f'check-{seed}-{model}') for seed in self._config.seeds
     ]
 
   def _announce(self, seed, what, name):
-    seeds = self.config.seeds
+    seeds = self._config.seeds
     print(
-      f'\n{NAME}: seed {seed} ({seeds.index(seed) + 1} of {len(seeds)}), '
-      f'{what}: {name}',
+      f'\n{settings.NAME}: seed {seed} ({seeds.index(seed) + 1} of '
+      f'{len(seeds)}), {what}: {name}',
       flush=True,
     )
 
   def _path(self, seed, name):
     # In full, so that the same folder resumes from wherever it is named.
-    return self.folder.path.resolve() / f'seed-{seed}' / name
+    return self.run.path.resolve() / f'seed-{seed}' / name
 
   def _model_config(self, seed, cell):
-    origin = self._path(seed, f'world_model-{self.cells[0]}')
+    first = self._config.cell_names[0]
+    origin = self._path(seed, f'world_model-{first}')
     given = {}
-    if cell != self.cells[0]:
+    if cell != first:
       given['rollouts'] = (str(origin / 'rollouts'),)
       given['initial_vision'] = str(origin)
-    return share(
-      self.config,
-      train_world_model.Config,
+    return config_flags.convert(
+      self._config,
+      world_model_settings.Config,
       run_dir=str(self._path(seed, f'world_model-{cell}')),
-      seed=self.config.seed + seed,
+      seed=self._config.seed + seed,
       cell=cell,
       **given,
     )
 
   def _controller_config(self, seed, setting):
-    return share(
-      self.config,
-      train_controller.Config,
+    return config_flags.convert(
+      self._config,
+      controller_settings.Config,
       run_dir=str(self._path(seed, f'controller-{setting.name}')),
-      seed=self.config.seed + seed,
+      seed=self._config.seed + seed,
       world_model=str(self._path(seed, f'world_model-{setting.cell}')),
       features=setting.features,
       untrained=setting.untrained,
@@ -202,15 +213,13 @@ class Stages:
     )
 
 
-def _measure(world_model, seed):
+def _measure(model, latents, seed):
   """Held-out measures of M one step ahead, z drawn: NLL and done AUC."""
   noise = np.random.default_rng((seed, 1))
-  episodes = forecast_lib.pad(
-    world_model.held_out_latents, world_model.model.action_size, noise
-  )
-  forecasts = forecast_lib.forecast(world_model.model, episodes, horizon=1)
-  groups = evaluation.done_scores(forecasts, episodes)
+  episodes = forecast_lib.pad(latents, model.action_size, noise)
+  forecasts = forecast_lib.forecast(model, episodes, horizon=1)
+  groups = measures.done_scores(forecasts, episodes)
   return {
-    'nll': evaluation.likelihood(forecasts, episodes).mean(),
-    'done_auc': evaluation.done_measures(groups, seed)['auc'].mean,
+    'nll': measures.likelihood(forecasts, episodes).mean(),
+    'done_auc': measures.done_measures(groups, seed)['auc'].mean,
   }

@@ -1,46 +1,25 @@
-"""DNC, LSTM and untrained M compared: equal data, equal V, equal budget.
-
-For every seed one set of rollouts and one V; for every cell one M; for every
-setting of cell_settings one controller, evolved in the dream of its M and
-scored on the same real episodes as the others.
-"""
+"""Settings of a comparison of cells, equal for all of them."""
 
 import dataclasses
 from typing import ClassVar
 
-from nca_tf import precision
 from nca_tf.command_line import config_flags
 from nca_tf.command_line import faults
-from nca_tf.experiments.cells import comparison as cell_settings
-from nca_tf.experiments.cells import report as cell_report
-from nca_tf.experiments.cells import run as cell_stages
-from nca_tf.experiments.controller import settings as train_controller
-from nca_tf.experiments.games import settings as play_config
-from nca_tf.experiments.world_model import settings as train_world_model
-from nca_tf.runs import metrics
-from nca_tf.runs import run_folder
+from nca_tf.experiments.cells import comparison
+from nca_tf.experiments.controller import settings as controller_settings
+from nca_tf.experiments.games import settings as games_settings
+from nca_tf.experiments.world_model import settings as world_model_settings
 
 NAME = 'compare_cells'
-_NAMES = tuple(setting.name for setting in cell_settings.SETTINGS)
-
-
-def _like(config_class, name, default=None):
-  """The field of another experiment, perhaps with another default."""
-  field = config_class.__dataclass_fields__[name]
-  default = field.default if default is None else default
-  return dataclasses.field(default=default, metadata=field.metadata)
-
-
-def _model(name, default=None):
-  return _like(train_world_model.Config, name, default)
-
-
-def _controller(name, default=None):
-  return _like(train_controller.Config, name, default)
+_NAMES = tuple(setting.name for setting in comparison.SETTINGS)
+_changed = config_flags.changed
+_Evolution = controller_settings.EvolutionFlags
+_Model = world_model_settings.ModelFlags
+_Vision = world_model_settings.VisionFlags
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(play_config.PlayConfig):
+class Config(_Evolution, _Model, _Vision, games_settings.PlayConfig):
   """Settings of all runs alike; the laptop's budget is a small one."""
 
   settings: tuple[str, ...] = config_flags.option(
@@ -53,41 +32,22 @@ class Config(play_config.PlayConfig):
     minimum=0,
     identity=False,
   )
-  policy: str = _model('policy', 'wander')
-  frame_skip: int = _model('frame_skip', 4)
-  episodes: int = _model('episodes', 600)
-  held_out: int = _model('held_out')
-  vision: str = _model('vision')
-  latent_size: int = _model('latent_size')
-  vision_steps: int = _model('vision_steps', 1500)
-  vision_batch: int = _model('vision_batch')
-  vision_rate: float = _model('vision_rate')
-  units: int = _model('units')
-  memory_slots: int = _model('memory_slots')
-  word_size: int = _model('word_size')
-  read_heads: int = _model('read_heads')
-  mixtures: int = _model('mixtures')
-  model_steps: int = _model('model_steps', 600)
-  model_batch: int = _model('model_batch')
-  window: int = _model('window')
-  model_rate: float = _model('model_rate')
-  model_decay: float = _model('model_decay')
-  temperature: float = _controller('temperature')
-  fitness: str = _controller('fitness')
-  dream_rollouts: int = _controller('dream_rollouts', 16)
-  lanes: int = _controller('lanes')
-  popsize: int = _controller('popsize', 32)
-  sigma: float = _controller('sigma')
-  generations: int = _controller('generations', 12)
-  select_every: int = _controller('select_every', 4)
-  selection_episodes: int = _controller('selection_episodes', 48)
-  finalists: int = _controller('finalists', 1)
-  runoff_episodes: int = _controller('runoff_episodes', 0)
-  final_episodes: int = _controller('final_episodes', 200)
+  policy: str = _changed(games_settings.PlayConfig, 'policy', 'wander')
+  frame_skip: int = _changed(games_settings.PlayConfig, 'frame_skip', 4)
+  episodes: int = _changed(_Vision, 'episodes', 600)
+  vision_steps: int = _changed(_Vision, 'vision_steps', 1500)
+  model_steps: int = _changed(_Model, 'model_steps', 600)
+  popsize: int = _changed(_Evolution, 'popsize', 32)
+  generations: int = _changed(_Evolution, 'generations', 12)
+  select_every: int = _changed(_Evolution, 'select_every', 4)
+  selection_episodes: int = _changed(_Evolution, 'selection_episodes', 48)
+  finalists: int = _changed(_Evolution, 'finalists', 1)
+  runoff_episodes: int = _changed(_Evolution, 'runoff_episodes', 0)
+  final_episodes: int = _changed(_Evolution, 'final_episodes', 200)
 
   PRESETS: ClassVar = {
     'smoke': {
-      **train_world_model.Config.PRESETS['smoke'],
+      **world_model_settings.Config.PRESETS['smoke'],
       'seeds': (0,),
       'dream_rollouts': 2,
       'popsize': 6,
@@ -98,7 +58,7 @@ class Config(play_config.PlayConfig):
     },
     'laptop': {},
     'paper': {
-      **train_world_model.Config.PRESETS['paper'],
+      **world_model_settings.Config.PRESETS['paper'],
       'policy': 'random',
       'frame_skip': 1,
       'fitness': 'sampled',
@@ -108,6 +68,16 @@ class Config(play_config.PlayConfig):
       'final_episodes': 1000,
     },
   }
+
+  @property
+  def compared(self) -> list[comparison.Setting]:
+    """What is compared, in the order of `comparison.SETTINGS`."""
+    return [each for each in comparison.SETTINGS if each.name in self.settings]
+
+  @property
+  def cell_names(self) -> tuple[str, ...]:
+    """The cells of all that is compared, each once."""
+    return tuple(dict.fromkeys(setting.cell for setting in self.compared))
 
   def validate(self):
     """Refuses what none of the runs could do, before the first begins."""
@@ -119,25 +89,6 @@ class Config(play_config.PlayConfig):
           f'--{name} must name at least one, none of them twice, got '
           f'{",".join(map(str, values)) or "none"}'
         )
-    cell_stages.share(self, train_world_model.Config, cell='dnc').validate()
-
-
-def run(config: Config):
-  """Runs what the run folder has not finished yet, and reports."""
-  name = f'{config.env}-{config.seed}'
-  with run_folder.RunFolder.open(config, NAME, name) as folder:
-    print(f'{NAME}: {config.env}, in {folder.path}', flush=True)
-    precision.set_precision(config.precision)
-    log = metrics.MetricsLog(folder.path, folder.tensorboard)
-    stages = cell_stages.Stages(config, folder, log)
-    stages.play_policies()
-    for seed in config.seeds:
-      stages.learn(seed)
-      stages.check(seed)
-      stages.evolve(seed)
-    cell_report.write(stages)
-    print((folder.path / 'summary.txt').read_text())
-    print(f'Figure:     {folder.figures}/scores.png')
-    print(f'Look at it: .venv/bin/tensorboard --logdir={folder.path}')
-    print('Next:       bin/evaluate --agent=FOLDER, with a folder of')
-    print(f'            {folder.path}/seed-*/controller-*')
+    config_flags.convert(
+      self, world_model_settings.Config, cell=self.cell_names[0]
+    ).validate()

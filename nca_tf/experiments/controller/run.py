@@ -50,6 +50,12 @@ def run(config: settings.Config) -> None:
     )
 
 
+def load_world_model(config, folder) -> world_model_lib.WorldModel:
+  """A finished world model as `--untrained` wants it."""
+  model = world_model_lib.WorldModel.load(folder)
+  return model.untrained(config.seed + 2) if config.untrained else model
+
+
 class ControllerTraining:
   """Iterations of a controller, each in the dream of its own world model.
 
@@ -202,10 +208,7 @@ class ControllerTraining:
       folder = self._config.world_model
       if number > 1:
         folder = self._path(number) / 'world_model'
-      model = world_model_lib.WorldModel.load(folder)
-      if self._config.untrained:
-        model = model.untrained(self._config.seed + 2)
-      self._models[number] = model
+      self._models[number] = load_world_model(self._config, folder)
     return self._models[number]
 
   def _best_mean(self, number):

@@ -1,4 +1,4 @@
-"""What became of a dream that was played: a film, and a line per lane."""
+"""A played dream as a film, and as a line per lane."""
 
 import numpy as np
 
@@ -27,7 +27,7 @@ def draw(session, codec, label: str):
   """Draws the lanes side by side at half the game's speed.
 
   Args:
-    session: dream_session.Session, what was played.
+    session: session.Session, played.
     codec: V.
     label: Who played.
 
@@ -55,15 +55,15 @@ def draw(session, codec, label: str):
 
 def _draw_lane(session, codec, lane, steps, name):
   """The pages of one lane at steps [T']."""
-  moments = [session.history[step] for step in steps]
-  dead = np.array([moment.terminated[lane] for moment in moments])
+  chosen = [session.history[step] for step in steps]
+  dead = np.array([shown.terminated[lane] for shown in chosen])
   return animation.side_by_side(
-    {name: codec.decode(np.stack([moment.z[lane] for moment in moments]))},
+    {name: codec.decode(np.stack([shown.z[lane] for shown in chosen]))},
     scale=_SCALE,
     captions=[
-      f'step {step}  survival {moment.survival[lane]:.2f}  '
-      f'p(done) {moment.done[lane]:.3f}'
-      for step, moment in zip(steps, moments, strict=True)
+      f'step {step}  survival {shown.survival[lane]:.2f}  '
+      f'p(done) {shown.done[lane]:.3f}'
+      for step, shown in zip(steps, chosen, strict=True)
     ],
     done={name: dead},
   )

@@ -7,10 +7,10 @@ import numpy as np
 from nca_tf.experiments.dream import terminal
 
 _HELP = 'left and right arrow, or a and d, steer; another key stops; q ends'
-_TICS_PER_SECOND = 35  # The game's own pace.
+_TICS_PER_SECOND = 35  # Of the game.
 _TICS_PER_PICTURE = 4  # 8.75 pictures per second.
 # A key that is held repeats, but only after a while: until then it counts as
-# held, and so does one that was touched.
+# held, and so does one that was tapped.
 _HOLD = 0.5  # Seconds.
 _LEFT, _STAY, _RIGHT = 0, 1, 2
 _STEERING = {'left': _LEFT, 'a': _LEFT, 'right': _RIGHT, 'd': _RIGHT}
@@ -19,14 +19,14 @@ _NAMES = ('<- left', '', 'right ->')
 
 
 class Steering:
-  """What a person wants, from the keys of each picture.
+  """Moves of a person, from the keys pressed during each picture.
 
-  steering = Steering(pictures=4)  # for so many, a key counts as held
+  steering = Steering(pictures=4)  # a key counts as held for so many
   move = steering.press(['left'])  # 0 left, 1 stay, 2 right; None: end
   """
 
   def __init__(self, pictures: int):
-    """Stays."""
+    """Starts with no move."""
     self._pictures = pictures
     self._move = _STAY
     self._left = 0
@@ -49,7 +49,7 @@ def play(session, codec, steps: int):
   """Plays one lane until it ends, the person does, or the steps are over.
 
   Args:
-    session: dream_session.Session of one lane, at its start.
+    session: session.Session of one lane, at its start.
     codec: V.
     steps: How many at most.
   """
@@ -82,9 +82,9 @@ def _action(move, spec):
 
 
 def _status(session, move):
-  moment = session.history[-1]
+  shown = session.history[-1]
   return (
     f'step {session.steps}  {session.tics()[0]:.0f} tics  '
-    f'survival {moment.survival[0]:.2f}  p(done) {moment.done[0]:.3f}  '
+    f'survival {shown.survival[0]:.2f}  p(done) {shown.done[0]:.3f}  '
     f'{_NAMES[move]}'
   )

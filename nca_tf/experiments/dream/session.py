@@ -3,7 +3,6 @@
 Letters: L lanes, A action size, Z latent size, T steps.
 """
 
-import math
 import typing
 
 import numpy as np
@@ -11,12 +10,12 @@ import tensorflow as tf
 
 from nca_tf import random_numbers
 from nca_tf.environments import policies
-from nca_tf.experiments.controller import evolution as controller_evolution
+from nca_tf.training import compilation
 from nca_tf.world_model import forecast
 
 
-class Moment(typing.NamedTuple):
-  """What the lanes show before the first step, or after one."""
+class LaneStep(typing.NamedTuple):
+  """What is seen of the lanes before the first step, or after one."""
 
   z: np.ndarray  # [L, Z]
   survival: np.ndarray  # [L], probability of being alive
@@ -32,27 +31,26 @@ class Session:
     while not session.is_over:
       session.step(player.act(session.observation))
 
-  Lanes that have ended stay in `history` as M goes on to dream them; `ends`
-  says where to stop looking.
+  M goes on to dream lanes that have ended, and `history` keeps that; `ends`
+  says where each of them ended.
   """
 
   def __init__(self, world_model, config, lanes: int):
     """Starts the lanes.
 
     Args:
-      world_model: world_model_stages.Stages, finished.
-      config: its temperature, fitness, seed and jit count.
+      world_model: WorldModel.
+      config: settings.Config: its temperature, fitness, seed and jit count.
       lanes: L.
     """
     self.spec = world_model.spec
-    self._dream = controller_evolution.make_dream(world_model, config)
-    self._model = world_model.model
+    self._dream = world_model.dream(config.temperature, config.fitness)
+    self._action_size = world_model.model.action_size
     self._seed = config.seed
-    # The odds of the end are shown as the dream's own rule reads them.
-    weight = world_model.config.done_weight
-    self._shift = math.log(weight) if config.fitness == 'expected' else 0.0
     self._advance = tf.function(
-      self._step, autograph=False, jit_compile=config.jit == 'on'
+      self._step,
+      autograph=False,
+      jit_compile=compilation.compiles(config.jit, pays_on_cpu=False),
     )
     self._state, self.observation = self._dream.reset(
       lanes, random_numbers.key(config.seed, 'play dream: start')
@@ -60,7 +58,7 @@ class Session:
     never = np.zeros(lanes, bool)
     self.over = never  # [L], which lanes have ended.
     self.history = [
-      Moment(
+      LaneStep(
         self._state.z.numpy(),
         self._state.survival.numpy(),
         np.zeros(lanes),
@@ -79,19 +77,17 @@ class Session:
     """Steps after which every lane is over."""
     return self._dream.horizon
 
-  def step(self, action) -> Moment:
+  def step(self, action) -> LaneStep:
     """Plays actions [L]: indices, or numbers in -1..1."""
     self._state, self.observation, *parts = self._advance(
       self._state,
-      tf.constant(
-        forecast.one_hot(np.asarray(action), self._model.action_size)
-      ),
+      tf.constant(forecast.one_hot(np.asarray(action), self._action_size)),
       random_numbers.key(self._seed, 'play dream', self.steps),
     )
-    moment = Moment(*(part.numpy() for part in parts))
-    self.history.append(moment)
-    self.over = self.over | moment.terminated | moment.truncated
-    return moment
+    after = LaneStep(*(part.numpy() for part in parts))
+    self.history.append(after)
+    self.over = self.over | after.terminated | after.truncated
+    return after
 
   def warm_up(self):
     """Compiles; nothing is played."""
@@ -108,7 +104,7 @@ class Session:
 
   def ends(self) -> np.ndarray:
     """The step at which each lane ended, or the last one, [L]."""
-    over = [moment.terminated | moment.truncated for moment in self.history]
+    over = [after.terminated | after.truncated for after in self.history]
     return np.where(self.over, np.argmax(over, 0), self.steps)
 
   def died(self) -> np.ndarray:
@@ -119,21 +115,23 @@ class Session:
 
   def tics(self) -> np.ndarray:
     """How long each lane lived, [L]: expected tics, or tics."""
-    survival = np.array([moment.survival for moment in self.history])[1:]
+    survival = np.array([after.survival for after in self.history])[1:]
     lived = [survival[:t, i].sum() for i, t in enumerate(self.ends())]
     return np.array(lived) * self.spec.frame_skip
 
   def _step(self, state, action, key):
-    action = tf.cast(action, state.z.dtype)
-    # The same step as the dream's own, of which the graph computes one.
-    prediction, _ = self._model.step(
-      state.z, action, state.is_first, state.memory
+    dream = self._dream
+    state, prediction = dream.advance(
+      state, tf.cast(action, state.z.dtype), key
     )
-    done = tf.sigmoid(prediction.done_logit - self._shift)
-    state, observation, survival, terminated, truncated = self._dream.step(
-      state, action, key
+    return (
+      state,
+      dream.observe(state),
+      state.z,
+      state.survival,
+      dream.done_probability(prediction),
+      *dream.ended(state),
     )
-    return state, observation, state.z, survival, done, terminated, truncated
 
 
 class Scripted:

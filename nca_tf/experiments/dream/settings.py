@@ -1,49 +1,33 @@
-"""Plays a dream: a scripted policy, an agent, or a person at the keyboard.
-
-Ha and Schmidhuber, World Models (2018), section 4: the dream as a game.
-"""
+"""Settings of a dream that is played: by whom, and how it ends."""
 
 import dataclasses
 import json
 import os
 from typing import ClassVar
 
-import numpy as np
-import tensorflow as tf
-
-from nca_tf import precision
-from nca_tf.analysis import animation
 from nca_tf.command_line import config_flags
 from nca_tf.command_line import faults
 from nca_tf.environments.workers import saved_agent
-from nca_tf.experiments.controller import evolution as controller_evolution
-from nca_tf.experiments.controller import settings as train_controller
-from nca_tf.experiments.dream import film as dream_film
-from nca_tf.experiments.dream import keyboard as dream_keyboard
-from nca_tf.experiments.dream import session as dream_session
+from nca_tf.experiments.controller import settings as controller_settings
 from nca_tf.experiments.dream import terminal
-from nca_tf.experiments.world_model import finished as finished_model
-from nca_tf.experiments.world_model import run as world_model_stages
-from nca_tf.experiments.world_model import settings as train_world_model
-from nca_tf.runs import progress
-from nca_tf.runs import run_folder
-from nca_tf.world_model import codec as codec_lib
-from nca_tf.world_model import dream as dream_lib
+from nca_tf.experiments.world_model import settings as world_model_settings
+from nca_tf.memory import cells
 
 NAME = 'play_dream'
 KEYBOARD = 'keyboard'
 
+_DEFAULT_MODEL = controller_settings.Config.world_model
 _option = config_flags.option
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(config_flags.Common):
+class Config(controller_settings.DreamFlags):
   """Which dream is played, and by whom."""
 
   world_model: str = _option(
     '',
     'Folder of a finished run of bin/train_world_model; empty is the one in '
-    f'which the agent was evolved, or {train_controller.Config.world_model}.',
+    f'which the agent was evolved, or {_DEFAULT_MODEL}.',
   )
   policy: str = _option(
     'metronome',
@@ -68,17 +52,6 @@ class Config(config_flags.Common):
     'Steps to play; 0 is until all are dead or the time is up.',
     minimum=0,
   )
-  temperature: float = _option(
-    train_controller.Config.temperature,
-    "Of the dream's mixtures; above 1 it is harder.",
-    minimum=0.01,
-  )
-  fitness: str = _option(
-    train_controller.Config.fitness,
-    'How one dies: expected, where fewer than 1 % would be left; sampled, '
-    'where M says so, as published.',
-    choices=dream_lib.FITNESS,
-  )
 
   PRESETS: ClassVar = {
     'smoke': {'lanes': 2, 'steps': 30},
@@ -87,7 +60,8 @@ class Config(config_flags.Common):
   }
 
   def validate(self):
-    """Refuses whatever would not play, before anything is loaded."""
+    """Refuses what would not play, before anything is loaded."""
+    super().validate()
     if self.agent and self.policy != Config.policy:
       raise faults.UsageError(
         f'--agent plays in place of --policy, got both {self.agent!r} and '
@@ -121,6 +95,11 @@ class Config(config_flags.Common):
     return self.policy == KEYBOARD
 
   @property
+  def label(self) -> str:
+    """Who plays."""
+    return 'agent' if self.agent else self.policy
+
+  @property
   def agent_info(self):
     """What the agent says of itself."""
     try:
@@ -134,15 +113,13 @@ class Config(config_flags.Common):
     if self.world_model:
       return self.world_model
     if not self.agent:
-      return train_controller.Config.world_model
+      return _DEFAULT_MODEL
     return _find_world_model(self.agent, self.agent_info.get('iteration', 1))
 
   @property
-  def world_model_config(self) -> train_world_model.Config:
+  def world_model_config(self) -> world_model_settings.Config:
     """Settings of the world model."""
-    return finished_model.read_config(
-      'world_model', self.model_folder, train_world_model.Config
-    )
+    return world_model_settings.read_config('world_model', self.model_folder)
 
   def _check_agent(self):
     info, model = self.agent_info, self.world_model_config
@@ -152,12 +129,13 @@ class Config(config_flags.Common):
           f'--world_model must have {name} {info[name]}, as the agent '
           f'{self.agent}, got {self.model_folder} with {getattr(model, name)}'
         )
-    needed = {'reads', 'memory'} & set(info.get('features', ()))
-    if needed and model.cell != 'dnc':
+    entry = cells.get(model.cell)
+    lacking = set(info.get('features', ())) - {'z', *entry.feature_names}
+    if lacking:
       raise faults.UsageError(
-        f'--world_model must have a dnc, whose {", ".join(sorted(needed))} the '
-        f'agent {self.agent} reads, got {self.model_folder} with an '
-        f'{model.cell}'
+        f'--world_model must have a cell with {", ".join(sorted(lacking))}, '
+        f'which the agent {self.agent} reads, got {self.model_folder} with '
+        f'{entry.article} {model.cell}'
       )
 
 
@@ -171,9 +149,9 @@ def _find_world_model(agent, iteration) -> str:
     first, untrained = settings['world_model'], settings['untrained']
   except (OSError, ValueError, KeyError, TypeError):
     binary = None
-  if binary != train_controller.NAME:
+  if binary != controller_settings.NAME:
     raise faults.UsageError(
-      f'--agent must be the folder of a run of bin/{train_controller.NAME}, '
+      f'--agent must be the folder of a run of bin/{controller_settings.NAME}, '
       f'or have a --world_model beside it, got {agent!r}'
     )
   if untrained:
@@ -184,70 +162,3 @@ def _find_world_model(agent, iteration) -> str:
   if iteration > 1:
     return str(run / f'iteration-{iteration}' / 'world_model')
   return first
-
-
-def run(config: Config) -> dream_session.Session:
-  """Plays, shows or films it, and prints how long each dream lasted."""
-  if config.output or config.is_keyboard:
-    return _play(config, config.output)
-  model, player = config.world_model_config, _label(config)
-  name = f'{model.env}-{model.cell}-{player}-{config.temperature:g}'
-  with run_folder.RunFolder.open(
-    config, NAME, f'{name}-{config.seed}'
-  ) as folder:
-    session = _play(config, folder.path / 'dream.gif')
-    folder.finish('play', {'tics': session.tics()})
-    return session
-
-
-def _label(config):
-  return 'agent' if config.agent else config.policy
-
-
-def _play(config, output):
-  """Plays; `output` may be empty."""
-  precision.set_precision(config.precision)
-  model = world_model_stages.load(
-    config.model_folder, config.world_model_config
-  )
-  lanes = 1 if config.is_keyboard else config.lanes
-  session = dream_session.Session(model, config, lanes)
-  steps = min(config.steps or session.horizon, session.horizon)
-  if config.is_keyboard:
-    dream_keyboard.play(session, codec_lib.Codec(model.vision, 1), steps)
-  else:
-    player = _make_player(config, model)
-    with progress.Progress('dream', steps, 'steps') as bar:
-      while session.steps < steps and not session.is_over:
-        session.step(player.act(session.observation))
-        bar.update(session.steps, alive=np.sum(~session.over))
-  print('\n'.join(dream_film.describe(session)))
-  if output:
-    film, fps = dream_film.draw(session, model.codec, _label(config))
-    animation.write_gif(film, output, fps)
-    print(f'{output} shows {len(film)} pages at half speed')
-  return session
-
-
-def _make_player(config, model):
-  if not config.agent:
-    return dream_session.Scripted(
-      config.policy, model.spec, config.lanes, config.seed
-    )
-  controller = controller_evolution.make_controller(
-    model, config.agent_info['features']
-  )
-  parameters = _read_parameters(config.agent)
-  if len(parameters) != controller.size:
-    raise faults.UsageError(
-      f'--world_model must have the sizes for {len(parameters)} parameters of '
-      f'the agent {config.agent}, got {config.model_folder}, for '
-      f'{controller.size}'
-    )
-  return dream_session.Controlled(controller, parameters)
-
-
-def _read_parameters(agent):
-  """The controller's own parameters [P], from its SavedModel."""
-  loaded = tf.saved_model.load(str(saved_agent.find(agent)))
-  return loaded.signatures['parameters']()['parameters'].numpy()

@@ -63,23 +63,23 @@ class Terminal:
     _write(self._screen, (clear + _HOME + body).encode())
 
   def read_keys(self, seconds: float) -> list[str]:
-    """Waits and returns the keys pressed meanwhile.
+    """Waits, and returns the keys pressed until then.
 
     Args:
       seconds: how long to wait; a closed terminal ends it.
 
     Returns:
       'left', 'right', 'up', 'down', a character, or 'other'; 'closed' when
-      nobody will ever press a key again.
+      the terminal is gone.
     """
     end = time.monotonic() + seconds
     while True:
       left = max(0.0, end - time.monotonic())
       if not select.select([self._keyboard], [], [], left)[0]:
-        break  # Only now: who asks for no time gets what is there.
+        break  # Only now: without time to wait, what is there is read.
       try:
         found = os.read(self._keyboard, 1024)
-      except OSError:  # Linux' answer when the other side is gone.
+      except OSError:  # Linux raises this when the other side is gone.
         found = b''
       if not found:
         return ['closed']
@@ -95,8 +95,8 @@ class Terminal:
 def open_terminal(keyboard: int = 0, screen: int = 1):
   """Sets a terminal up and back, whichever way the block is left.
 
-  Ctrl-C works as ever; SIGTERM and SIGHUP end the process in order, and the
-  keys that stop it or dump its core do nothing. Only in the main thread.
+  Ctrl-C interrupts; SIGTERM and SIGHUP end the process in order; the keys that
+  suspend it or dump its core do nothing. Only in the main thread.
 
   Args:
     keyboard: File descriptor of the terminal's input.
@@ -116,7 +116,7 @@ def open_terminal(keyboard: int = 0, screen: int = 1):
     _write(screen, _ENTER)
     yield Terminal(keyboard, screen)
   finally:
-    with contextlib.suppress(OSError):  # Nobody may be left to write to.
+    with contextlib.suppress(OSError):  # The terminal may be gone.
       _write(screen, _LEAVE)
     with contextlib.suppress(OSError, termios.error):
       termios.tcsetattr(keyboard, termios.TCSAFLUSH, before)
