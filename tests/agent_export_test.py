@@ -19,6 +19,7 @@ from nca_tf.environments.workers import saved_agent
 from nca_tf.memory import cells
 from nca_tf.saved_models import export
 from nca_tf.saved_models import screen as screen_lib
+from nca_tf.world_model import agent as agent_lib
 from nca_tf.world_model import controller as controller_lib
 from nca_tf.world_model import model as model_lib
 from nca_tf.world_model import vision as vision_lib
@@ -69,7 +70,8 @@ def made(request, tmp_path_factory):
   controller = controller_lib.LinearController(sizes, 3)
   parameters = random_parameters(controller.size, 0)
   folder = tmp_path_factory.mktemp(request.param) / 'agent'
-  export.export_agent(vision, model, controller, parameters, folder, INFO)
+  agent = agent_lib.Agent(vision, model, controller)
+  export.export_agent(agent, parameters, folder, INFO)
   return vision, model, controller, parameters, folder
 
 
@@ -195,11 +197,11 @@ def test_the_description_says_what_it_was_made_for(made):
   assert info['features'] == list(controller.sizes)
   assert info['parameters'] == controller.size
   again = folder.with_name('again')
-  arguments = (vision, model, controller)
+  agent = agent_lib.Agent(vision, model, controller)
   trained = {**INFO, 'iterations': 3}
-  export.export_agent(*arguments, parameters, again, trained)
+  export.export_agent(agent, parameters, again, trained)
   assert saved_agent.read_info(again) == {**info, 'iterations': 3}
-  export.export_agent(*arguments, parameters + 1, again, trained)
+  export.export_agent(agent, parameters + 1, again, trained)
   assert saved_agent.label(again) != saved_agent.label(folder)
 
 
@@ -215,9 +217,7 @@ def test_wrong_arguments_are_named(made, tmp_path, info, size, message):
   vision, model, controller, _, _ = made
   with pytest.raises(ValueError, match=message):
     export.export_agent(
-      vision,
-      model,
-      controller,
+      agent_lib.Agent(vision, model, controller),
       np.zeros(controller.size + size),
       tmp_path / 'agent',
       info,
@@ -233,9 +233,8 @@ def test_continuous_agents_answer_numbers(made, tmp_path):
   controller = controller_lib.LinearController({'z': LATENT}, 3, 'continuous')
   parameters = random_parameters(controller.size, 0)
   info = {**INFO, 'action_kind': 'continuous'}
-  export.export_agent(
-    vision, model, controller, parameters, tmp_path / 'a', info
-  )
+  agent = agent_lib.Agent(vision, model, controller)
+  export.export_agent(agent, parameters, tmp_path / 'a', info)
   policy = saved_agent.SavedAgent(tmp_path / 'a')
   frames = random_frames(1, 1)[0]
   action = policy.act(frames[0])

@@ -3,7 +3,6 @@
 The runs play a made-up game: tests of train_controller play the real one.
 """
 
-import contextlib
 import json
 
 import numpy as np
@@ -15,22 +14,21 @@ from PIL import Image
 from nca_tf.analysis import score_figures
 from nca_tf.command_line import config_flags
 from nca_tf.command_line import faults
-from nca_tf.experiments.cells import comparison as cell_settings
-from nca_tf.experiments.cells import report as cell_report
-from nca_tf.experiments.cells import run as cell_stages
-from nca_tf.experiments.cells import settings as compare_cells
-from nca_tf.experiments.controller import evolution as controller_evolution
-from nca_tf.experiments.controller import settings as train_controller
+from nca_tf.experiments.cells import comparison as comparison_lib
+from nca_tf.experiments.cells import report
+from nca_tf.experiments.cells import run as cells_run
+from nca_tf.experiments.cells import settings
+from nca_tf.experiments.controller import evolution as evolution_lib
+from nca_tf.experiments.controller import run as controller_run
 from nca_tf.experiments.games import evaluate
 from nca_tf.experiments.games import record_rollouts
-from nca_tf.runs import metrics
-from nca_tf.runs import run_folder
+from nca_tf.runs import run as run_lib
 
-NAMES = [setting.name for setting in cell_settings.SETTINGS]
+NAMES = [setting.name for setting in comparison_lib.SETTINGS]
 
 
 def resolve(*flags):
-  return config_flags.resolve(compare_cells.Config, ['--preset=smoke', *flags])
+  return config_flags.resolve(settings.Config, ['--preset=smoke', *flags])
 
 
 class Game:
@@ -59,7 +57,7 @@ class Game:
     return episodes
 
   def score(self, players, seeds, parameters):
-    """As controller_evolution.play_scores."""
+    """As evolution.play_scores."""
     del players, parameters
     return [float(seed % 200) for seed in seeds]
 
@@ -80,7 +78,7 @@ def finished(tmp_path_factory):
     '--model_steps=1',
     '--generations=1',
   )
-  evolve = train_controller.run
+  evolve = controller_run.run
 
   def run(config):
     game.evolved.append(config.world_model.rpartition('-')[2])
@@ -88,14 +86,14 @@ def finished(tmp_path_factory):
 
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(evaluate, 'play', game.play)
-    patch.setattr(controller_evolution, 'play_scores', game.score)
+    patch.setattr(evolution_lib, 'play_scores', game.score)
     patch.setattr(record_rollouts, 'collect', game.collect)
-    patch.setattr(train_controller, 'run', run)
+    patch.setattr(controller_run, 'run', run)
     game.broken = 'controller-lstm'
     with pytest.raises(KeyboardInterrupt):
-      compare_cells.run(config)
+      cells_run.run(config)
     game.broken = ''
-    compare_cells.run(config)
+    cells_run.run(config)
     yield config, folder, game
 
 
@@ -108,7 +106,7 @@ def test_resumed_run_does_nothing_twice(finished):
 def test_finished_run_plays_nothing(finished):
   config, folder, game = finished
   before = (folder / 'scores.json').read_text(), len(game.played)
-  compare_cells.run(config)
+  cells_run.run(config)
   assert ((folder / 'scores.json').read_text(), len(game.played)) == before
 
 
@@ -167,18 +165,15 @@ def test_run_reports_the_difference(finished):
 
 @pytest.fixture
 def made_up(tmp_path):
-  """Stages of a finished run of all settings with three seeds."""
+  """A finished comparison of all settings with three seeds."""
   config = resolve(f'--run_dir={tmp_path / "run"}', '--seeds=0,1,5')
   rng = np.random.default_rng(0)
-  with contextlib.closing(
-    run_folder.RunFolder.open(config, compare_cells.NAME, '')
-  ) as folder:
-    log = metrics.MetricsLog(folder.path, folder.tensorboard)
-    stages = cell_stages.Stages(config, folder, log)
-    policies = stages.spec.policies
+  with run_lib.start(config, settings.NAME, '') as folder:
+    comparison = cells_run.Comparison(folder)
+    policies = config.game_spec.policies
     folder.finish('policies', {name: [100.0, 200.0] for name in policies})
     for seed in config.seeds:
-      for rank, setting in enumerate(stages.settings):
+      for rank, setting in enumerate(comparison.settings):
         folder.finish(
           f'check-{seed}-{setting.model}',
           {
@@ -198,12 +193,12 @@ def made_up(tmp_path):
             'looks': {'4': [50.0, 150.0], '8': [100.0 * rank, 300.0]},
           },
         )
-    yield stages
+    yield comparison
 
 
 def test_report_has_every_setting_policy_and_warning(made_up):
-  cell_report.write(made_up)
-  path = made_up.folder.path
+  report.publish(made_up)
+  path = made_up.run.path
   text = (path / 'summary.txt').read_text()
   assert [name for name in NAMES if f'\n{name} ' not in text] == []
   assert 'dnc-reads less untrained-dnc-reads' in text
@@ -216,10 +211,10 @@ def test_report_has_every_setting_policy_and_warning(made_up):
 
 
 def test_report_puts_the_settings_into_one_chart_of_tensorboard(made_up):
-  cell_report.write(made_up)
-  cell_report.write(made_up)  # Again, as a resumed run does: nothing twice.
+  report.publish(made_up)
+  report.publish(made_up)  # Again, as a resumed run does: nothing twice.
   for name in NAMES:
-    (path,) = (made_up.folder.tensorboard / name).iterdir()
+    (path,) = (made_up.run.tensorboard / name).iterdir()
     tags = [
       (event.step, value.tag)
       for event in tf.compat.v1.train.summary_iterator(str(path))
@@ -235,11 +230,11 @@ def test_score_draws_seeds_and_episodes_again():
     {str(i): value for i, value in enumerate(rng.normal(mean, 1, 50))}
     for mean in (100, 200, 300)
   ]
-  whole = cell_settings.score(played)
+  whole = comparison_lib.score(played)
   assert whole.mean == pytest.approx(200, abs=1)
   assert whole.low == pytest.approx(100, abs=35)
   assert whole.high == pytest.approx(300, abs=35)
-  one = cell_settings.score(played[:1])
+  one = comparison_lib.score(played[:1])
   assert 0.4 < one.high - one.low < 0.7  # 4 standard errors of 50 episodes.
 
 
@@ -247,14 +242,14 @@ def test_difference_is_paired_by_episode():
   rng = np.random.default_rng(2)
   others = [{str(i): float(rng.normal(0, 100)) for i in range(30)}]
   ours = [{i: value + 5 for i, value in reversed(others[0].items())}]
-  found = cell_settings.difference(ours, others)
+  found = comparison_lib.difference(ours, others)
   np.testing.assert_allclose(found, 5)
   with pytest.raises(ValueError, match='others must be of the seeds'):
-    cell_settings.difference(ours, [{'7': 1.0}])
+    comparison_lib.difference(ours, [{'7': 1.0}])
 
 
 def test_differences_are_of_settings_that_there_are():
-  assert {name for pair in cell_settings.DIFFERENCES for name in pair} == set(
+  assert {name for pair in comparison_lib.DIFFERENCES for name in pair} == set(
     NAMES
   )
   assert len(set(NAMES)) == len(NAMES)

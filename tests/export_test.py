@@ -13,6 +13,7 @@ import tensorflow as tf
 from nca_tf.memory import cells
 from nca_tf.saved_models import export
 from nca_tf.world_model import codec
+from nca_tf.world_model import imagination
 from nca_tf.world_model import mixture
 from nca_tf.world_model import model as model_lib
 from nca_tf.world_model import vision as vision_lib
@@ -188,20 +189,17 @@ def test_dream_is_its_own_steps(exported, batch):
   arguments = _argument(inputs, 'dream', batch, model)
   z, action, is_first, state, temperature, seed = arguments
   for t in range(STEPS):
-    answer, state = export.imagine(
+    prediction, carry = imagination.step(
       model,
-      z,
+      imagination.Carry(z, state, is_first),
       action[:, t],
-      is_first,
-      state,
-      temperature,
-      seed + [0, t],
+      lambda latent, t=t: mixture.sample(latent, seed + [0, t], temperature),
     )
-    z, is_first = answer['next_z'], tf.zeros_like(is_first)
+    z, state, is_first = carry
     np.testing.assert_allclose(outputs[f'dream/{batch}/z'][:, t], z, atol=1e-5)
     np.testing.assert_allclose(
       outputs[f'dream/{batch}/done_probability'][:, t],
-      answer['done_probability'],
+      tf.sigmoid(prediction.done_logit),
       atol=1e-5,
     )
 

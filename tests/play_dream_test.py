@@ -26,12 +26,14 @@ from nca_tf import environments
 from nca_tf.analysis import animation
 from nca_tf.command_line import config_flags
 from nca_tf.command_line import faults
-from nca_tf.experiments.controller import settings as train_controller
-from nca_tf.experiments.dream import film as dream_film
-from nca_tf.experiments.dream import keyboard as dream_keyboard
-from nca_tf.experiments.dream import session as dream_session
-from nca_tf.experiments.dream import settings as play_dream
+from nca_tf.experiments.controller import settings as controller_settings
+from nca_tf.experiments.dream import film as film_lib
+from nca_tf.experiments.dream import keyboard
+from nca_tf.experiments.dream import run
+from nca_tf.experiments.dream import session as session_lib
+from nca_tf.experiments.dream import settings
 from nca_tf.experiments.dream import terminal
+from nca_tf.world_model import world_model as world_model_lib
 
 ROOT = pathlib.Path(environments.__file__).parents[2]
 STEPS, LATENTS = 12, 8
@@ -68,24 +70,23 @@ def write_agent(folder, world_model, parameters=LATENTS + 1, **info):
     **info,
   }
   (export / 'agent.json').write_text(json.dumps(whole))
-  settings = {'world_model': str(world_model), 'untrained': False}
-  write_settings(folder, settings)
+  write_settings(folder, {'world_model': str(world_model), 'untrained': False})
   return folder
 
 
-def write_settings(folder, settings):
-  whole = {'binary': train_controller.NAME, 'config': settings}
+def write_settings(folder, values):
+  whole = {'binary': controller_settings.NAME, 'config': values}
   (folder / 'config.json').write_text(json.dumps(whole))
 
 
 def resolve(*flags):
   return config_flags.resolve(
-    play_dream.Config, ['--lanes=2', f'--steps={STEPS}', *flags]
+    settings.Config, ['--lanes=2', f'--steps={STEPS}', *flags]
   )
 
 
 def latents(session):
-  return np.stack([moment.z for moment in session.history])
+  return np.stack([step.z for step in session.history])
 
 
 @pytest.fixture(scope='module')
@@ -97,7 +98,7 @@ def played(world_model, tmp_path_factory):
     '--policy=always_right',
     f'--run_dir={folder}',
   )
-  return play_dream.run(config), folder
+  return run.run(config), folder
 
 
 def test_the_run_folder_has_a_film_of_the_dream(played):
@@ -114,15 +115,15 @@ def test_the_run_folder_has_a_film_of_the_dream(played):
 
 def test_lives_are_sums_of_survival(played):
   session, _ = played
-  moments = session.history[1:]
+  steps = session.history[1:]
   for lane in range(2):
     alive, total = 1.0, 0.0
-    for moment in moments:
-      alive *= 1 - moment.done[lane]
-      assert moment.survival[lane] == pytest.approx(alive, rel=1e-4)
+    for step in steps:
+      alive *= 1 - step.done[lane]
+      assert step.survival[lane] == pytest.approx(alive, rel=1e-4)
       total += alive
     assert session.tics()[lane] == pytest.approx(4 * total, rel=1e-4)
-  assert not np.allclose(moments[0].z[0], moments[0].z[1])
+  assert not np.allclose(steps[0].z[0], steps[0].z[1])
 
 
 def test_an_agent_plays_with_its_own_parameters(
@@ -130,7 +131,7 @@ def test_an_agent_plays_with_its_own_parameters(
 ):
   monkeypatch.chdir(tmp_path)
   output = tmp_path / 'films' / 'agent.gif'
-  session = play_dream.run(resolve(f'--agent={agent}', f'--output={output}'))
+  session = run.run(resolve(f'--agent={agent}', f'--output={output}'))
   np.testing.assert_allclose(
     latents(session), latents(played[0]), rtol=1e-4, atol=1e-4
   )
@@ -146,11 +147,9 @@ def test_policies_seeds_and_temperatures_differ(world_model, played):
 
   def play(*flags):
     config = resolve(*common, *flags)
-    model = play_dream.world_model_stages.load(
-      world_model, config.world_model_config
-    )
-    session = dream_session.Session(model, config, 2)
-    player = dream_session.Scripted(config.policy, model.spec, 2, config.seed)
+    model = world_model_lib.WorldModel.load(world_model)
+    session = session_lib.Session(model, config, 2)
+    player = session_lib.Scripted(config.policy, model.spec, 2, config.seed)
     session.warm_up()
     for _ in range(3):
       session.step(player.act(session.observation))
@@ -177,7 +176,7 @@ def make_session(ends, died, steps):
   """What a session says, made up: lane i's frames say the step."""
   lanes = len(ends)
   history = [
-    dream_session.Moment(
+    session_lib.LaneStep(
       z=np.full([lanes, 1], step, np.float32),
       survival=np.full(lanes, 0.5),
       done=np.full(lanes, 0.25),
@@ -205,7 +204,7 @@ def decode(z):
 def test_the_film_stops_a_lane_where_it_died():
   session = make_session(ends=[2, 6], died=[True, False], steps=6)
   codec = types.SimpleNamespace(decode=decode)
-  film, fps = dream_film.draw(session, codec, 'me')
+  film, fps = film_lib.draw(session, codec, 'me')
   assert fps == pytest.approx(35 / 8)
   assert len(film) == 6 + 4  # and the last page stays a second
   middle, half = film.shape[1] // 2, film.shape[2] // 2
@@ -215,7 +214,7 @@ def test_the_film_stops_a_lane_where_it_died():
   edge = film[:, middle, animation.GAP]
   assert (edge[2:] == animation.RED).all()
   assert (edge[:2] != animation.RED).any(-1).all()
-  lines = dream_film.describe(session)
+  lines = film_lib.describe(session)
   assert lines == [
     'dream 1: 8.0 tics, died in step 2',
     'dream 2: 8.0 tics, survival 0.50 after step 6',
@@ -225,7 +224,7 @@ def test_the_film_stops_a_lane_where_it_died():
 def test_a_long_film_leaves_steps_out():
   session = make_session(ends=[1500], died=[False], steps=1500)
   codec = types.SimpleNamespace(decode=lambda z: decode(z % 100))
-  film, fps = dream_film.draw(session, codec, 'me')
+  film, fps = film_lib.draw(session, codec, 'me')
   assert fps == pytest.approx(35 / 8 / 3)
   assert len(film) == 500 + 1
 
@@ -251,7 +250,7 @@ def test_half_blocks_hold_two_pixels_each():
 
 
 def test_a_key_counts_as_held_for_a_while():
-  steering = dream_keyboard.Steering(pictures=3)
+  steering = keyboard.Steering(pictures=3)
   assert steering.press([]) == 1
   moves = [steering.press(keys) for keys in (['left'], [], [], [])]
   assert moves == [0, 0, 0, 1]
@@ -425,7 +424,7 @@ def test_an_output_must_not_be_a_folder(world_model, tmp_path):
   ('info', 'message'),
   [
     ({'frame_skip': 2}, 'must have frame_skip 2, as the agent'),
-    ({'features': ['z', 'reads']}, 'must have a dnc, whose reads'),
+    ({'features': ['z', 'reads']}, 'must have a cell with reads, which'),
   ],
 )
 def test_a_world_model_must_suit_the_agent(agent, info, message):
@@ -439,7 +438,7 @@ def test_sizes_must_suit_the_agent(world_model, tmp_path):
   other = write_agent(tmp_path / 'other', world_model, LATENTS + 3)
   config = resolve(f'--agent={other}', f'--output={tmp_path / "a.gif"}')
   with pytest.raises(faults.UsageError, match='sizes for 11 .* for 9'):
-    play_dream.run(config)
+    run.run(config)
 
 
 def test_an_agent_without_a_dream_is_refused(agent, world_model):

@@ -4,10 +4,8 @@ import numpy as np
 
 from nca_tf.command_line import config_flags
 from nca_tf.datasets import rollouts
-from nca_tf.experiments.world_model import run as world_model_stages
-from nca_tf.experiments.world_model import settings as train_world_model
-from nca_tf.runs import metrics
-from nca_tf.runs import run_folder
+from nca_tf.experiments.world_model import run as world_model_run
+from nca_tf.experiments.world_model import settings
 
 _EPISODES, _STEPS = 8, 40
 
@@ -39,7 +37,7 @@ def train(folder, cell='lstm', *flags):
   if not recorded.exists():
     record(recorded)
   config = config_flags.resolve(
-    train_world_model.Config,
+    settings.Config,
     [
       '--preset=smoke',
       f'--cell={cell}',
@@ -51,10 +49,5 @@ def train(folder, cell='lstm', *flags):
       *flags,
     ],
   )
-  with run_folder.RunFolder.open(config, train_world_model.NAME, '') as run:
-    log = metrics.MetricsLog(run.path, run.tensorboard)
-    stages = world_model_stages.Stages(config, run, log)
-    stages.train_vision()
-    stages.encode()
-    stages.train_model()
+  world_model_run.train(config)
   return folder

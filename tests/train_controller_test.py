@@ -1,5 +1,6 @@
 """bin/train_controller: the smoke run, what it leaves, kills and bad input."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -18,11 +19,12 @@ from nca_tf.command_line import config_flags
 from nca_tf.command_line import faults
 from nca_tf.environments.workers import saved_agent
 from nca_tf.experiments.controller import dream_check
-from nca_tf.experiments.controller import evolution as controller_evolution
-from nca_tf.experiments.controller import run as controller_stages
-from nca_tf.experiments.controller import settings as train_controller
+from nca_tf.experiments.controller import evolution as evolution_lib
+from nca_tf.experiments.controller import run
+from nca_tf.experiments.controller import settings
 from nca_tf.experiments.games import evaluate
-from nca_tf.experiments.world_model import run as world_model_stages
+from nca_tf.runs import run as run_lib
+from nca_tf.world_model import world_model as world_model_lib
 
 BINARY = pathlib.Path(__file__).parent.parent / 'bin' / 'train_controller'
 KILLS = int(os.environ.get('NCA_TF_KILLS', '2'))
@@ -54,8 +56,15 @@ def arguments(world_model, folder):
 
 def resolve(world_model, folder, *more):
   return config_flags.resolve(
-    train_controller.Config, [*arguments(world_model, folder), *more]
+    settings.Config, [*arguments(world_model, folder), *more]
   )
+
+
+@contextlib.contextmanager
+def training_of(config):
+  """The pipeline in its open run folder."""
+  with run_lib.start(config, settings.NAME, '') as opened:
+    yield run.ControllerTraining(opened)
 
 
 def result(folder):
@@ -100,7 +109,7 @@ def test_run_leaves_what_it_promises(finished):
   assert f'bin/evaluate --agent={folder}' in output
 
 
-def test_evolutions_differ_and_all_their_looks_compete(finished):
+def test_evolutions_differ_and_all_their_evaluations_compete(finished):
   folder, output = finished
   first, second = (
     np.load(folder / f'iteration-2/evolution-{index}/mean-2.npy')
@@ -155,9 +164,9 @@ def test_an_iteration_may_keep_v_and_its_latents(
   for part in ('iteration-1', 'iteration-2/rollouts'):
     shutil.copytree(finished[0] / part, tmp_path / part)
   config = resolve(world_model, tmp_path, '--refit_vision_steps=0')
-  stages = controller_stages.Stages(config, _Folder(tmp_path), _Log())
-  stages.learn(2)
-  learnt, first = stages.world_model(2), stages.world_model(1)
+  with training_of(config) as training:
+    training.learn(2)
+    learnt, first = training.world_model(2), training.world_model(1)
   tf.nest.map_structure(
     np.testing.assert_array_equal,
     [weight.numpy() for weight in learnt.vision.weights],
@@ -199,7 +208,7 @@ def test_agent_scores_what_the_summary_says(finished):
 
 def test_seeds_of_selection_runoff_and_score_differ():
   seeds = [
-    set(controller_evolution.episode_seeds(3, purpose, 500))
+    set(evolution_lib.episode_seeds(3, purpose, 500))
     for purpose in ('selection', 'runoff', 'final', 'check stay', 'collect 2')
   ]
   assert sum(map(len, seeds)) == len(set().union(*seeds)) == 2500
@@ -208,7 +217,7 @@ def test_seeds_of_selection_runoff_and_score_differ():
 def test_finished_run_is_not_run_again(finished, world_model, capsys):
   folder, _ = finished
   before = result(folder)
-  train_controller.run(resolve(world_model, folder))
+  run.run(resolve(world_model, folder))
   assert result(folder) == before
   assert 'generations' not in capsys.readouterr().err
 
@@ -245,18 +254,18 @@ def test_controller_can_be_evolved_in_the_game(world_model, tmp_path):
     '--dream_rollouts=1',
     '--check_episodes=0',
   )
-  stages = controller_stages.Stages(config, _Folder(tmp_path), _Log())
-  stages.evolve(1)
-  evolution = stages.evolution(1)
+  with training_of(config) as training:
+    training.evolve(1)
+    evolution = training.evolution(1)
   assert evolution.generation == 1
   assert -120 <= float(evolution.state.best_fitness) <= -20
-  assert len(evolution.looks[1]) == 2
+  assert len(evolution.evaluations[1]) == 2
 
 
 def test_candidates_are_drawn_around_the_mean(world_model, tmp_path):
   config = resolve(world_model, tmp_path, '--iterations=1')
-  stages = controller_stages.Stages(config, _Folder(tmp_path), _Log())
-  evolution = stages.evolution(1)
+  with training_of(config) as training:
+    evolution = training.evolution(1)
   mean = np.full(evolution.controller.size, 2.0)
   drawn = np.stack([evolution.draw(mean, seed) for seed in range(400)])
   np.testing.assert_allclose(drawn.mean(0), 2, atol=0.03)
@@ -268,11 +277,11 @@ def test_a_dream_in_which_standing_still_survives_is_refused(
   world_model, tmp_path, capsys
 ):
   def refuse(*flags):
-    config = resolve(world_model, tmp_path, *flags)
-    stages = controller_stages.Stages(config, _Folder(tmp_path), _Log())
-    head = stages.world_model(1).model.done_head
-    head.bias.assign([-50.0])
-    stages.check(1)
+    folder = tmp_path / flags[0]
+    with training_of(resolve(world_model, folder, *flags)) as training:
+      head = training.world_model(1).model.done_head
+      head.bias.assign([-50.0])
+      training.check(1)
 
   with pytest.raises(
     faults.UsageError, match='--world_model must have a better dream: standing'
@@ -286,19 +295,20 @@ def test_a_dream_in_which_standing_still_survives_is_refused(
 
 
 def test_dream_check_compares_each_policy_with_intervals():
-  rows = dream_check.compare({'stay': [4.0, 6.0]}, {'stay': [1.0, 3.0]}, 0)
-  ((name, dreamt, played),) = rows
-  assert (name, dreamt.mean, played.mean) == ('stay', 5.0, 2.0)
-  assert dreamt.low < 5 < dreamt.high
-  assert dream_check.complain({'stay': [4.0]}, {'stay': [1.0]}, 10) is None
-  assert dream_check.complain({'random': [9.0]}, {}, 10) is None
+  view = dream_check.compare({'stay': [4.0, 6.0]}, {'stay': [1.0, 3.0]}, 0)
+  assert view.text().splitlines()[-1].split() == [
+    *('stay', '5', '[4,', '6]'),
+    *('2', '[1,', '3]'),
+  ]
+  assert dream_check.find_fault({'stay': [4.0]}, {'stay': [1.0]}, 10) is None
+  assert dream_check.find_fault({'random': [9.0]}, {}, 10) is None
 
 
 def test_untrained_model_differs_from_the_trained_one(world_model, tmp_path):
   config = resolve(world_model, tmp_path, '--untrained', '--iterations=1')
-  stages = controller_stages.Stages(config, _Folder(tmp_path), _Log())
-  untrained = stages.world_model(1)
-  trained = world_model_stages.load(world_model, config.world_model_config)
+  with training_of(config) as training:
+    untrained = training.world_model(1)
+  trained = world_model_lib.WorldModel.load(world_model)
   assert np.any(
     untrained.model.done_head.kernel.numpy()
     != trained.model.done_head.kernel.numpy()
@@ -315,9 +325,9 @@ def test_damaged_state_is_told_in_one_line(world_model, tmp_path):
   folder = tmp_path / 'iteration-1' / 'evolution-1'
   folder.mkdir(parents=True)
   (folder / 'state.npz').write_bytes(b'PK nothing')
-  stages = controller_stages.Stages(config, _Folder(tmp_path), _Log())
-  with pytest.raises(faults.Fault, match=r'state.npz is damaged .* delete'):
-    stages.evolution(1)
+  with training_of(config) as training:
+    with pytest.raises(faults.Fault, match=r'state.npz is damaged .* delete'):
+      training.evolution(1)
 
 
 @pytest.mark.parametrize(
@@ -344,27 +354,3 @@ def test_unfinished_world_model_is_refused(world_model, tmp_path):
   (unfinished / 'stages.json').write_text(json.dumps(stages))
   with pytest.raises(faults.UsageError, match='finished run'):
     resolve(unfinished, tmp_path / 'run')
-
-
-class _Folder:
-  """A run folder without a lock."""
-
-  def __init__(self, path):
-    self.path = path
-    self._stages = {}
-
-  def is_finished(self, stage):
-    return stage in self._stages
-
-  def finish(self, stage, info=None):
-    self._stages[stage] = info
-
-  def info(self, stage):
-    return self._stages[stage]
-
-
-class _Log:
-  """Metrics that nobody keeps."""
-
-  def __getattr__(self, name):
-    return lambda *arguments, **named: None

@@ -12,18 +12,18 @@ from PIL import Image
 from nca_tf.command_line import config_flags
 from nca_tf.command_line import faults
 from nca_tf.datasets import rollouts
-from nca_tf.experiments.world_model import run as world_model_stages
-from nca_tf.experiments.world_model import settings as train_world_model
+from nca_tf.experiments.world_model import data
+from nca_tf.experiments.world_model import run
+from nca_tf.experiments.world_model import settings
 from nca_tf.memory import cells
-from nca_tf.runs import metrics
-from nca_tf.runs import run_folder
 from nca_tf.training import vision as vision_training
+from nca_tf.world_model import world_model as world_model_lib
 
 SMALL = ('--preset=smoke', '--vision_steps=6', '--model_steps=6')
 
 
 def resolve(*arguments):
-  return config_flags.resolve(train_world_model.Config, [*SMALL, *arguments])
+  return config_flags.resolve(settings.Config, [*SMALL, *arguments])
 
 
 @pytest.fixture(scope='module', params=cells.names())
@@ -31,7 +31,7 @@ def finished(request, tmp_path_factory):
   """A finished run of either cell; the second takes the first's rollouts."""
   folder = tmp_path_factory.mktemp('runs') / request.param
   config = resolve(f'--cell={request.param}', f'--run_dir={folder}')
-  train_world_model.run(config)
+  run.run(config)
   return config, folder
 
 
@@ -72,7 +72,7 @@ def test_run_leaves_what_it_promises(finished):
     'figures/learning_curves_model.png',
     'figures/dream.gif',
   ]
-  if config.cell == 'dnc':
+  if cells.get(config.cell).has_memory:
     expected += ['figures/memory_trace.png', 'figures/memory_matrices.png']
   assert [name for name in expected if not (folder / name).exists()] == []
   assert not list(folder.rglob('*.partial'))
@@ -110,9 +110,9 @@ def test_tensorboard_has_scalars_pictures_and_the_dream(finished):
     'figures/reconstructions',
     'figures/dream',
     'mixture/latents',
-    'measures',
+    'summary',
   }
-  if config.cell == 'dnc':
+  if cells.get(config.cell).has_memory:
     wanted |= {'figures/memory_trace', 'memory/usage'}
   assert wanted <= tags
 
@@ -131,9 +131,9 @@ def test_finished_run_is_not_run_again(finished, monkeypatch):
   def never(*args, **options):
     raise AssertionError('trained again')
 
-  monkeypatch.setattr(world_model_stages.loop, 'fit', never)
+  monkeypatch.setattr(run.loop, 'fit', never)
   before = (folder / 'metrics.jsonl').read_bytes()
-  train_world_model.run(config)
+  run.run(config)
   assert (folder / 'metrics.jsonl').read_bytes() == before
 
 
@@ -145,7 +145,7 @@ def test_folder_of_another_configuration_is_refused(finished):
   with pytest.raises(
     faults.UsageError, match='latent_size: folder has 8, command has 9'
   ):
-    train_world_model.run(other)
+    run.run(other)
 
 
 @pytest.mark.parametrize(
@@ -226,10 +226,9 @@ def test_truncated_rollouts_lose_the_cut_episode_alone(
   shutil.copytree(recorded, folder)
   last = sorted(folder.glob('episodes-*'))[0]
   os.truncate(last, last.stat().st_size - 1000)
-  stages = world_model_stages.Stages(
-    resolve(f'--rollouts={folder}'), None, None
-  )
-  found = [index for _, part in stages.index for index, _ in part]
+  spec = resolve(f'--rollouts={folder}').game_spec
+  shards = data.Recordings([folder], spec, held_out=4).shards
+  found = [number for shard in shards for number, _ in shard.episodes]
   assert found == [0, 1, 3, 4, 5, 6, 7]
   assert 'episodes-00000000' in caplog.text
 
@@ -238,21 +237,19 @@ def test_mirrored_episodes_are_learnt_as_well(recorded, tmp_path):
   config = resolve(
     f'--rollouts={recorded}', f'--run_dir={tmp_path}', '--mirror'
   )
-  with run_folder.RunFolder.open(config, train_world_model.NAME, '') as folder:
-    log = metrics.MetricsLog(folder.path, folder.tensorboard)
-    stages = world_model_stages.Stages(config, folder, log)
-    stages.train_vision()
-    stages.encode()
-  path = stages.index[0][0]
+  run.train(config)
   spec = rollouts.read_spec(recorded)
-  episode = next(rollouts.read_shard(path, spec))
-  latents = stages.train_latents
+  episode = next(rollouts.read_shard(rollouts.shards(recorded)[0], spec))
+  latents, held_out = world_model_lib.read_latents(
+    tmp_path, config.held_out, mirror=True
+  )
   parts = latents.episodes
-  assert len(parts) == 2 * (8 - len(stages.held_out_latents.episodes))
+  assert len(parts) == 2 * (8 - len(held_out.episodes))
   ours, mirrored = parts[0], parts[len(parts) // 2]
   np.testing.assert_array_equal(latents.action[ours], episode.action)
   np.testing.assert_array_equal(latents.action[mirrored], 2 - episode.action)
-  flipped, _ = stages.codec.encode(episode.observation[:, :, ::-1])
+  codec = world_model_lib.WorldModel.load(tmp_path).codec
+  flipped, _ = codec.encode(episode.observation[:, :, ::-1])
   np.testing.assert_allclose(latents.mean[mirrored], flipped, atol=2e-3)
   assert np.abs(latents.mean[mirrored] - latents.mean[ours]).max() > 0.01
   assert latents.episode[mirrored][0] == latents.episode[ours][0]
@@ -263,7 +260,7 @@ def test_too_few_frames_for_a_batch_name_the_flag(recorded, tmp_path):
     f'--rollouts={recorded}', f'--run_dir={tmp_path}', '--vision_batch=500'
   )
   with pytest.raises(faults.UsageError, match='--vision_batch: a batch of 500'):
-    train_world_model.run(config)
+    run.run(config)
 
 
 def test_too_long_windows_name_the_flags(recorded, tmp_path):
@@ -274,7 +271,7 @@ def test_too_long_windows_name_the_flags(recorded, tmp_path):
     '--window=300',
   )
   with pytest.raises(faults.UsageError, match='--model_batch, --window: '):
-    train_world_model.run(config)
+    run.run(config)
 
 
 def test_nan_stops_with_stage_and_step(recorded, tmp_path, monkeypatch):
@@ -287,7 +284,7 @@ def test_nan_stops_with_stage_and_step(recorded, tmp_path, monkeypatch):
   monkeypatch.setattr(vision_training.VisionTrainer, 'step', poisoned)
   config = resolve(f'--rollouts={recorded}', f'--run_dir={tmp_path / "r"}')
   with pytest.raises(faults.Fault, match='vision: total is nan at step 4'):
-    train_world_model.run(config)
+    run.run(config)
 
 
 def test_full_disk_in_training_is_one_line(
@@ -296,12 +293,12 @@ def test_full_disk_in_training_is_one_line(
   def full(self, step):
     raise OSError(28, 'No space left on device', 'checkpoint')
 
-  monkeypatch.setattr(world_model_stages.checkpoints.Checkpoints, 'save', full)
+  monkeypatch.setattr(run.checkpoints.Checkpoints, 'save', full)
   with pytest.raises(SystemExit) as ended:
     config_flags.main(
       '',
-      train_world_model.Config,
-      train_world_model.run,
+      settings.Config,
+      run.run,
       [
         'train_world_model',
         *SMALL,
