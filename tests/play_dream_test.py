@@ -189,6 +189,7 @@ def make_session(ends, died, steps):
     history=history,
     steps=steps,
     spec=types.SimpleNamespace(frame_skip=4),
+    tics_per_second=35,
     over=np.array(died),
     ends=lambda: np.array(ends),
     died=lambda: np.array(died),

@@ -161,10 +161,10 @@ def test_second_iteration_learns_from_old_and_new_episodes(finished):
 def test_an_iteration_may_keep_v_and_its_latents(
   finished, world_model, tmp_path
 ):
-  for part in ('iteration-1', 'iteration-2/rollouts'):
-    shutil.copytree(finished[0] / part, tmp_path / part)
   config = resolve(world_model, tmp_path, '--refit_vision_steps=0')
   with training_of(config) as training:
+    for part in ('iteration-1', 'iteration-2/rollouts'):
+      shutil.copytree(finished[0] / part, tmp_path / part)
     training.learn(2)
     learnt, first = training.world_model(2), training.world_model(1)
   tf.nest.map_structure(
@@ -323,9 +323,9 @@ def test_untrained_model_differs_from_the_trained_one(world_model, tmp_path):
 def test_damaged_state_is_told_in_one_line(world_model, tmp_path):
   config = resolve(world_model, tmp_path, '--iterations=1')
   folder = tmp_path / 'iteration-1' / 'evolution-1'
-  folder.mkdir(parents=True)
-  (folder / 'state.npz').write_bytes(b'PK nothing')
   with training_of(config) as training:
+    folder.mkdir(parents=True)
+    (folder / 'state.npz').write_bytes(b'PK nothing')
     with pytest.raises(faults.Fault, match=r'state.npz is damaged .* delete'):
       training.evolution(1)
 

@@ -19,6 +19,7 @@ from nca_tf.saved_models import screen as screen_lib
 from nca_tf.world_model import codec
 from nca_tf.world_model import imagination
 from nca_tf.world_model import mixture
+from nca_tf.world_model import vision as vision_lib
 
 _BATCH = tf.TensorSpec([], tf.int32, name='batch')
 AGENT_SETTINGS = ('env', 'action_kind', 'frame_skip')
@@ -39,7 +40,9 @@ def export_vision(vision, folder):
   def decode(z):
     return {'frames': codec.quantise(vision.decode(z))}
 
-  frame = tf.TensorSpec([None, 64, 64, 3], tf.uint8, name='frames')
+  frame = tf.TensorSpec(
+    [None, *vision_lib.FRAME_SHAPE], tf.uint8, name='frames'
+  )
   latent = tf.TensorSpec([None, vision.latent_size], dtype, name='z')
   signatures = {
     'encode': _concrete(encode, frames=frame),
@@ -197,7 +200,9 @@ def _agent_signatures(agent, own, game):
   def act_screen(screen, **state):
     return act(screen_lib.observe(screen, game), **state)
 
-  frames = tf.TensorSpec([None, 64, 64, 3], tf.uint8, name='frames')
+  frames = tf.TensorSpec(
+    [None, *vision_lib.FRAME_SHAPE], tf.uint8, name='frames'
+  )
   candidates = tf.TensorSpec([None, own.shape[0]], tf.float32, 'parameters')
   screen = tf.TensorSpec([None, *game.screen_shape], tf.uint8, name='screen')
   return {

@@ -1,6 +1,5 @@
-"""Everything around a training step: run folders, progress, the loop.
+"""Training steps of V, M and sequence models, and the loop that runs them.
 
-Import the module that you need, `from nca_tf.training import run_folder`:
-the package itself imports nothing, so that a wrong flag is answered before
-TensorFlow is loaded.
+Import the module that you need, `from nca_tf.training import loop`: the package
+itself imports nothing.
 """

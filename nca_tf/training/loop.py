@@ -8,7 +8,7 @@ from nca_tf.runs import progress
 
 LOG_EVERY = 50  # steps, at most
 SAVE_SECONDS = 60
-LOOKS = 10  # at held-out data, per training
+EVALUATIONS = 10  # on held-out data, per training
 
 
 def fit(stage, step, total, *, checkpoints, log, held_out=None):
@@ -22,16 +22,16 @@ def fit(stage, step, total, *, checkpoints, log, held_out=None):
     step: function of the step's index; trains once and returns a dict of
       scalars. It must depend on the index and on checkpointed state alone.
     total: number of steps.
-    checkpoints: training.checkpoints.Checkpoints of this stage.
-    log: training.metrics.MetricsLog.
-    held_out: function of the number of finished steps, called about LOOKS
-      times; the scalars it returns are recorded as `held_out_...`.
+    checkpoints: runs.checkpoints.Checkpoints of this stage.
+    log: runs.metrics.MetricsLog.
+    held_out: function of the number of finished steps, called about
+      EVALUATIONS times; the scalars it returns are recorded as `held_out_...`.
 
   Raises:
     Fault: a value that is not finite; the last good checkpoint stays.
   """
-  log_every = max(1, min(LOG_EVERY, total // (2 * LOOKS)))
-  look_every = log_every * max(1, total // (LOOKS * log_every))
+  log_every = max(1, min(LOG_EVERY, total // (2 * EVALUATIONS)))
+  evaluate_every = log_every * max(1, total // (EVALUATIONS * log_every))
   start = checkpoints.restore()
   log.rewind(stage, start)
   saved = time.monotonic()
@@ -44,9 +44,9 @@ def fit(stage, step, total, *, checkpoints, log, held_out=None):
         continue
       means = _means(window)
       window = []
-      if held_out and (done % look_every == 0 or done == total):
-        looked = held_out(done)
-        means |= {f'held_out_{name}': looked[name] for name in looked}
+      if held_out and (done % evaluate_every == 0 or done == total):
+        found = held_out(done)
+        means |= {f'held_out_{name}': found[name] for name in found}
       log.write(stage, done, **means)
       bar.update(done, **means)
       if done == total or time.monotonic() - saved > SAVE_SECONDS:

@@ -38,7 +38,7 @@ class Noise(typing.NamedTuple):
 
 
 class Rollouts(typing.NamedTuple):
-  """What became of tasks."""
+  """Scores of all rollouts."""
 
   survived: object  # [P, R], steps: expected ones, or those before death
   steps: object  # [], lane-steps that were computed
@@ -131,7 +131,7 @@ class Dream:
     return state, self.observe(state), reward, *self.ended(state)
 
   def advance(self, state: DreamState, action, seed):
-    """`step` as DreamState and M's Prediction, for who wants to see more."""
+    """As `step`; returns DreamState and M's model.Prediction."""
     key = _key(seed)
     shape = tf.shape(state.z)
     uniform = random_numbers.uniform(key, shape, state.z.dtype)

@@ -10,7 +10,6 @@ import keras
 from keras import ops
 
 FRAME_SHAPE = (64, 64, 3)
-ARCHITECTURES = ('reference', 'light')
 
 
 class VisionLoss(typing.NamedTuple):
@@ -37,9 +36,9 @@ def vision_loss(
 ):
   """Sum of squared errors plus KL with a floor (doomrnn's objective).
 
-  What lowers the squared error by less than its nats cost is left out of z: at
-  sharpness 1 a distant fireball is, being a few pixels whose place takes some
-  eight nats to say.
+  z leaves out what lowers the squared error by less than the nats that it
+  costs: at sharpness 1 a distant fireball, whose place takes some eight nats to
+  say and which is a few pixels in size.
 
   Args:
     frames: [B, 64, 64, 3] in 0..1.
@@ -95,14 +94,12 @@ class VisionModel(keras.Model):
       raise ValueError(f'latent_size must be at least 1, got {latent_size}')
     self.latent_size = latent_size
     self.architecture = architecture
-    reference = architecture == 'reference'
-    self.encoder = _reference_encoder() if reference else _light_encoder()
-    self.decoder = _reference_decoder() if reference else _light_decoder()
+    self.encoder = _encoder(_NETWORKS[architecture])
+    self.decoder = _decoder(_NETWORKS[architecture])
     # The posterior and the loss stay in full precision under mixed policies.
-    self.to_mean = keras.layers.Dense(latent_size, dtype=_full_precision(self))
-    self.to_log_variance = keras.layers.Dense(
-      latent_size, dtype=_full_precision(self)
-    )
+    full = self.dtype_policy.variable_dtype
+    self.to_mean = keras.layers.Dense(latent_size, dtype=full)
+    self.to_log_variance = keras.layers.Dense(latent_size, dtype=full)
 
   def build(self, input_shape=None):
     """Builds every variable, whatever batch comes first."""
@@ -137,60 +134,64 @@ class VisionModel(keras.Model):
     }
 
 
-def _full_precision(layer):
-  return layer.dtype_policy.variable_dtype
+class _Network(typing.NamedTuple):
+  """Layers of V; every one but the dense ones has stride 2."""
+
+  padding: str
+  encoder: tuple[int, ...]  # filters, of size 4
+  shape: tuple[int, int, int]  # that the decoder's dense layer is cut into
+  activation: str | None  # of the dense layer
+  decoder: tuple[tuple[int, int], ...]  # filters and their size
 
 
-def _reference_encoder():
-  convolution = keras.layers.Conv2D
+_NETWORKS = {
+  'reference': _Network(
+    'valid',
+    (32, 64, 128, 256),
+    (1, 1, 1024),
+    None,
+    ((128, 5), (64, 5), (32, 6), (3, 6)),
+  ),
+  'light': _Network(
+    'same',
+    (16, 32, 64, 64),
+    (4, 4, 64),
+    'relu',
+    ((64, 4), (32, 4), (16, 4), (3, 4)),
+  ),
+}
+ARCHITECTURES = tuple(_NETWORKS)
+
+
+def _encoder(network):
   return keras.Sequential(
     [
-      convolution(filters, 4, strides=2, activation='relu')
-      for filters in (32, 64, 128, 256)
+      keras.layers.Conv2D(
+        filters, 4, strides=2, padding=network.padding, activation='relu'
+      )
+      for filters in network.encoder
     ]
     + [keras.layers.Flatten()],
     name='encoder',
   )
 
 
-def _reference_decoder():
-  deconvolution = keras.layers.Conv2DTranspose
+def _decoder(network):
+  last = len(network.decoder) - 1
   return keras.Sequential(
     [
-      keras.layers.Dense(1024),
-      keras.layers.Reshape((1, 1, 1024)),
-      deconvolution(128, 5, strides=2, activation='relu'),
-      deconvolution(64, 5, strides=2, activation='relu'),
-      deconvolution(32, 6, strides=2, activation='relu'),
-      deconvolution(3, 6, strides=2, activation='sigmoid'),
-    ],
-    name='decoder',
-  )
-
-
-def _light_encoder():
-  convolution = keras.layers.Conv2D
-  return keras.Sequential(
-    [
-      convolution(filters, 4, strides=2, padding='same', activation='relu')
-      for filters in (16, 32, 64, 64)
+      keras.layers.Dense(1024, activation=network.activation),
+      keras.layers.Reshape(network.shape),
     ]
-    + [keras.layers.Flatten()],
-    name='encoder',
-  )
-
-
-def _light_decoder():
-  deconvolution = keras.layers.Conv2DTranspose
-  same = {'strides': 2, 'padding': 'same'}
-  return keras.Sequential(
-    [
-      keras.layers.Dense(1024, activation='relu'),
-      keras.layers.Reshape((4, 4, 64)),
-      deconvolution(64, 4, activation='relu', **same),
-      deconvolution(32, 4, activation='relu', **same),
-      deconvolution(16, 4, activation='relu', **same),
-      deconvolution(3, 4, activation='sigmoid', **same),
+    + [
+      keras.layers.Conv2DTranspose(
+        filters,
+        size,
+        strides=2,
+        padding=network.padding,
+        activation='sigmoid' if place == last else 'relu',
+      )
+      for place, (filters, size) in enumerate(network.decoder)
     ],
     name='decoder',
   )

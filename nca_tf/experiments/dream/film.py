@@ -4,7 +4,6 @@ import numpy as np
 
 from nca_tf.analysis import animation
 
-_TICS_PER_SECOND = 35  # The game's own pace.
 _FILM_SPEED = 0.5
 _PAGES = 600  # Of a film; of a longer one, steps are left out.
 _SCALE = 4
@@ -36,7 +35,7 @@ def draw(session, codec, label: str):
   """
   stride = -(-session.steps // _PAGES) or 1
   skip = session.spec.frame_skip
-  fps = _TICS_PER_SECOND * _FILM_SPEED / skip / stride
+  fps = session.tics_per_second * _FILM_SPEED / skip / stride
   chosen = np.arange(0, session.steps, stride)
   pause = np.full(max(1, round(_PAUSE * fps)), session.steps)
   chosen = np.concatenate([chosen, pause])

@@ -7,8 +7,7 @@ import numpy as np
 from nca_tf.experiments.dream import terminal
 
 _HELP = 'left and right arrow, or a and d, steer; another key stops; q ends'
-_TICS_PER_SECOND = 35  # Of the game.
-_TICS_PER_PICTURE = 4  # 8.75 pictures per second.
+_TICS_PER_PICTURE = 4  # 8.75 pictures per second in Take Cover.
 # A key that is held repeats, but only after a while: until then it counts as
 # held, and so does one that was tapped.
 _HOLD = 0.5  # Seconds.
@@ -55,7 +54,7 @@ def play(session, codec, steps: int):
   """
   skip = session.spec.frame_skip
   per_picture = max(1, round(_TICS_PER_PICTURE / skip))
-  seconds = per_picture * skip / _TICS_PER_SECOND
+  seconds = per_picture * skip / session.tics_per_second
   steering = Steering(max(1, round(_HOLD / seconds)))
   session.warm_up()
   frame = codec.decode(session.history[-1].z)[0]

@@ -73,6 +73,11 @@ class Session:
     return len(self.history) - 1
 
   @property
+  def tics_per_second(self) -> float:
+    """The game's own pace."""
+    return 35
+
+  @property
   def horizon(self) -> int:
     """Steps after which every lane is over."""
     return self._dream.horizon

@@ -54,6 +54,8 @@ class DreamPicture:
 
   def draw(self, step, folder=None):
     """Publishes the animation; with a folder also as `dream.gif`."""
+    if self._steps < 1:  # Every held-out episode ends with its first step.
+      return
     z, done = (part.numpy()[0] for part in self._dream(tf.constant(step)))
     columns = {
       'game': self._frames,

@@ -201,10 +201,11 @@ class Training:
     if config.initial:
       world_model_lib.restore(config.initial, 'model', model)
     latents, held_out_latents = self._read_latents()
-    streams = self._streams(latents, config.model_batch)
+    streams = self._streams(latents, config.model_batch, config.window)
     steps = len(held_out_latents.is_first)
     rows = max(1, min(config.model_batch, steps // (config.window + 1)))
-    held_out = self._streams(held_out_latents, rows)
+    window = min(config.window, steps - 1)
+    held_out = self._streams(held_out_latents, rows, window)
     picture = report.DreamPicture(
       run, model, self.codec, held_out_latents, self.recordings
     )
@@ -237,10 +238,9 @@ class Training:
     )
     return run.log.records('model')[-1]
 
-  def _streams(self, latents, batch):
-    config = self._config
+  def _streams(self, latents, batch, window):
     try:
-      return latents_lib.Streams(latents, batch, config.window, config.seed)
+      return latents_lib.Streams(latents, batch, window, self._config.seed)
     except ValueError as error:
       raise faults.UsageError(f'--model_batch, --window: {error}') from error
 
