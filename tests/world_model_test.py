@@ -3,15 +3,20 @@
 import json
 import shutil
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 import tiny_world_models
 
+from nca_tf.command_line import config_flags
 from nca_tf.command_line import faults
 from nca_tf.datasets import latents as latents_lib
+from nca_tf.experiments.controller import settings as controller_settings
 from nca_tf.experiments.world_model import settings
+from nca_tf.memory import cells
 from nca_tf.training import compilation
+from nca_tf.world_model import dream as dream_lib
 from nca_tf.world_model import world_model as world_model_lib
 
 
@@ -112,3 +117,25 @@ def test_compilation_on_a_cpu_is_a_matter_of_what_pays():
   assert not compilation.compiles('off', True)
   assert compilation.compiles('auto', True)
   assert compilation.compiles('auto', False) == gpu
+
+
+def test_a_cell_of_ones_own_needs_its_registry_entry_alone(
+  tmp_path, monkeypatch
+):
+  entry = cells.Entry('GRU', keras.layers.GRUCell, ('h',), ('h',))
+  monkeypatch.setitem(cells.REGISTRY, 'gru', entry)
+  trained = tiny_world_models.train(tmp_path / 'model', 'gru')
+  found = world_model_lib.WorldModel.load(trained)
+  assert isinstance(found.model.cell, keras.layers.GRUCell)
+  dream = found.dream(horizon=3)
+  controller = found.controller(('z', 'h'))
+  played = dream.play(
+    dream_lib.follow(controller, tf.zeros([1, controller.size])),
+    1,
+    dream.make_noise(2, seed=0),
+    2,
+  )
+  assert played.survived.shape == (1, 2)
+  arguments = [f'--world_model={trained}', '--features=z,c']
+  with pytest.raises(faults.UsageError, match='not have c .* with a gru'):
+    config_flags.resolve(controller_settings.Config, arguments)

@@ -16,7 +16,7 @@ from nca_tf import random_numbers
 tfd = tfp.distributions
 
 _NOISE = 0x5EED
-
+_UNIT_SCALE = 0.5413  # softplus of it is 1: an untrained head is N(0, 1)
 MINIMUM_SCALE = 1e-3  # below it the likelihood of one point grows unbounded
 
 
@@ -97,11 +97,6 @@ class MixtureHead(keras.layers.Layer):
       'components': self.components,
       'joint': self.joint,
     }
-
-
-_UNIT_SCALE = (
-  0.5413  # softplus(0.5413) = 1: an untrained head starts at N(0, 1)
-)
 
 
 def mixture(parameters, temperature=1.0):

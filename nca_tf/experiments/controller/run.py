@@ -230,6 +230,7 @@ class ControllerTraining:
     played = [str(self._path(k) / 'rollouts') for k in range(2, number + 1)]
     return dataclasses.replace(
       first,
+      precision=config.precision,
       run_dir=str(self._path(number) / 'world_model'),
       seed=first.seed + 1000 * number,
       rollouts=(*recorded, *played),

@@ -40,7 +40,8 @@ def run(config: settings.Config) -> None:
     training = Training(run)
     training.train()
     world_model = world_model_lib.WorldModel.load(run.path)
-    recordings, latents = training.recordings, training.held_out_latents
+    recordings = training.recordings
+    _, latents = world_model_lib.read_latents(run.path, config.held_out)
     is_measured = run.is_finished('measure')
     run.stage(
       'measure',
@@ -70,8 +71,7 @@ def train(config: settings.Config) -> int:
     The number of recorded frames.
   """
   about = f'{config.env}, {config.cell}'
-  # The precision is that of the experiment which asks.
-  with run_lib.start(config, settings.NAME, '', about, computes=False) as run:
+  with run_lib.start(config, settings.NAME, '', about) as run:
     Training(run).train()
     return run.info('encode')['frames']
 
@@ -184,23 +184,14 @@ class Training:
     folder, mirror = self._run.path / 'latents', self._config.mirror
     return {'frames': self.recordings.encode(self.codec, folder, mirror)}
 
-  @functools.cached_property
-  def held_out_latents(self) -> latents_lib.Latents:
-    """Latents of the held-out episodes, once they are encoded."""
-    return self._read_latents()[1]
-
-  def _read_latents(self):
-    config = self._config
-    return world_model_lib.read_latents(
-      self._run.path, config.held_out, config.mirror
-    )
-
   def _train_model(self):
     config, run = self._config, self._run
     model = config.architecture.make_model(config.game_spec, config.seed + 1)
     if config.initial:
       world_model_lib.restore(config.initial, 'model', model)
-    latents, held_out_latents = self._read_latents()
+    latents, held_out_latents = world_model_lib.read_latents(
+      run.path, config.held_out, config.mirror
+    )
     streams = self._streams(latents, config.model_batch, config.window)
     steps = len(held_out_latents.is_first)
     rows = max(1, min(config.model_batch, steps // (config.window + 1)))
