@@ -170,9 +170,9 @@ class Dream:
   ) -> Rollouts:
     """Plays every rollout of every candidate, in one loop.
 
-    A lane whose episode ends takes the next one that waits, so that dead lanes
-    cost nothing until no episode waits. All candidates meet the same starts
-    and the same noise: what differs between their scores is their doing.
+    A lane whose episode ends takes the next one that waits, so that no lane
+    idles while episodes wait. All candidates get the same starts and the same
+    noise, so that their scores differ by their actions alone.
 
     Args:
       act: function of observation, candidate [L], rollout [L] and step [L]
@@ -185,8 +185,8 @@ class Dream:
     total = candidates * rollouts
     lanes = min(lanes, total)
 
-    def body(progress, state, steps):
-      task = progress.task
+    def body(tasks, state, steps):
+      task = tasks.task
       candidate, rollout = task // rollouts, task % rollouts
       where = tf.stack([rollout, state.steps], -1)
       state, _ = self._advance(
@@ -197,8 +197,8 @@ class Dream:
       )
       ended = (state.survival < _DEAD) | (state.steps >= self.horizon)
       live = tf.reduce_sum(tf.cast(task < total, tf.int32))
-      progress = progress.update(state.survival, ended, total)
-      fresh = self._begin(tf.gather(noise.start, progress.task % rollouts))
+      tasks = tasks.update(state.survival, ended, total)
+      fresh = self._begin(tf.gather(noise.start, tasks.task % rollouts))
       state = DreamState(
         tf.where(ended[:, None], fresh.z, state.z),
         state.memory,  # M sets it to zero where an episode begins.
@@ -206,16 +206,16 @@ class Dream:
         tf.where(ended, fresh.survival, state.survival),
         tf.where(ended, 0, state.steps),
       )
-      return progress, state, steps + live
+      return tasks, state, steps + live
 
-    progress = _Progress.start(lanes, total, noise.start.dtype)
-    start = self._begin(tf.gather(noise.start, progress.task % rollouts))
-    progress, _, steps = tf.while_loop(
-      lambda progress, *_: tf.reduce_any(progress.task < total),
+    tasks = _Tasks.start(lanes, total, noise.start.dtype)
+    start = self._begin(tf.gather(noise.start, tasks.task % rollouts))
+    tasks, _, steps = tf.while_loop(
+      lambda tasks, *_: tf.reduce_any(tasks.task < total),
       body,
-      (progress, start, tf.constant(0)),
+      (tasks, start, tf.constant(0)),
     )
-    scores = tf.reshape(progress.scores[:total], [candidates, rollouts])
+    scores = tf.reshape(tasks.scores[:total], [candidates, rollouts])
     return Rollouts(scores, steps)
 
   def _begin(self, z) -> DreamState:
@@ -255,7 +255,7 @@ class Dream:
     return DreamState(*carry, survival, state.steps + 1), prediction
 
 
-class _Progress(typing.NamedTuple):
+class _Tasks(typing.NamedTuple):
   """Which episode each lane plays, and what became of the others."""
 
   task: object  # [L] int32, the lane's episode; P R where none is left
@@ -280,7 +280,7 @@ class _Progress(typing.NamedTuple):
     scores = tf.tensor_scatter_nd_update(self.scores, row[:, None], value)
     rank = tf.cumsum(tf.cast(ended, tf.int32), exclusive=True)
     following = tf.minimum(self.waiting + rank, total)
-    return _Progress(
+    return _Tasks(
       tf.where(ended, following, self.task),
       tf.where(ended, tf.zeros_like(value), value),
       self.waiting + tf.reduce_sum(tf.cast(ended, tf.int32)),

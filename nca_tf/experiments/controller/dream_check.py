@@ -1,7 +1,7 @@
 """The dream check: scripted policies in the dream and in the game.
 
-Nothing is trained here. A dream in which a policy lives much longer or shorter
-than in the game will be exploited by a controller in just that way.
+Nothing is trained here. Where a policy lives much longer or shorter in the
+dream than in the game, a controller will learn to exploit the difference.
 """
 
 import contextlib

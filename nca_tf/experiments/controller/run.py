@@ -12,13 +12,11 @@ import numpy as np
 
 from nca_tf import random_numbers
 from nca_tf.command_line import faults
-from nca_tf.datasets import rollouts
 from nca_tf.experiments.controller import dream_check
 from nca_tf.experiments.controller import evolution as evolution_lib
 from nca_tf.experiments.controller import report
 from nca_tf.experiments.controller import settings
 from nca_tf.experiments.games import evaluate
-from nca_tf.experiments.games import record_rollouts
 from nca_tf.experiments.world_model import run as world_model_run
 from nca_tf.experiments.world_model import settings as world_model_settings
 from nca_tf.runs import progress
@@ -263,20 +261,17 @@ class ControllerTraining:
       evolution, mean = sources[index // 2 % len(sources)]
       varied = index % 2
       parameters.append(evolution.draw(mean, seed + index) if varied else mean)
-    done = min(rollouts.count(folder), total)
-    with progress.Progress(f'collect {number}', total, 'episodes', done) as bar:
-      record_rollouts.collect(
-        folder,
-        evolution.world_model.spec.name,
-        evolution.player,  # The same for all evolutions of an iteration.
-        total,
-        seed,
-        processes=config.processes,
-        shard_size=max(1, min(32, total // 4)),
-        progress=bar.update,
-        options=evolution.world_model.game_options,
-        parameters=np.asarray(parameters, np.float32),
-      )
+    world_model_run.collect(
+      f'collect {number}',
+      folder,
+      evolution.world_model.spec.name,
+      evolution.player,  # The same for all evolutions of an iteration.
+      total,
+      seed,
+      processes=config.processes,
+      options=evolution.world_model.game_options,
+      parameters=np.asarray(parameters, np.float32),
+    )
 
   def _run_off(self, number, index, generation):
     """Scores of a finalist: its evaluation and, once, more episodes."""

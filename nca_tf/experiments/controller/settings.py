@@ -78,7 +78,7 @@ class Config(EvolutionFlags):
     'dream', 'Where the controller is evolved.', choices=('dream', 'game')
   )
   untrained: bool = _option(
-    False, 'Forget what M has learnt: the ablation. Its dream means nothing.'
+    False, 'Use an untrained M, the ablation; its dream means nothing.'
   )
   features: tuple[str, ...] = _option(
     ('z', 'h'), 'What the controller reads.', choices=feature_names

@@ -69,10 +69,6 @@ class Recordings:
       raise faults.UsageError(f'no whole episode in {folders}')
     return shards
 
-  def is_held_out(self, number: int) -> bool:
-    """Whether an episode is kept for the measures, by its number."""
-    return world_model.is_held_out(number, self._held_out)
-
   def held_out_frames(self, limit: int) -> dict[int, np.ndarray]:
     """Real frames of up to `limit` held-out episodes by number, in order.
 
@@ -114,7 +110,7 @@ class Recordings:
       ValueError: There are fewer frames than that.
     """
     counts = [
-      sum(frames for n, frames in shard.episodes if not self.is_held_out(n))
+      sum(size for n, size in shard.episodes if not self._is_held_out(n))
       for shard in self.shards
     ]
 
@@ -174,6 +170,9 @@ class Recordings:
       )
     return latents_lib.concatenate(parts)
 
+  def _is_held_out(self, number):
+    return world_model.is_held_out(number, self._held_out)
+
   def _mirror_action(self, action):
     if self._spec.action_kind == 'continuous':
       return -action
@@ -186,7 +185,7 @@ class Recordings:
       shard.path, spec, frames=False, on_damage=_ignore
     ):
       number = shard.first + episode.index
-      if self.is_held_out(number) == held_out:
+      if self._is_held_out(number) == held_out:
         whole = rollouts.decompress(episode, spec).observation
         yield number, whole[: _real_frames(episode)]
 

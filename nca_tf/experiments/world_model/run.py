@@ -76,6 +76,22 @@ def train(config: settings.Config) -> int:
     return run.info('encode')['frames']
 
 
+def collect(label, folder, env, policy, episodes, seed, **options) -> None:
+  """`record_rollouts.collect`, with `label` on its progress."""
+  done = min(rollouts.count(folder), episodes)
+  with progress.Progress(label, episodes, 'episodes', done) as bar:
+    record_rollouts.collect(
+      folder,
+      env,
+      policy,
+      episodes,
+      seed,
+      shard_size=max(1, min(32, episodes // 4)),
+      progress=bar.update,
+      **options,
+    )
+
+
 def _export(run, world_model):
   print('export: SavedModels', flush=True)
   export.export_vision(world_model.vision, run.export / 'vision')
@@ -112,19 +128,16 @@ class Training:
   def _collect(self):
     config = self._config
     target = self._run.path / 'rollouts'
-    done = min(rollouts.count(target), config.episodes)
-    with progress.Progress('collect', config.episodes, 'episodes', done) as bar:
-      record_rollouts.collect(
-        target,
-        config.env,
-        config.policy,
-        config.episodes,
-        config.seed,
-        processes=config.processes,
-        shard_size=max(1, min(32, config.episodes // 4)),
-        progress=bar.update,
-        options=config.game_options,
-      )
+    collect(
+      'collect',
+      target,
+      config.env,
+      config.policy,
+      config.episodes,
+      config.seed,
+      processes=config.processes,
+      options=config.game_options,
+    )
     return {'episodes': rollouts.count(target)}
 
   @functools.cached_property

@@ -64,22 +64,22 @@ class Config(ModelFlags, VisionFlags, games_settings.PlayConfig):
     (), 'Folders of recorded rollouts to use; none collects them in the run.'
   )
   initial: str = _option(
-    '', 'Finished world model from whose V and M to go on; empty starts anew.'
+    '', 'Finished world model whose V and M learn on; empty starts anew.'
   )
   initial_vision: str = _option(
     '',
-    'Finished world model whose V and latents are taken over as they are, for '
-    'an M alone; --rollouts begin with its own.',
+    'Finished world model whose V and latents are copied, so that M alone is '
+    'trained; --rollouts must begin with its own.',
   )
   mirror: bool = _option(
     False,
-    'Learn from the mirror image of every episode as well: twice the data, and '
-    'neither side is thought to be safer than the other.',
+    'Train on the mirror image of every episode as well: twice the data, and M '
+    'learns that left and right are equally safe.',
   )
   vision_sharpness: float = _option(
     1.0,
-    "Weight of V's squared error against its KL, as published 1; above it z "
-    'says more of small things, such as distant fireballs.',
+    "Weight of V's squared error against its KL, published as 1; above 1 z "
+    'encodes more of small objects, such as distant fireballs.',
     minimum=0,
   )
   joint: bool = _option(
@@ -158,8 +158,8 @@ class Config(ModelFlags, VisionFlags, games_settings.PlayConfig):
 def read_config(flag: str, folder) -> Config:
   """Returns the settings of a finished world model, which may be older.
 
-  Settings that are new have their defaults. Where V came from does not matter
-  any more: `initial_vision` is left out.
+  Settings that the folder lacks have their defaults. `initial_vision` is left
+  out, as its folder is not needed any more.
 
   Args:
     flag: Named in the error, without dashes.
