@@ -1,4 +1,4 @@
-"""Held-out measures of M beside what they must beat.
+"""Held-out measures of M and of the baselines that it must beat.
 
 Errors are pooled over steps; intervals draw whole episodes again.
 """
@@ -77,14 +77,14 @@ def baselines(z):
 
 
 def open_loop(forecasts, episodes):
-  """What each predictor says at every fork.
+  """Forecasts of each predictor from every start.
 
   Args:
     forecasts: world_model.forecast.Forecasts.
     episodes: world_model.forecast.Episodes.
 
   Returns:
-    dict of name -> [E, forks, K, Z] with 'model', 'copy last frame' and
+    dict of name -> [E, starts, K, Z] with 'model', 'copy last frame' and
     'constant velocity'.
   """
   starts = forecasts.starts
@@ -101,7 +101,7 @@ def open_loop(forecasts, episodes):
 
 
 def at_horizon(predictions, starts, episodes, horizon):
-  """Errors of [E, forks, K, Z] forecasts at one horizon."""
+  """Errors of [E, starts, K, Z] forecasts at one horizon."""
   reached = starts + horizon
   valid = reached < episodes.frames[:, None]
   reached = np.minimum(reached, episodes.z.shape[1] - 1)
@@ -114,8 +114,8 @@ def pixel_errors(latents, starts, frames, horizon, decode):
   """Errors after decoding, in squared grey levels of 0..1 per pixel.
 
   Args:
-    latents: [E, forks, Z] forecasts made at `starts`.
-    starts: [forks].
+    latents: [E, starts, Z] forecasts made at `starts`.
+    starts: [starts], steps.
     frames: list of E arrays uint8 [T, H, W, C], the real frames.
     horizon: steps ahead of the forecasts.
     decode: latents [F, Z] -> frames uint8.
@@ -181,7 +181,7 @@ def done_measures(groups, seed=0):
 
 
 class Row(typing.NamedTuple):
-  """One predictor's line in the final table; None where it has no answer."""
+  """One predictor's line in the tables; None where it predicts nothing."""
 
   nll: Errors | None
   sampled: Errors  # one step, z drawn from the posterior

@@ -6,6 +6,7 @@ and scored on the same real episodes as the others. Each stage resumes and is
 done once.
 """
 
+import functools
 import json
 
 import numpy as np
@@ -33,12 +34,10 @@ def run(config: settings.Config) -> None:
     comparison = Comparison(run)
     run.stage('policies', comparison.play_policies)
     for seed in config.seeds:
-      comparison.learn(seed)
-      comparison.check(seed)
-      comparison.evolve(seed)
+      run.stages(comparison.works(seed))
     report.publish(comparison)
     run.goodbye(
-      Runs=f'{run.path}/seed-*, for tensorboard as well',
+      Runs=f'{run.path}/seed-*',
       Next=f'bin/evaluate --agent={run.path}/seed-K/controller-SETTING',
     )
 
@@ -79,26 +78,33 @@ class Comparison:
       found[name] = [episode['score'] for episode in episodes]
     return found
 
-  def learn(self, seed):
+  def works(self, seed):
+    """What to do for a seed: functions by the names of their stages."""
+    do = functools.partial
+    return {
+      **{
+        f'world_model-{seed}-{cell}': do(self._learn, seed, cell)
+        for cell in self._config.cell_names
+      },
+      **{
+        f'check-{seed}-{setting.model}': do(self._check, seed, setting)
+        for setting in self.settings
+      },
+      **{
+        f'controller-{seed}-{setting.name}': do(self._evolve, seed, setting)
+        for setting in self.settings
+      },
+    }
+
+  def _learn(self, seed, cell):
     """One M per cell; the first one's rollouts and V are those of all."""
     cells = self._config.cell_names
-    for turn, cell in enumerate(cells):
-
-      def learn(turn=turn, cell=cell):
-        self._announce(seed, f'world model {turn + 1} of {len(cells)}', cell)
-        world_model_run.train(self._model_config(seed, cell))
-
-      self.run.stage(f'world_model-{seed}-{cell}', learn)
-
-  def check(self, seed):
-    """Scripted policies in each dream, and M's held-out measures."""
-    for setting in self.settings:
-      self.run.stage(
-        f'check-{seed}-{setting.model}',
-        lambda setting=setting: self._check(seed, setting),
-      )
+    turn = f'world model {cells.index(cell) + 1} of {len(cells)}'
+    self._announce(seed, turn, cell)
+    world_model_run.train(self._model_config(seed, cell))
 
   def _check(self, seed, setting):
+    """Scripted policies in the dream of an M, and its held-out measures."""
     self._announce(seed, 'dream check', setting.model)
     config = self._controller_config(seed, setting)
     model = controller_run.load_world_model(config, config.world_model)
@@ -118,17 +124,10 @@ class Comparison:
       **_measure(model.model, latents, seed),
     }
 
-  def evolve(self, seed):
+  def _evolve(self, seed, setting):
     """One controller per setting, scored on the final episodes of the seed."""
-    for turn, setting in enumerate(self.settings):
-      self.run.stage(
-        f'controller-{seed}-{setting.name}',
-        lambda turn=turn, setting=setting: self._evolve(seed, turn, setting),
-      )
-
-  def _evolve(self, seed, turn, setting):
-    count = f'setting {turn + 1} of {len(self.settings)}'
-    self._announce(seed, count, setting.name)
+    turn = f'setting {self.settings.index(setting) + 1} of {len(self.settings)}'
+    self._announce(seed, turn, setting.name)
     controller_run.run(self._controller_config(seed, setting))
     path = self._path(seed, f'controller-{setting.name}')
     lines = (path / 'episodes.jsonl').read_text().splitlines()

@@ -225,20 +225,16 @@ def _check_rollouts(folder, spec):
     found = rollouts.read_spec(folder)
   except (ValueError, OSError) as error:
     raise faults.UsageError(f'--rollouts: {error}') from error
-  if found.game != spec.name:
-    raise faults.UsageError(
-      f'--rollouts must be of --env={spec.name}, got {folder} of {found.game}'
-    )
-  if found.action_kind != spec.action_kind:
-    raise faults.UsageError(
-      f'--rollouts must have --action_kind={spec.action_kind}, got {folder} '
-      f'with {found.action_kind} actions'
-    )
-  if found.frame_skip != spec.frame_skip:
-    raise faults.UsageError(
-      f'--rollouts must have --frame_skip={spec.frame_skip}, got {folder} '
-      f'with {found.frame_skip}'
-    )
+  for flag, wanted, got, noun in (
+    ('env', spec.name, found.game, ''),
+    ('action_kind', spec.action_kind, found.action_kind, ' actions'),
+    ('frame_skip', spec.frame_skip, found.frame_skip, ''),
+  ):
+    if got != wanted:
+      raise faults.UsageError(
+        f'--rollouts must be of --{flag}={wanted}, got {folder} with '
+        f'{got}{noun}'
+      )
   if not rollouts.count(folder):
     raise faults.UsageError(
       f'--rollouts must hold whole episodes, got none in {folder}'
