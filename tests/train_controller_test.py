@@ -15,6 +15,7 @@ import pytest
 import tensorflow as tf
 import tiny_world_models
 
+from nca_tf import environments
 from nca_tf.command_line import config_flags
 from nca_tf.command_line import faults
 from nca_tf.environments.workers import saved_agent
@@ -300,8 +301,9 @@ def test_dream_check_compares_each_policy_with_intervals():
     *('stay', '5', '[4,', '6]'),
     *('2', '[1,', '3]'),
   ]
-  assert dream_check.find_fault({'stay': [4.0]}, {'stay': [1.0]}, 10) is None
-  assert dream_check.find_fault({'random': [9.0]}, {}, 10) is None
+  spec = environments.get_spec('vizdoom', time_limit=10)
+  assert dream_check.find_fault({'stay': [4.0]}, {'stay': [1.0]}, spec) is None
+  assert dream_check.find_fault({'random': [9.0]}, {}, spec) is None
 
 
 def test_untrained_model_differs_from_the_trained_one(world_model, tmp_path):

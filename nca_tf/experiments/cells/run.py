@@ -111,7 +111,7 @@ class Comparison:
     dream = model.dream(config.temperature, config.fitness)
     dreamt = dream_check.play_dream(model, dream, config.seed)
     game = self.run.info('policies')
-    fault = dream_check.find_fault(dreamt, game, self._spec.time_limit)
+    fault = dream_check.find_fault(dreamt, game, self._spec)
     if fault:  # Also such a dream is a result here: nothing is refused.
       print(f'warning: {fault}', flush=True)
     _, latents = world_model_lib.read_latents(

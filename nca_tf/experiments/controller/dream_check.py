@@ -18,7 +18,6 @@ from nca_tf.experiments.controller import evolution
 from nca_tf.world_model import dream as dream_lib
 
 ROLLOUTS = 64  # Dreams per policy.
-_STANDING_STILL = 'stay'  # Name of the policy, where the game has it.
 
 
 def play_game(world_model, episodes, seed, processes) -> dict[str, list[float]]:
@@ -68,23 +67,23 @@ def compare(in_dream, in_game, seed) -> table.Table:
   return view
 
 
-def find_fault(in_dream, in_game, limit) -> str | None:
+def find_fault(in_dream, in_game, spec) -> str | None:
   """One line about a dream in which standing still survives, or None.
 
   Args:
     in_dream: from `play_dream`.
     in_game: from `play_game`.
-    limit: of the episodes, tics.
+    spec: GameSpec of the episodes.
   """
-  if _STANDING_STILL not in in_dream:
+  still = 'stay'  # The policy that stands still, where the game has it.
+  if still not in in_dream:
     return None
-  dreamt = np.mean(in_dream[_STANDING_STILL])
-  if dreamt < limit / 2:
+  dreamt, played = np.mean(in_dream[still]), np.mean(in_game[still])
+  if dreamt < spec.time_limit / 2:
     return None
-  played = np.mean(in_game[_STANDING_STILL])
   return (
-    f'standing still survives {dreamt:.0f} of {limit} tics in this dream, '
-    f'{played:.0f} in the game'
+    f'standing still survives {dreamt:.0f} of {spec.time_limit} tics in this '
+    f'dream, {played:.0f} in the game'
   )
 
 

@@ -102,7 +102,7 @@ class ControllerTraining:
     view = dream_check.compare(in_dream, in_game, config.seed)
     print(view.text(), flush=True)
     self.run.log.text(f'dream_check/{number}', view.markdown())
-    fault = dream_check.find_fault(in_dream, in_game, model.spec.time_limit)
+    fault = dream_check.find_fault(in_dream, in_game, model.spec)
     if fault:
       print(f'warning: {fault}', flush=True)
       if number == 1 and not (config.accept_dream or config.untrained):

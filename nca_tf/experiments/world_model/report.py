@@ -12,11 +12,9 @@ from nca_tf.memory import cells
 from nca_tf.world_model import forecast as forecast_lib
 from nca_tf.world_model import imagination
 
-_TICS_PER_SECOND = 35  # Of the game.
-_SPEED = 0.5  # Of the animation, in the game's own.
-DREAM_STEPS = 3 * _TICS_PER_SECOND  # Three seconds of the game.
-FRAMES_PER_SECOND = _SPEED * _TICS_PER_SECOND
-TEMPERATURE = 1.0
+_TEMPERATURE = 1.0
+_SECONDS = 3  # Of the dream, where a step is a tic of the game.
+_SPEED = 0.5  # Of the animation, compared with the game.
 _WARM = 60  # Most steps that M sees before it dreams.
 
 
@@ -40,10 +38,14 @@ class DreamPicture:
       recordings: data.Recordings.
     """
     self._run, self._model, self._codec = run, model, codec
+    tics_per_second = 35  # Of the game.
+    self._frames_per_second = _SPEED * tics_per_second
     longest = max(latents.episodes, key=lambda part: part.stop - part.start)
     frames = recordings.episode_frames(int(latents.episode[longest.start]))
     self._warm = min(_WARM, len(frames) // 3)
-    self._steps = min(DREAM_STEPS, len(frames) - self._warm - 1)
+    self._steps = min(
+      round(_SECONDS * tics_per_second), len(frames) - self._warm - 1
+    )
     self._frames = frames[self._warm + 1 : self._warm + 1 + self._steps]
     steps = slice(longest.start, longest.start + self._warm + 1 + self._steps)
     self._z = latents.mean[steps].astype(np.float32)
@@ -70,10 +72,10 @@ class DreamPicture:
     pages = animation.side_by_side(
       columns, captions=captions, done={'dream of M': ended}
     )
-    gif = animation.gif_bytes(pages, FRAMES_PER_SECOND)
+    gif = animation.gif_bytes(pages, self._frames_per_second)
     self._run.log.animation('figures/dream', gif, pages.shape[1:3], step)
     if folder:
-      animation.write_gif(pages, folder / 'dream.gif', FRAMES_PER_SECOND)
+      animation.write_gif(pages, folder / 'dream.gif', self._frames_per_second)
 
   def _imagine(self, step):
     model, warm = self._model, self._warm
@@ -91,7 +93,7 @@ class DreamPicture:
       imagination.Carry(z, state, tf.constant([False])),
       imagination.replay(action),
       self._steps,
-      imagination.sampler(TEMPERATURE, key),
+      imagination.sampler(_TEMPERATURE, key),
     )
     return imagined.z, imagined.done_probability
 
