@@ -337,6 +337,12 @@ def test_setup_installs_all_packages_and_the_sources_of_compiled_code(setup):
   assert found and found == find(declared)
 
 
+def test_layout_names_every_package():
+  text = (ROOT / 'docs' / 'layout.md').read_text(encoding='utf-8')
+  folders = re.findall(r'^\| `(\w+)/` \|', text, re.MULTILINE)
+  assert sorted(folders) == get_packages()
+
+
 @pytest.mark.parametrize('document', sorted(find(DOCUMENTS)))
 def test_paths_in_documents_exist(document):
   text = (ROOT / document).read_text(encoding='utf-8')
