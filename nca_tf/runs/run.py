@@ -72,10 +72,10 @@ class Run(run_folder.RunFolder):
       numbers: Name of the JSON file, where the report has numbers.
       step: Of TensorBoard's text and pictures.
     """
-    files.write_whole(self.path / f'{name}.txt', report.text())
-    files.write_whole(self.path / f'{name}.md', report.markdown())
     if report.numbers is not None:
       files.write_json(self.path / numbers, report.numbers)
+    files.write_whole(self.path / f'{name}.txt', report.text())
+    files.write_whole(self.path / f'{name}.md', report.markdown())
     if self.computes:
       self.log.text(name, report.markdown(), step)
     for title, figure in report.figures:
