@@ -246,9 +246,9 @@ def _update(settings, state, z, y, x, fitness):
 
   # h_sigma: 1 unless the path is longer than a random walk's would often be.
   count = tf.cast(state.generation + 1, dtype)
-  settled = tf.sqrt(1 - tf.exp(2 * math.log(1 - cs) * count))
+  expected = tf.sqrt(1 - tf.exp(2 * math.log(1 - cs) * count))
   longest = (1.4 + 2 / (settings.n + 1)) * settings.chi_n
-  is_short = tf.cast(length < longest * settled, dtype)
+  is_short = tf.cast(length < longest * expected, dtype)
   path_c = (1 - cc) * state.path_c + is_short * (
     math.sqrt(cc * (2 - cc) * settings.mueff) * z_mean
   )  # 45

@@ -79,13 +79,8 @@ def fmin(
   Raises:
     ValueError: An argument is out of range.
   """
-  if restarts < 0 or incpopsize < 1:
-    raise ValueError(
-      'restarts must be at least 0 and incpopsize at least 1, got '
-      f'{restarts} and {incpopsize}'
-    )
+  plan = _Plan(sigma0, restarts, incpopsize, bipop, seed)
   options = stopping.Options.of(options)
-  plan = _Plan(sigma0, incpopsize, bipop, np.random.default_rng(seed))
   popsize = search.pop('popsize', None)
   runs, elapsed, programs = [], 0.0, {}
   while True:
@@ -104,7 +99,7 @@ def fmin(
     plan.account(es.countevals, planned.is_small)
     elapsed += es.elapsed
     summary = _summarise(runs)
-    if plan.is_done(restarts) or _is_over(options, summary, elapsed):
+    if plan.is_done() or _is_over(options, summary, elapsed):
       return summary
 
 
@@ -139,9 +134,15 @@ def _remaining(options, used, elapsed, cap):
 class _Plan:
   """Chooses population and step size of the next run."""
 
-  def __init__(self, sigma0, factor, bipop, generator):
-    self._sigma0, self._factor, self._bipop = sigma0, factor, bipop
-    self._generator = generator
+  def __init__(self, sigma0, restarts, factor, bipop, seed):
+    if restarts < 0 or factor < 1:
+      raise ValueError(
+        'restarts must be at least 0 and incpopsize at least 1, got '
+        f'{restarts} and {factor}'
+      )
+    self._sigma0, self._restarts = sigma0, restarts
+    self._factor, self._bipop = factor, bipop
+    self._generator = np.random.default_rng(seed)
     self._large = 0
     self._cost = {True: 0, False: 0}  # Evaluations of small and of large runs.
     self._last = math.inf
@@ -152,9 +153,9 @@ class _Plan:
       self._bipop and self._large > 1 and self._cost[True] < self._cost[False]
     )
 
-  def is_done(self, restarts):
+  def is_done(self):
     """Whether the first run and all restarts are over."""
-    return self._large > restarts and not self.small_is_due()
+    return self._large > self._restarts and not self.small_is_due()
 
   def next(self, popsize):
     """Returns the next run; `popsize` is the first run's, None before it."""
