@@ -9,7 +9,9 @@ from nca_tf.command_line import config_flags
 from nca_tf.command_line import faults
 from nca_tf.experiments.benchmarks import dream
 from nca_tf.experiments.benchmarks import subjects
+from nca_tf.memory import cells
 from nca_tf.runs import run_folder
+from nca_tf.world_model import model
 
 
 def resolve(*argv):
@@ -57,3 +59,11 @@ def test_benchmark_knows_the_subject():
 def test_wrong_flags_are_refused(flag, message):
   with pytest.raises(faults.UsageError, match=message):
     resolve(flag)
+
+
+def test_controller_reads_latent_and_state_without_the_memory():
+  cell = cells.make('dnc', 8, memory_slots=6, word_size=5, read_heads=2)
+  network = model.MemoryModel(cell, dream.LATENT, 3)
+  network.build()
+  sizes = {'z': 64, 'h': 8, 'c': 8, 'reads': 10}
+  assert dream._feature_sizes(network) == sizes

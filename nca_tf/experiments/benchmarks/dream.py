@@ -90,7 +90,7 @@ def _measure(config):
 
 
 def _make(name, lanes, horizon):
-  """Returns a function: it plays a round and returns the number of steps."""
+  """Returns a function that plays one round and returns its steps."""
   cell, units, _ = MODELS[name]
   model = model_lib.MemoryModel(
     cells.make(cell, units, memory_slots=64, word_size=32, read_heads=4),
@@ -102,10 +102,7 @@ def _make(name, lanes, horizon):
   model.done_head.bias.assign([-50.0])
   starts = np.zeros((10, LATENT), np.float32)
   dream = dream_lib.Dream(model, (starts, starts), horizon, 1.15)
-  sizes = {'z': LATENT, 'h': units, 'c': units}
-  if cell == 'dnc':
-    sizes['reads'] = 4 * 32
-  controller = controller_lib.LinearController(sizes, 3)
+  controller = controller_lib.LinearController(_feature_sizes(model), 3)
   # Many lanes play one episode each, candidates times rollouts as in training.
   # One lane plays as many as take about a second.
   candidates = max(1, lanes // ROLLOUTS)
@@ -126,6 +123,14 @@ def _make(name, lanes, horizon):
     play, autograph=False, jit_compile=True
   ).get_concrete_function(tf.TensorSpec([2], tf.int32))
   return lambda number: int(compiled(tf.constant([7, number])))
+
+
+def _feature_sizes(model):
+  """Returns what the controller reads: z and M's state without the memory."""
+  features = model.features(model.initial(1))
+  sizes = {name: value.shape[-1] for name, value in features.items()}
+  sizes.pop('memory', None)
+  return {'z': LATENT, **sizes}
 
 
 def _tabulate(found, config):
