@@ -203,6 +203,24 @@ def bootstrap_statistic(
   return _interval(value, draws, level)
 
 
+def share(successes: int, count: int) -> Interval:
+  """Share of successes with its 95 % interval, of the binomial distribution.
+
+  Wilson, Probable inference, the law of succession, and statistical inference
+  (1927).
+
+  Args:
+    successes: from 0 to `count`.
+    count: number of trials, at least 1.
+  """
+  value, z = successes / count, 1.959964
+  scale = 1 + z * z / count
+  centre = (value + z * z / (2 * count)) / scale
+  spread = math.sqrt(value * (1 - value) / count + z * z / (4 * count**2))
+  half = z * spread / scale
+  return Interval(value, centre - half, centre + half)
+
+
 def _resampled_means(values, resamples, rng):
   means = np.empty(resamples)
   rows = max(1, CHUNK // len(values))

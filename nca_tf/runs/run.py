@@ -25,9 +25,12 @@ class Run(run_folder.RunFolder):
 
   Attributes:
     config: The resolved configuration.
+    computes: False where this process does without TensorFlow, whose import
+      takes seconds. TensorBoard's files are then left out.
   """
 
   config: config_flags.Common | None = None
+  computes: bool = True
 
   @functools.cached_property
   def log(self) -> 'metrics.MetricsLog':
@@ -69,11 +72,12 @@ class Run(run_folder.RunFolder):
       numbers: Name of the JSON file, where the report has numbers.
       step: Of TensorBoard's text and pictures.
     """
-    files.write_whole(self.path / f'{name}.txt', report.text())
-    files.write_whole(self.path / f'{name}.md', report.markdown())
     if report.numbers is not None:
       files.write_json(self.path / numbers, report.numbers)
-    self.log.text(name, report.markdown(), step)
+    files.write_whole(self.path / f'{name}.txt', report.text())
+    files.write_whole(self.path / f'{name}.md', report.markdown())
+    if self.computes:
+      self.log.text(name, report.markdown(), step)
     for title, figure in report.figures:
       self.show(title, figure, step)
     print(report.text())
@@ -83,7 +87,8 @@ class Run(run_folder.RunFolder):
     from nca_tf.analysis import canvas
 
     canvas.save(figure, self.figures / f'{name}.png')
-    self.log.image(f'figures/{name}', canvas.to_image(figure), step)
+    if self.computes:
+      self.log.image(f'figures/{name}', canvas.to_image(figure), step)
 
   def goodbye(self, **lines: str) -> None:
     """Says where to look, and what comes next.
@@ -116,7 +121,8 @@ def start(
     binary: Name of the binary.
     name: Name of the run below `runs/<binary>/`, e.g. `vizdoom-dnc-0`.
     about: What is run, for the screen.
-    computes: False leaves Keras, and so TensorFlow, alone.
+    computes: Whether this process uses Keras and TensorFlow; if not, neither
+      is imported, and the run writes nothing for TensorBoard.
 
   Returns:
     The run, locked until it is closed; use it in a `with` statement.
@@ -126,7 +132,7 @@ def start(
     faults.Fault: Another process uses it, or its files are damaged.
   """
   run = Run.open(config, binary, name)
-  run.config = config
+  run.config, run.computes = config, computes
   print(f'{binary}: {about + ", " if about else ""}in {run.path}', flush=True)
   if computes:
     from nca_tf import precision
