@@ -18,6 +18,7 @@ from nca_tf.datasets.memory_tasks import registry
 from nca_tf.experiments.memory_tasks import run as memory_tasks
 from nca_tf.experiments.memory_tasks import settings as memory_task_settings
 from nca_tf.experiments.predictions import measures
+from nca_tf.experiments.predictions import pictures
 from nca_tf.experiments.predictions import rollout
 from nca_tf.experiments.predictions import run as predictions
 from nca_tf.experiments.predictions import settings as prediction_settings
@@ -199,6 +200,7 @@ class _Run:
 def test_the_toy_goes_through_compare_predictions(tmp_path, monkeypatch):
   monkeypatch.setattr(rollout, 'STARTS', (4,))  # Each is a graph of its own.
   monkeypatch.setattr(measures, 'RESAMPLES', 50)
+  monkeypatch.setattr(pictures, '_draw_boards', lambda comparison: ())
   config = resolve(
     prediction_settings.Config,
     tmp_path / 'run',

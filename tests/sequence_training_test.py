@@ -88,12 +88,12 @@ def test_the_loss_counts_answers_alone():
 def test_lengths_grow_and_batches_depend_on_the_index_alone():
   task = memory_task_registry.make('associative_recall', bits=3, item_words=1)
   trainer = make_trainer('lstm', task, longest=6, warm_up=40)
-  reaches = [trainer.reach(index) for index in range(60)]
-  assert reaches[0] == 3  # The shortest has 2; one longer, for some choice.
-  assert reaches == sorted(reaches)
-  assert set(reaches) == {3, 4, 5, 6}
-  assert reaches[40:] == [6] * 20
-  assert reaches[39] == 6
+  lengths = [trainer.curriculum_length(index) for index in range(60)]
+  assert lengths[0] == 3  # The shortest has 2; one longer, for some choice.
+  assert lengths == sorted(lengths)
+  assert set(lengths) == {3, 4, 5, 6}
+  assert lengths[40:] == [6] * 20
+  assert lengths[39] == 6
   assert trainer.batch(0).inputs.shape == trainer.batch(59).inputs.shape
   for one, two in zip(trainer.batch(5), trainer.batch(5), strict=True):
     np.testing.assert_array_equal(one, two)
