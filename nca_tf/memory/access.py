@@ -23,10 +23,9 @@ CONVENTIONS = ('paper', 'deepmind')
 
 
 class Interface(NamedTuple):
-  """What the controller tells the memory at one step (xi_t in the paper).
+  """The controller's commands to the memory at one step (xi_t in the paper).
 
-  The read modes are always in the order backward, content, forward once they
-  are activated.
+  Activated read modes are always in the order backward, content, forward.
   """
 
   read_keys: Tensor  # [B, R, W]
@@ -42,7 +41,7 @@ class Interface(NamedTuple):
 
 
 class AccessState(NamedTuple):
-  """The memory and its book-keeping after a step; all zeros at the start."""
+  """The memory and its book-keeping after a step; starts as all zeros."""
 
   memory: Tensor  # [B, N, W]
   usage: Tensor  # [B, N]
@@ -139,7 +138,7 @@ def activate(raw: Interface, convention: str = 'paper') -> Interface:
 def parse_interface(
   raw: Tensor, read_heads: int, word_size: int, convention: str = 'paper'
 ) -> Interface:
-  """Cuts a controller's vector into an activated interface.
+  """Splits a controller's vector into an activated interface.
 
   Args:
     raw: [B, interface_size(read_heads, word_size)], the parts in the order of
@@ -149,7 +148,7 @@ def parse_interface(
     convention: see the module.
 
   Returns:
-    The activated interface, at least in float32.
+    The activated interface, in float32 or better.
 
   Raises:
     ValueError: raw has another length, or there is no such convention.
@@ -177,13 +176,13 @@ def step(
   convention: str = 'paper',
   extensions: extensions_lib.Extensions = extensions_lib.NONE,
 ) -> tuple[Tensor, AccessState]:
-  """One access to the memory; computes in float32 at least.
+  """One access to the memory; computes in float32 or better.
 
   Args:
     interface: activated.
     state: of the previous step.
-    convention: 'deepmind' stops the gradient of the write weights in the
-      usage; the values are the same.
+    convention: 'deepmind' stops the gradient from the usage to the last write
+      weights; the values are the same.
     extensions: activated, see `extensions`.
 
   Returns:
@@ -205,7 +204,7 @@ def step(
     interface, state.memory, usage, extensions.write_mask
   )
   kept = state.memory
-  if extensions.deallocation:  # M_{t-1} psi_t 1^T: what is freed is erased.
+  if extensions.deallocation:  # M_{t-1} psi_t 1^T erases the freed slots.
     free = interface.free_gates
     retained = addressing.retention(state.read_weights, free)
     kept = kept * retained[:, :, None]
@@ -272,8 +271,8 @@ def _links(link):
 
 
 def _widen(tensor: Tensor) -> Tensor:
-  """The tensor in float32 where it has less, otherwise as it is."""
-  if tensor is None or isinstance(tensor, bool):  # Of an extension.
+  """Casts half precision to float32, leaves anything else as it is."""
+  if tensor is None or isinstance(tensor, bool):  # Fields of `Extensions`.
     return tensor
   if keras.backend.standardize_dtype(tensor.dtype) in ('bfloat16', 'float16'):
     return ops.cast(tensor, 'float32')

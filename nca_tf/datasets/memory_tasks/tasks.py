@@ -2,8 +2,8 @@
 
 Graves et al., Neural Turing Machines (2014), arXiv:1410.5401, section 4; the
 Differentiable Neural Computer is tested on the same and harder ones in Nature
-538 (2016). `addition_tasks` has those on numbers. NumPy only: a batch is a
-function of a Generator and of the lengths asked for.
+538 (2016). Sums of numbers are in `addition`. NumPy only: a batch is a function
+of a Generator and of the sequences' lengths.
 
 Letters in shape comments: B batch, T time steps, F inputs, O outputs, L
 longest sequence of a batch.
@@ -16,16 +16,16 @@ import numpy as np
 
 
 class Batch(NamedTuple):
-  """Sequences of different lengths, padded with zeros behind their end."""
+  """Sequences of different lengths, padded with zeros at the end."""
 
   inputs: np.ndarray  # [B, T, F], float32
   targets: np.ndarray  # [B, T, O], float32
-  answers: np.ndarray  # [B, T], bool: where an answer is asked for
+  answers: np.ndarray  # [B, T], bool: the steps that expect an answer
 
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-  """What all tasks share.
+  """Base class of the tasks.
 
       task = Copy()
       lengths = rng.integers(1, 9, size=32)
@@ -33,12 +33,12 @@ class Task:
       errors = task.errors(outputs, batch)  # [32]
 
   Attributes:
-    NAME: in the registry of `memory_task_registry`.
-    KIND: what the targets are: 'bits', each to be told by a logit; 'number',
-      to be hit by the output itself; 'classes', one-hot, by logits.
-    SHORTEST: least length there is.
+    NAME: in the registry.
+    KIND: of the targets: 'bits', each predicted by a logit; 'number',
+      predicted by the output itself; 'classes', one-hot, predicted by logits.
+    SHORTEST: the shortest possible length.
     UNIT: of `errors`.
-    LENGTH: what a length counts.
+    LENGTH: the unit of a length.
   """
 
   NAME: ClassVar[str] = ''
@@ -65,7 +65,7 @@ class Task:
     """Draws one sequence per length.
 
     Args:
-      rng: its state moves on.
+      rng: where the random numbers come from.
       lengths: [B] integers of at least SHORTEST.
       steps: T, at least `self.steps` of the longest.
 
@@ -89,8 +89,8 @@ class Task:
     """Error of each sequence in UNIT, [B].
 
     Args:
-      outputs: [B, T, O], as KIND says.
-      batch: what they answer.
+      outputs: [B, T, O], in the form that KIND gives.
+      batch: the sequences that were given.
     """
     wrong = (np.asarray(outputs) > 0) != (batch.targets > 0.5)
     wrong = (wrong & batch.answers[:, :, None]).sum((1, 2))
@@ -101,7 +101,7 @@ class Task:
 class Copy(Task):
   """Random words, a delimiter, then the same words again (NTM, section 4.1).
 
-  The last input is the delimiter. Nothing is shown during the answer.
+  The last input is the delimiter. Inputs are zero during the answer.
   """
 
   NAME: ClassVar[str] = 'copy'
@@ -131,9 +131,9 @@ class Copy(Task):
 
 @dataclasses.dataclass(frozen=True)
 class RepeatCopy(Task):
-  """Copy as often as asked for, then an end marker (NTM, section 4.2).
+  """Copy a given number of times, then an end marker (NTM, section 4.2).
 
-  The delimiter carries the number of repetitions, a tenth of it so that it is
+  The delimiter's input is a tenth of the number of repetitions, so that it is
   of the order of 1; the last output is the end marker.
   """
 
@@ -152,7 +152,7 @@ class RepeatCopy(Task):
     return self.bits + 1
 
   def steps(self, length: int) -> int:
-    """Words, delimiter, words as often as may be, end marker."""
+    """Words, delimiter, most repetitions of the words, end marker."""
     return length + 1 + self.most_repeats * length + 1
 
   def _draw(self, rng, lengths, steps):
@@ -175,11 +175,11 @@ class RepeatCopy(Task):
 
 @dataclasses.dataclass(frozen=True)
 class AssociativeRecall(Task):
-  """Items, then one of them: which came after it? (NTM, section 4.3).
+  """Items, then one of them again: which came after it? (NTM, section 4.3).
 
-  An item is a delimiter and some words; the query is a delimiter of its own,
-  the words of an item other than the last, and that delimiter again. The
-  answer is the words of the item that followed.
+  An item is a delimiter and some words. The query is the words of any item but
+  the last, between two delimiters of another kind. The answer is the words of
+  the item that came after it.
   """
 
   NAME: ClassVar[str] = 'associative_recall'
@@ -227,8 +227,8 @@ class AssociativeRecall(Task):
 class PrioritySort(Task):
   """Words with priorities, then the most urgent in order (NTM, section 4.5).
 
-  Priorities are uniform in [-1, 1]; the answer is the four fifths of the words
-  with the highest ones (16 of 20 in the paper), the highest first.
+  Priorities are uniform in [-1, 1]. The answer is the four fifths of the words
+  that have the highest priorities (16 of 20 in the paper), highest first.
   """
 
   NAME: ClassVar[str] = 'priority_sort'
@@ -262,16 +262,16 @@ class PrioritySort(Task):
 
 
 def take(words, lengths, index):
-  """Chosen words of each sequence.
+  """Takes words of each sequence by their index.
 
   Args:
     words: [B, L, D].
-    lengths: [B], how many of the L there are.
+    lengths: [B], number of words of each sequence.
     index: [B, T].
 
   Returns:
-    Words [B, T, D], zeros where `index` is none of the sequence's, and where
-    it is one, [B, T].
+    Words [B, T, D], and a mask [B, T] of the indices within the sequence;
+    elsewhere the words are zeros.
   """
   inside = (index >= 0) & (index < lengths[:, None])
   index = np.where(inside, index, 0)[:, :, None]
@@ -285,7 +285,7 @@ def _bits(rng, lengths, size):
 
 
 def _beside(words, column):
-  """The words [B, T, D] with one more entry each, from [B, T]."""
+  """Appends a column [B, T] to words [B, T, D]."""
   column = np.asarray(column, np.float32)[:, :, None]
   return np.concatenate([words.astype(np.float32), column], axis=2)
 
