@@ -223,13 +223,7 @@ class DNCCell(keras.layers.Layer):
     """One step, [B, F] -> [B, O]; see the class."""
     state = self.pack_state(states)
     hidden, after, _ = self.advance(inputs, state, training)
-    flat = [
-      ops.cast(new, old.dtype)
-      for new, old in zip(
-        keras.tree.flatten(after), keras.tree.flatten(states), strict=True
-      )
-    ]
-    return self.read_out(hidden), keras.tree.pack_sequence_as(states, flat)
+    return self.read_out(hidden), _cast_like(after, states)
 
   def advance(self, inputs, state: DNCState, training=False):
     """A step without the output layer; `read_out` applies it to many at once.
@@ -282,13 +276,7 @@ class DNCCell(keras.layers.Layer):
     # Keras caches dropout masks on the cell; they would leak out of a loop.
     for name in ('reset_dropout_mask', 'reset_recurrent_dropout_mask'):
       getattr(layer, name, lambda: None)()
-    flat = [
-      ops.cast(new, old.dtype)
-      for new, old in zip(
-        keras.tree.flatten(after), keras.tree.flatten(state), strict=True
-      )
-    ]
-    return hidden, keras.tree.pack_sequence_as(state, flat)
+    return hidden, _cast_like(after, state)
 
   def read_out(self, hidden):
     """W_y h + W_r r from `advance`'s first result, or that result itself."""
@@ -360,6 +348,15 @@ def _check_size(name: str, value) -> int:
 
 def _as_list(state) -> list:
   return list(state) if isinstance(state, (list, tuple)) else [state]
+
+
+def _cast_like(after, before):
+  """The tensors of `after` in the nesting and the dtypes of `before`."""
+  pairs = zip(
+    keras.tree.flatten(after), keras.tree.flatten(before), strict=True
+  )
+  flat = [ops.cast(new, old.dtype) for new, old in pairs]
+  return keras.tree.pack_sequence_as(before, flat)
 
 
 def _flat_shapes(sizes: DNCState) -> list[tuple]:

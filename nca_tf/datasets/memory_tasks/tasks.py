@@ -98,24 +98,38 @@ class Task:
 
 
 @dataclasses.dataclass(frozen=True)
-class Copy(Task):
+class WordTask(Task):
+  """Base class of the tasks on words of bits.
+
+  Attributes:
+    bits: Of a word.
+    MARKS: inputs beside the bits, such as delimiters.
+    END_MARKS: outputs beside the bits.
+  """
+
+  MARKS: ClassVar[int] = 1
+  END_MARKS: ClassVar[int] = 0
+  bits: int = 8
+
+  @property
+  def input_size(self) -> int:
+    """Bits and marks."""
+    return self.bits + self.MARKS
+
+  @property
+  def output_size(self) -> int:
+    """Bits and end marks."""
+    return self.bits + self.END_MARKS
+
+
+@dataclasses.dataclass(frozen=True)
+class Copy(WordTask):
   """Random words, a delimiter, then the same words again (NTM, section 4.1).
 
   The last input is the delimiter. Inputs are zero during the answer.
   """
 
   NAME: ClassVar[str] = 'copy'
-  bits: int = 8
-
-  @property
-  def input_size(self) -> int:
-    """Bits and the delimiter."""
-    return self.bits + 1
-
-  @property
-  def output_size(self) -> int:
-    """Bits."""
-    return self.bits
 
   def steps(self, length: int) -> int:
     """Words, delimiter, words."""
@@ -130,7 +144,7 @@ class Copy(Task):
 
 
 @dataclasses.dataclass(frozen=True)
-class RepeatCopy(Task):
+class RepeatCopy(WordTask):
   """Copy a given number of times, then an end marker (NTM, section 4.2).
 
   The delimiter's input is a tenth of the number of repetitions, so that it is
@@ -138,18 +152,8 @@ class RepeatCopy(Task):
   """
 
   NAME: ClassVar[str] = 'repeat_copy'
-  bits: int = 8
+  END_MARKS: ClassVar[int] = 1
   most_repeats: int = 4
-
-  @property
-  def input_size(self) -> int:
-    """Bits and the delimiter."""
-    return self.bits + 1
-
-  @property
-  def output_size(self) -> int:
-    """Bits and the end marker."""
-    return self.bits + 1
 
   def steps(self, length: int) -> int:
     """Words, delimiter, most repetitions of the words, end marker."""
@@ -174,7 +178,7 @@ class RepeatCopy(Task):
 
 
 @dataclasses.dataclass(frozen=True)
-class AssociativeRecall(Task):
+class AssociativeRecall(WordTask):
   """Items, then one of them again: which came after it? (NTM, section 4.3).
 
   An item is a delimiter and some words. The query is the words of any item but
@@ -185,18 +189,9 @@ class AssociativeRecall(Task):
   NAME: ClassVar[str] = 'associative_recall'
   SHORTEST: ClassVar[int] = 2
   LENGTH: ClassVar[str] = 'items'
+  MARKS: ClassVar[int] = 2  # The items' delimiter and the query's.
   bits: int = 6
   item_words: int = 3
-
-  @property
-  def input_size(self) -> int:
-    """Bits, the items' delimiter and the query's."""
-    return self.bits + 2
-
-  @property
-  def output_size(self) -> int:
-    """Bits."""
-    return self.bits
 
   def steps(self, length: int) -> int:
     """Items with delimiters, query between two delimiters, answer."""
@@ -224,7 +219,7 @@ class AssociativeRecall(Task):
 
 
 @dataclasses.dataclass(frozen=True)
-class PrioritySort(Task):
+class PrioritySort(WordTask):
   """Words with priorities, then the most urgent in order (NTM, section 4.5).
 
   Priorities are uniform in [-1, 1]. The answer is the four fifths of the words
@@ -232,17 +227,7 @@ class PrioritySort(Task):
   """
 
   NAME: ClassVar[str] = 'priority_sort'
-  bits: int = 8
-
-  @property
-  def input_size(self) -> int:
-    """Bits, the priority and the delimiter."""
-    return self.bits + 2
-
-  @property
-  def output_size(self) -> int:
-    """Bits."""
-    return self.bits
+  MARKS: ClassVar[int] = 2  # The priority and the delimiter.
 
   def steps(self, length: int) -> int:
     """Words, delimiter, four fifths of the words."""

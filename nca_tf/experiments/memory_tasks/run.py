@@ -1,5 +1,7 @@
 """Trains each cell with each seed on a memory task, tests and exports it."""
 
+import functools
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -12,7 +14,7 @@ from nca_tf.memory import controllers
 from nca_tf.memory import sequence_model
 from nca_tf.runs import checkpoints as checkpoints_lib
 from nca_tf.runs import run as run_lib
-from nca_tf.saved_models import export
+from nca_tf.saved_models import export as export_lib
 from nca_tf.training import loop
 from nca_tf.training import sequence as sequence_training
 
@@ -35,8 +37,10 @@ def run(config: settings.Config) -> None:
     print(training.describe(), flush=True)
     for seed in training.seeds:
       for cell in config.cells:
-        training.train(cell, seed)
-        training.export(cell, seed)
+        train = functools.partial(training.train, cell, seed)
+        folder.stage(f'{cell}-{seed}', train)
+        export = functools.partial(training.export, cell, seed)
+        folder.stage(f'export-{cell}-{seed}', export)
     folder.publish(report.make(training), numbers='errors.json')
     following = f'--cell=both --seeds=3 --preset={config.preset}'
     folder.goodbye(
@@ -116,11 +120,8 @@ class Training:
       **{name: config.own(name) for name in _MEMORY_OPTIONS},
     )
 
-  def train(self, cell: str, seed: int) -> None:
-    """Trains, and tests at every length, unless that is done."""
-    self.run.stage(f'{cell}-{seed}', lambda: self._train(cell, seed))
-
-  def _train(self, cell, seed):
+  def train(self, cell: str, seed: int) -> dict:
+    """Trains; returns the errors of all test sequences at every length."""
     config = self.config
     trainer = self._trainer(cell, seed)
     steps = self.task.steps(max(config.lengths))
@@ -149,15 +150,10 @@ class Training:
     }
 
   def export(self, cell: str, seed: int) -> None:
-    """Writes the SavedModel of a trained cell, unless it is there."""
-    self.run.stage(
-      f'export-{cell}-{seed}',
-      lambda: export.export_sequence_model(
-        self.load(cell, seed),
-        self.task.input_size,
-        self.run.export / f'{cell}-{seed}',
-      ),
-    )
+    """Writes the SavedModel of a trained cell."""
+    folder = self.run.export / f'{cell}-{seed}'
+    model = self.load(cell, seed)
+    export_lib.export_sequence_model(model, self.task.input_size, folder)
 
   def load(self, cell: str, seed: int) -> sequence_model.SequenceModel:
     """A trained model."""

@@ -1,5 +1,6 @@
 """Plays the games, trains and scores every model; each stage is done once."""
 
+import functools
 import json
 
 import keras
@@ -31,10 +32,13 @@ def run(config: settings.Config) -> None:
   with run_lib.start(config, settings.NAME, name) as folder:
     comparison = Comparison(folder)
     for seed in config.seeds:
-      comparison.collect(seed)
-      comparison.score_baselines(seed)
+      collect = functools.partial(comparison.collect, seed)
+      folder.stage(f'collect-{seed}', collect)
+      baselines = functools.partial(comparison.score_baselines, seed)
+      folder.stage(f'baselines-{seed}', baselines)
       for cell, coding in config.models:
-        comparison.score(seed, cell, coding)
+        score = functools.partial(comparison.score, seed, cell, coding)
+        folder.stage(f'score-{coding}-{cell}-{seed}', score)
     folder.publish(report.make(comparison))
     folder.goodbye(
       Next='the same command with more --seeds or another --run_dir'
@@ -63,9 +67,6 @@ class Comparison:
 
   def collect(self, seed: int) -> None:
     """Plays the games of a seed."""
-    self.run.stage(f'collect-{seed}', lambda: self._collect(seed))
-
-  def _collect(self, seed):
     config = self.config
     for number, (name, games, samples) in enumerate(
       (
@@ -87,9 +88,6 @@ class Comparison:
 
   def score_baselines(self, seed: int) -> None:
     """Scores copying the last state, and the oracle, on the held-out games."""
-    self.run.stage(f'baselines-{seed}', lambda: self._score_baselines(seed))
-
-  def _score_baselines(self, seed):
     games = self.load('held_out', seed)
     now = np.flatnonzero(~np.append(games.is_first[1:], True))
     self._keep(
@@ -151,12 +149,6 @@ class Comparison:
 
   def score(self, seed: int, cell: str, coding: str) -> None:
     """Trains M, and scores it on held-out games before and after that."""
-    self.run.stage(
-      f'score-{coding}-{cell}-{seed}',
-      lambda: self._train_and_score(seed, cell, coding),
-    )
-
-  def _train_and_score(self, seed, cell, coding):
     streams = self._streams(seed)
     model = self.make_model(seed, cell, coding)
     predictor = rollout.Predictor(model)
