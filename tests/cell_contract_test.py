@@ -10,11 +10,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import tiny_world_models
 
 from nca_tf.analysis import memory_trace
 from nca_tf.command_line import config_flags
 from nca_tf.command_line import faults
 from nca_tf.datasets.memory_tasks import registry
+from nca_tf.experiments.controller import settings as controller_settings
 from nca_tf.experiments.memory_tasks import run as memory_tasks
 from nca_tf.experiments.memory_tasks import settings as memory_task_settings
 from nca_tf.experiments.predictions import measures
@@ -22,6 +24,8 @@ from nca_tf.experiments.predictions import pictures
 from nca_tf.experiments.predictions import rollout
 from nca_tf.experiments.predictions import run as predictions
 from nca_tf.experiments.predictions import settings as prediction_settings
+from nca_tf.experiments.world_model import run as world_model
+from nca_tf.experiments.world_model import settings as world_model_settings
 from nca_tf.memory import cells
 from nca_tf.memory import sequence_model
 from nca_tf.saved_models import export
@@ -224,3 +228,22 @@ def test_heads_and_slots_count_only_for_a_memory(tmp_path):
     resolve(config, tmp_path, '--cells=toy,dnc', *few_slots)
   with pytest.raises(faults.UsageError, match='--cells must be one of .*toy'):
     resolve(config, tmp_path, '--cells=nothing')
+
+
+def test_the_toy_goes_through_train_world_model_and_its_controller(tmp_path):
+  recorded = tiny_world_models.record(tmp_path / 'rollouts')
+  flags = '--cell=toy', '--vision_steps=4', '--model_steps=4', '--frame_skip=4'
+  folder = tmp_path / 'world_model'
+  world_model.run(
+    resolve(
+      world_model_settings.Config, folder, f'--rollouts={recorded}', *flags
+    )
+  )
+  loaded = tf.saved_model.load(folder / 'export' / 'model')
+  assert set(loaded.signatures['initial_state'](tf.constant(2))) == {'h'}
+  assert not (folder / 'figures' / 'memory_trace.png').exists()
+  config = controller_settings.Config
+  given = f'--world_model={folder}'
+  resolve(config, tmp_path / 'controller', given, '--features=z,h')
+  with pytest.raises(faults.UsageError, match='--features .* a toy'):
+    resolve(config, tmp_path / 'controller', given, '--features=z,reads')
