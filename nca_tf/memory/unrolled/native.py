@@ -23,7 +23,7 @@ from nca_tf.memory import access
 
 SOURCES = tuple(
   pathlib.Path(__file__).with_name(name)
-  for name in ('native_access.cc', 'native_access.h')
+  for name in ('native_access.cc', 'native_access.h', 'native_addressing.h')
 )
 # The kernel's loops over the heads are unrolled for as many.
 MOST_HEADS = 8
