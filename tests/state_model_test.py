@@ -178,7 +178,7 @@ def test_training_learns_a_countdown(cell):
   assert wrong[..., life.places].mean() < 0.1
 
 
-def test_nothing_is_learnt_across_games_or_behind_death():
+def test_nothing_is_learnt_across_games_or_after_death():
   is_first = tf.constant([[False, False, True, False]])
   is_terminal = tf.constant([[False, False, False, True]])
   nats = np.ones((1, 3, LAYOUT.components), np.float32)

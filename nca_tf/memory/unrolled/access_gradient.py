@@ -46,37 +46,13 @@ def forward(raw, keep, state: access.AccessState, settings, order=None):
     The words read [B, R, W], the next state, and the order.
   """
   state = kept(state, keep)
-  heads, words, convention = settings
-  interface = access.parse_interface(raw, heads, words, convention)
+  interface = access.parse_interface(raw, *settings)
   usage = addressing.usage_update(
     state.usage, state.write_weights, state.read_weights, interface.free_gates
   )
   if order is None:
     order = addressing.allocation_order(usage)
-  content = _write_content(interface, state.memory)
-  allocation = addressing.allocation_weights(usage, order)
-  gate = interface.allocation_gate
-  write_weights = interface.write_gate * (
-    gate * allocation + (1.0 - gate) * content
-  )
-  change = _change(interface, state.memory)
-  memory = state.memory + write_weights[:, :, None] * change
-  link = addressing.link_update(state.link, state.precedence, write_weights)
-  precedence = addressing.precedence_update(state.precedence, write_weights)
-  contents = addressing.content_weights(
-    memory, interface.read_keys, interface.read_strengths
-  )
-  backward_, forward_ = addressing.follow_links(link, state.read_weights)
-  modes = interface.read_modes[..., None]
-  read_weights = (
-    modes[:, :, 0] * backward_
-    + modes[:, :, 1] * contents
-    + modes[:, :, 2] * forward_
-  )
-  reads = ops.einsum('brn,bnw->brw', read_weights, memory)
-  after = access.AccessState(
-    memory, usage, write_weights, read_weights, link, precedence
-  )
+  reads, after = access.write_and_read(interface, state, usage, order)
   return reads, after, order
 
 
@@ -97,8 +73,7 @@ def backward(raw, keep, before, after, order, d_reads, d_after, settings):
     Gradients of raw and of the state before.
   """
   before = kept(before, keep)
-  heads, words, convention = settings
-  interface = access.parse_interface(raw, heads, words, convention)
+  interface = access.parse_interface(raw, *settings)
   w = after.write_weights
   d_memory, d_links, d_head = _read_backward(
     interface, before, after, d_reads, d_after
@@ -115,7 +90,7 @@ def backward(raw, keep, before, after, order, d_reads, d_after, settings):
     interface, before.memory, after.usage, order, d_write
   )
   d_usage, d_last_write, d_freed, d_free_gates = _usage_backward(
-    interface, before, d_after.usage + d_usage, convention
+    interface, before, d_after.usage + d_usage, settings.convention
   )
   d_interface = access.Interface(
     read_keys=d_head[0],
@@ -151,19 +126,6 @@ def kept(tensors, keep):
       for tensor in tensors
     )
   )
-
-
-def _change(interface, memory):
-  """What a full write adds, v - e M: [B, N, W]."""
-  return (
-    interface.write_vector[:, None] - memory * interface.erase_vector[:, None]
-  )
-
-
-def _write_content(interface, memory):
-  return addressing.content_weights(
-    memory, interface.write_key[:, None], interface.write_strength
-  )[:, 0]
 
 
 def _read_backward(interface, before, after, d_reads, d_after):
@@ -208,7 +170,7 @@ def _precedence_backward(p, w, d_after, d_w):
 
 def _memory_backward(interface, memory, w, d_memory):
   """Through M' = M + w (v - e M): gradients of M, w, v and e."""
-  change = _change(interface, memory)
+  change = access.write_change(interface, memory)
   d_w = ops.sum(d_memory * change, axis=-1)
   d_vector = ops.einsum('bn,bnw->bw', w, d_memory)
   weighted = w[:, :, None] * d_memory
