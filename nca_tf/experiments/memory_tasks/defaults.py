@@ -1,14 +1,14 @@
-"""What each memory task is trained with where no flag says otherwise.
+"""Default settings of each memory task, where no flag sets them.
 
-Found by trying on a small machine; the sizes are the least that were seen to
-do, so that a run takes minutes on one core.
+Found by trial on a small machine; the sizes are the smallest found sufficient,
+so that a run takes minutes on one core.
 """
 
 from typing import NamedTuple
 
 
 class Setting(NamedTuple):
-  """Of one task; the fields are flags of bin/train_memory_task."""
+  """Defaults of one task, for flags of bin/train_memory_task."""
 
   longest: int
   updates: int

@@ -153,7 +153,7 @@ def _draw_answer(kind, batch, outputs, title):
   rows = {
     'inputs': batch.inputs[0],
     'targets': batch.targets[0],
-    'outputs where asked for': outputs,
+    'outputs at the answer': outputs,
   }
   for axes, (name, values) in zip(panels, rows.items(), strict=True):
     highest = max(1, *(rows[key].max() for key in list(rows)[1:]))

@@ -22,7 +22,7 @@ _option = config_flags.option
 
 def _own(none, help, **limits):
   """A flag whose value `none` stands for the default of the task."""
-  return _option(none, f"{help}; {none} takes the task's own.", **limits)
+  return _option(none, f"{help}; {none} takes the task's default.", **limits)
 
 
 def _cell_choices():
@@ -33,9 +33,7 @@ def _cell_choices():
 class Config(config_flags.Common):
   """Settings of one task; the laptop preset takes minutes on one core."""
 
-  task: str = _option(
-    'copy', 'What is to be learned.', choices=registry.names()
-  )
+  task: str = _option('copy', 'Task to learn.', choices=registry.names())
   cell: str = _option(
     'dnc',
     'Recurrent cell; both compares a DNC and an LSTM of as many weights.',
@@ -54,7 +52,7 @@ class Config(config_flags.Common):
   )
   test_lengths: tuple[int, ...] = _option(
     (),
-    'Lengths tested; none takes those up to twice --longest, for addition up '
+    'Lengths to test; none takes those up to twice --longest, for addition up '
     'to 100.',
     minimum=1,
   )
@@ -71,8 +69,8 @@ class Config(config_flags.Common):
   units: int = _own(0, "Units of the DNC's controller", minimum=0)
   controller: str = _own(
     'auto',
-    "The DNC's controller: one without a state of its own has to use the "
-    'memory',
+    "The DNC's controller; feedforward has no state of its own and has to use "
+    'the memory',
     choices=('auto', 'lstm', 'feedforward'),
   )
   lstm_units: int = _option(
@@ -85,13 +83,13 @@ class Config(config_flags.Common):
   word_size: int = _own(0, 'Size of a slot of the DNC', minimum=0)
   read_heads: int = _own(0, 'Read heads of the DNC', minimum=0)
   key_masking: bool = _option(
-    False, 'The DNC masks its keys (Csordas and Schmidhuber, 2019).'
+    False, 'Mask the keys of the DNC (Csordas and Schmidhuber, 2019).'
   )
   deallocation: bool = _option(
-    False, 'The DNC erases what it frees (the same).'
+    False, 'Erase the slots that the DNC frees (the same).'
   )
   link_sharpness: bool = _option(
-    False, 'The DNC sharpens what follows links (the same).'
+    False, 'Sharpen the weightings of the DNC that follow links (the same).'
   )
   updates: int = _own(0, 'Updates of each training', minimum=0)
   batch: int = _option(16, 'Sequences per update.', minimum=1)
