@@ -23,9 +23,9 @@ class Setting(NamedTuple):
 
 
 SETTINGS = {
-  # A controller that keeps no state of its own cannot count words itself, so
-  # that longer sequences are nothing new to it. It goes on writing during the
-  # answer: twice 16 words need as many slots.
+  # A controller without a state of its own cannot count words, and so handles
+  # sequences longer than those of training. It also writes during the answer:
+  # 16 words and their answer take twice as many slots.
   'copy': Setting(8, 12000, 5e-3, 40, 8, controller='feedforward'),
   'repeat_copy': Setting(4, 8000, 5e-3, 16, 8),
   # 12 items of 2 words, with delimiters, query and answer, are 44 steps.
@@ -56,8 +56,8 @@ def test_lengths(task: str, shortest: int, longest: int) -> tuple[int, ...]:
 
   Args:
     task: its name.
-    shortest: length there is.
-    longest: length trained on.
+    shortest: the shortest possible length.
+    longest: the longest length of training.
   """
   # Each eighth, rounded; the longest and twice it are always among them.
   inside = {max(shortest, longest * i // 4) for i in range(1, 9)}
