@@ -1,28 +1,89 @@
-"""The registry of recurrent cells and what a state offers to others.
+"""The registry of recurrent cells, and what others may ask of a cell.
 
 Every cell is a Keras RNN cell: `call(inputs [B, F], states) -> (output [B, O],
 states)`, `get_initial_state(batch_size)`, `state_size`, `output_size`. States
 start at zero and flatten (keras.tree.flatten) to tensors with a leading batch
-axis, in the order of `state_names`. Another cell is a file of its own, a line
-in `_MAKERS` and a line in `state_names`.
+axis, in the order of `state_names`.
+
+Another cell is one entry in `REGISTRY`, and nothing else:
+
+    REGISTRY['gru'] = Entry('GRU', keras.layers.GRUCell, ('h',), ('h',))
+
+Outside this package a cell's properties are asked for, never its name or class:
+of a name `names`, `get`, `make` and `feature_names`, of a cell `state_names`,
+`features`, `has_memory`, `trace` and `sequence_layer`.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 from keras import ops
 
 from nca_tf.memory import access
 from nca_tf.memory import dnc
+from nca_tf.memory import dnc_layer
 from nca_tf.memory import extensions
 
-# What a linear controller or a probe may look at.
-_FEATURES = ('h', 'c', 'reads', 'memory')
+# What only a cell with a memory can be made with.
+_MEMORY_OPTIONS = (
+  'memory_slots',
+  'word_size',
+  'read_heads',
+  *extensions.Options._fields,
+  'sparse_links',
+)
+
+
+class Entry(NamedTuple):
+  """What the library knows of a kind of cell.
+
+  Attributes:
+    title: its name in tables and figures.
+    cell: its class; `cell(units, **options)` makes one.
+    state_names: of the state's tensors in flattening order, or a function of a
+      cell that returns them.
+    feature_names: those of them that a controller or a probe may read.
+    article: before the name in a sentence.
+    trace: function of a cell and sequences [B, T, F]; returns arrays [B, T,
+      ...] by name, as `analysis.memory_trace` draws them. None for a cell
+      without a memory.
+    sequence_layer: class of the layer that runs the cell over sequences.
+    jit_pays_on_cpu: whether training is faster compiled with XLA on a CPU.
+  """
+
+  title: str
+  cell: type[keras.layers.Layer]
+  state_names: tuple[str, ...] | Callable[[Any], tuple[str, ...]]
+  feature_names: tuple[str, ...]
+  article: str = 'a'
+  trace: Callable[[Any, Any], dict[str, np.ndarray]] | None = None
+  sequence_layer: type[keras.layers.Layer] = keras.layers.RNN
+  jit_pays_on_cpu: bool = False
+
+  @property
+  def has_memory(self) -> bool:
+    """Whether it has slots and heads, so that the flags of a memory count."""
+    return self.trace is not None
 
 
 def names() -> tuple[str, ...]:
   """Names of the registered cells."""
-  return tuple(sorted(_MAKERS))
+  return tuple(sorted(REGISTRY))
+
+
+def get(name: str) -> Entry:
+  """The entry of a name; ValueError for a name that is not registered."""
+  if name not in REGISTRY:
+    raise ValueError(f'name must be one of {names()}, got {name!r}')
+  return REGISTRY[name]
+
+
+def feature_names() -> tuple[str, ...]:
+  """Features that at least one registered cell offers."""
+  offered = (REGISTRY[name].feature_names for name in names())
+  return tuple(dict.fromkeys(sum(offered, ())))
 
 
 def make(name: str, units: int, **options) -> keras.layers.Layer:
@@ -30,10 +91,11 @@ def make(name: str, units: int, **options) -> keras.layers.Layer:
 
   Args:
     name: one of `names()`.
-    units: hidden units of the LSTM, or of the DNC's LSTM controller.
-    **options: memory_slots, word_size, read_heads, key_masking, deallocation,
-      link_sharpness, sparse_links (the LSTM has no memory and leaves them
-      aside, so that cells swap without an `if`), and Keras' dtype and name.
+    units: hidden units of the cell, of a DNC those of its LSTM controller; a
+      cell with a memory also takes a layer as its controller.
+    **options: Keras' dtype and name, and those of a memory, which a cell
+      without one ignores: memory_slots, word_size, read_heads, key_masking,
+      deallocation, link_sharpness, sparse_links.
 
   Returns:
     The cell, not built. The DNC's output is h beside the words read.
@@ -41,16 +103,18 @@ def make(name: str, units: int, **options) -> keras.layers.Layer:
   Raises:
     ValueError: there is no such cell, or an option is out of its range.
   """
-  if name not in _MAKERS:
-    raise ValueError(f'name must be one of {names()}, got {name!r}')
-  return _MAKERS[name](units, **options)
+  entry = get(name)
+  if not entry.has_memory:
+    options = {k: v for k, v in options.items() if k not in _MEMORY_OPTIONS}
+  return entry.cell(units, **options)
 
 
 def state_names(cell: keras.layers.Layer) -> tuple[str, ...]:
   """Names of the state's tensors in flattening order.
 
   Args:
-    cell: from `make`, or any DNCCell with an LSTMCell or a feed-forward layer.
+    cell: of a registered class; a DNCCell may have any registered cell or a
+      feed-forward layer as its controller.
 
   Returns:
     ('h', 'c') for the LSTM; for the DNC ('h', 'c', 'reads', 'memory', 'usage',
@@ -59,25 +123,20 @@ def state_names(cell: keras.layers.Layer) -> tuple[str, ...]:
   Raises:
     ValueError: the cell is of an unknown kind.
   """
-  if isinstance(cell, dnc.DNCCell):
-    recurrent = hasattr(cell.controller, 'state_size')
-    controller = state_names(cell.controller) if recurrent else ()
-    return (*controller, 'reads', *access.AccessState._fields)
-  if isinstance(cell, keras.layers.LSTMCell):
-    return ('h', 'c')
-  raise ValueError(f'cell must be of {names()}, got {type(cell).__name__}')
+  found = _entry_of(cell).state_names
+  return found(cell) if callable(found) else found
 
 
 def features(cell: keras.layers.Layer, states) -> dict[str, Any]:
-  """What others may look at in a state.
+  """The parts of a state that a controller or a probe may read.
 
   Args:
     cell: as in `state_names`.
     states: the cell's states, in any nesting.
 
   Returns:
-    Tensors [B, size]: 'h' and 'c', and for the DNC 'reads' [B, R W] and
-    'memory' [B, N W], both row by row.
+    Tensors [B, size] by name: 'h' and 'c' of an LSTM, and of a DNC also
+    'reads' [B, R W] and 'memory' [B, N W], both row by row.
 
   Raises:
     ValueError: the cell is of an unknown kind, or these are not its states.
@@ -89,11 +148,42 @@ def features(cell: keras.layers.Layer, states) -> dict[str, Any]:
       f'states must be {len(named)} tensors ({", ".join(named)}), '
       f'got {len(flat)}'
     )
+  offered = _entry_of(cell).feature_names
   return {
     name: _flatten_words(tensor)
     for name, tensor in zip(named, flat, strict=True)
-    if name in _FEATURES
+    if name in offered
   }
+
+
+def has_memory(cell: keras.layers.Layer) -> bool:
+  """Whether a cell has a memory that `trace` can show."""
+  return _entry_of(cell).has_memory
+
+
+def trace(cell: keras.layers.Layer, sequences) -> dict[str, np.ndarray] | None:
+  """What happens in a cell's memory at every step of sequences [B, T, F].
+
+  Returns:
+    Arrays [B, T, ...] by name, those of `dnc_layer.Trace` for the DNC; None
+    for a cell without a memory.
+  """
+  entry = _entry_of(cell)
+  return entry.trace(cell, sequences) if entry.has_memory else None
+
+
+def sequence_layer(cell: keras.layers.Layer) -> keras.layers.Layer:
+  """The layer that maps sequences [B, T, F] to outputs [B, T, O]."""
+  return _entry_of(cell).sequence_layer(cell, return_sequences=True)
+
+
+def _entry_of(cell) -> Entry:
+  """The entry of a cell's class, or of the nearest class above it."""
+  for kind in type(cell).__mro__:
+    for entry in REGISTRY.values():
+      if entry.cell is kind:
+        return entry
+  raise ValueError(f'cell must be of {names()}, got {type(cell).__name__}')
 
 
 def _flatten_words(tensor):
@@ -103,22 +193,31 @@ def _flatten_words(tensor):
   return tensor if len(tensor.shape) == 2 else ops.reshape(tensor, (-1, size))
 
 
-# Options of a memory, which the LSTM does not have.
-_OF_A_MEMORY = (
-  'memory_slots',
-  'word_size',
-  'read_heads',
-  *extensions.Options._fields,
-  'sparse_links',
-)
+def _dnc_state_names(cell):
+  recurrent = hasattr(cell.controller, 'state_size')
+  controller = state_names(cell.controller) if recurrent else ()
+  return (*controller, 'reads', *access.AccessState._fields)
 
 
-def _make_lstm(units, **options):
-  options = {k: v for k, v in options.items() if k not in _OF_A_MEMORY}
-  return keras.layers.LSTMCell(units, **options)
+def _trace_dnc(cell, sequences):
+  layer = dnc_layer.DNC(cell, return_sequences=True, return_trace=True)
+  _, traced = layer(ops.convert_to_tensor(sequences))
+  return {
+    name: ops.convert_to_numpy(part) for name, part in traced._asdict().items()
+  }
 
 
-_MAKERS = {
-  'dnc': dnc.DNCCell,
-  'lstm': _make_lstm,
+REGISTRY: dict[str, Entry] = {
+  'dnc': Entry(
+    'DNC',
+    dnc.DNCCell,
+    _dnc_state_names,
+    ('h', 'c', 'reads', 'memory'),
+    trace=_trace_dnc,
+    sequence_layer=dnc_layer.DNC,
+    jit_pays_on_cpu=True,
+  ),
+  'lstm': Entry(
+    'LSTM', keras.layers.LSTMCell, ('h', 'c'), ('h', 'c'), article='an'
+  ),
 }

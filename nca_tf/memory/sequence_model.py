@@ -1,11 +1,8 @@
-"""A recurrent cell over sequences with a linear output: DNC and LSTM alike."""
+"""A recurrent cell over sequences with a linear output; any registered cell."""
 
 import keras
-from keras import ops
 
 from nca_tf.memory import cells
-from nca_tf.memory import dnc
-from nca_tf.memory import dnc_layer
 
 
 class SequenceModel(keras.layers.Layer):
@@ -25,10 +22,7 @@ class SequenceModel(keras.layers.Layer):
   def __init__(self, cell: keras.layers.Layer, output_size: int, **kwargs):
     super().__init__(autocast=False, **kwargs)
     self.cell = cell
-    layer = keras.layers.RNN
-    if isinstance(cell, dnc.DNCCell):
-      layer = dnc_layer.DNC
-    self.unroll = layer(cell, return_sequences=True)
+    self.unroll = cells.sequence_layer(cell)
     self.readout = keras.layers.Dense(output_size, name='readout')
 
   def build(self, sequences_shape):
@@ -50,39 +44,15 @@ class SequenceModel(keras.layers.Layer):
     return self.readout(hidden), state
 
   def trace(self, sequences) -> tuple:
-    """Outputs, and what happened in the memory at every step of a DNC.
+    """Outputs, and what happens in the cell's memory at every step.
+
+    Args:
+      sequences: [B, T, F].
 
     Returns:
-      [B, T, O] and a `Trace`, or None for a cell without a memory.
+      [B, T, O] and the arrays of `cells.trace`, None without a memory.
     """
-    if not isinstance(self.cell, dnc.DNCCell):
-      return self(sequences), None
-    tracing = dnc_layer.DNC(self.cell, return_sequences=True, return_trace=True)
-    hidden, trace = tracing(ops.convert_to_tensor(sequences))
-    return self.readout(hidden), trace
-
-
-def lstm_parameters(units: int, input_size: int, output_size: int) -> int:
-  """Weights of an LSTM with its output: 4 u (F + u + 1) + (u + 1) O."""
-  return 4 * units * (input_size + units + 1) + (units + 1) * output_size
-
-
-def lstm_units(parameters: int, input_size: int, output_size: int) -> int:
-  """Units that bring an LSTM nearest to another model's number of weights.
-
-  Args:
-    parameters: what the other model has.
-    input_size: F.
-    output_size: O.
-  """
-
-  def distance(units):
-    return abs(lstm_parameters(units, input_size, output_size) - parameters)
-
-  units = 1
-  while distance(units + 1) < distance(units):
-    units += 1
-  return units
+    return self(sequences), cells.trace(self.cell, sequences)
 
 
 def make(
@@ -92,3 +62,27 @@ def make(
   model = SequenceModel(cells.make(name, units, **options), output_size)
   model.build((None, None, input_size))
   return model
+
+
+def nearest_units(
+  name: str, parameters: int, input_size: int, output_size: int
+) -> int:
+  """Units that bring a model nearest to another one's number of weights.
+
+  Args:
+    name: of a cell without a memory, whose weights grow with its units.
+    parameters: weights of the other model.
+    input_size: F.
+    output_size: O.
+  """
+
+  def count(units):
+    return make(name, units, input_size, output_size).count_params()
+
+  low, high = 1, 2
+  while count(high) <= parameters:
+    low, high = high, 2 * high
+  while high - low > 1:  # count(low) <= parameters < count(high), or low is 1.
+    middle = (low + high) // 2
+    low, high = (middle, high) if count(middle) <= parameters else (low, middle)
+  return min(low, high, key=lambda units: abs(count(units) - parameters))
