@@ -1,0 +1,49 @@
+"""What a run has found, for people and for programs."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from nca_tf.analysis import table
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+  """Tables between lines of text, the numbers behind them, and figures.
+
+      report = Report({'Score': view}, notes, numbers={'mean': 5.0})
+      run.publish(report)  # the screen, summary.md, TensorBoard, figures/
+
+  Attributes:
+    tables: By their titles; an empty title is left out.
+    notes: What stands below the tables.
+    head: What stands above them.
+    numbers: For JSON; None where there are none.
+    figures: Pairs of a name and a matplotlib Figure, made as they are taken.
+  """
+
+  tables: Mapping[str, table.Table] = dataclasses.field(default_factory=dict)
+  notes: str = ''
+  head: str = ''
+  numbers: Any = None
+  figures: Iterable[tuple[str, Any]] = ()
+
+  def text(self) -> str:
+    """For a terminal."""
+    parts = [
+      f'{title}\n\n{view.text()}\n' if title else f'{view.text()}\n'
+      for title, view in self.tables.items()
+    ]
+    return self._join(parts)
+
+  def markdown(self) -> str:
+    """For `summary.md` and TensorBoard."""
+    parts = [
+      f'## {title}\n\n{view.markdown()}' if title else view.markdown()
+      for title, view in self.tables.items()
+    ]
+    return self._join(parts)
+
+  def _join(self, parts):
+    whole = filter(None, [self.head, *parts, self.notes])
+    return '\n'.join(part.rstrip('\n') + '\n' for part in whole)

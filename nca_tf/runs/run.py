@@ -1,0 +1,135 @@
+"""A run of an experiment: opened once, each stage done once, then reported."""
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from nca_tf import files
+from nca_tf.command_line import config_flags
+from nca_tf.runs import report as report_lib
+from nca_tf.runs import run_folder
+
+if TYPE_CHECKING:  # Scripted policies are scored without waiting for these.
+  from matplotlib.figure import Figure
+
+  from nca_tf.runs import metrics
+
+
+class Run(run_folder.RunFolder):
+  """A run folder with its settings, its records and its stages.
+
+      with run.start(config, 'train', 'vizdoom-dnc-0', 'vizdoom, dnc') as run:
+        figures = run.stage('vision', train_vision)  # what it returned, once
+        run.publish(report.Report({'Losses': table}))
+        run.goodbye(Next='bin/evaluate')
+
+  Attributes:
+    config: The resolved configuration.
+  """
+
+  config: config_flags.Common | None = None
+
+  @functools.cached_property
+  def log(self) -> 'metrics.MetricsLog':
+    """Its records: `metrics.jsonl` and TensorBoard."""
+    from nca_tf.runs import metrics
+
+    return metrics.MetricsLog(self.path, self.tensorboard)
+
+  def stage(self, name: str, work: Callable[[], Any]) -> dict[str, Any]:
+    """Does a stage unless it is finished, in this process or an earlier one.
+
+    Args:
+      name: Of the stage.
+      work: Does it; returns what it leaves, for JSON, or None.
+
+    Returns:
+      What the stage left, as JSON has it.
+    """
+    if not self.is_finished(name):
+      self.finish(name, work())
+    return self.info(name)
+
+  def stages(self, works: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
+    """Does stages in order; returns what each of them left, by name."""
+    return {name: self.stage(name, work) for name, work in works.items()}
+
+  def publish(
+    self,
+    report: report_lib.Report,
+    name: str = 'summary',
+    numbers: str = 'scores.json',
+    step: int = 0,
+  ) -> None:
+    """Shows a report and writes it: NAME.txt, NAME.md, JSON, figures.
+
+    Args:
+      report: What was found.
+      name: Of the files and of TensorBoard's text.
+      numbers: Name of the JSON file, where the report has numbers.
+      step: Of TensorBoard's text and pictures.
+    """
+    files.write_whole(self.path / f'{name}.txt', report.text())
+    files.write_whole(self.path / f'{name}.md', report.markdown())
+    if report.numbers is not None:
+      files.write_json(self.path / numbers, report.numbers)
+    self.log.text(name, report.markdown(), step)
+    for title, figure in report.figures:
+      self.show(title, figure, step)
+    print(report.text())
+
+  def show(self, name: str, figure: 'Figure', step: int = 0) -> None:
+    """Writes a figure to `figures/NAME.png` and to TensorBoard."""
+    from nca_tf.analysis import canvas
+
+    canvas.save(figure, self.figures / f'{name}.png')
+    self.log.image(f'figures/{name}', canvas.to_image(figure), step)
+
+  def goodbye(self, **lines: str) -> None:
+    """Says where to look, and what comes next.
+
+    Args:
+      **lines: Texts by what they are of, such as `Next='bin/evaluate'`;
+        underscores become spaces.
+    """
+    look = f'.venv/bin/tensorboard --logdir={self.tensorboard}'
+    following = lines.pop('Next', None)
+    lines = {**lines, 'Figures': str(self.figures), 'Look_at_it': look}
+    if following:
+      lines['Next'] = following
+    width = max(map(len, lines)) + 1
+    for label, text in lines.items():
+      print(f'{label.replace("_", " ") + ":":{width}} {text}')
+
+
+def start(
+  config: config_flags.Common,
+  binary: str,
+  name: str,
+  about: str = '',
+  computes: bool = True,
+) -> Run:
+  """Opens the folder of a run, says so, and sets the precision.
+
+  Args:
+    config: The resolved configuration.
+    binary: Name of the binary.
+    name: Name of the run below `runs/<binary>/`, e.g. `vizdoom-dnc-0`.
+    about: What is run, for the screen.
+    computes: False leaves Keras, and so TensorFlow, alone.
+
+  Returns:
+    The run, locked until it is closed; use it in a `with` statement.
+
+  Raises:
+    faults.UsageError: The folder belongs to another configuration.
+    faults.Fault: Another process uses it, or its files are damaged.
+  """
+  run = Run.open(config, binary, name)
+  run.config = config
+  print(f'{binary}: {about + ", " if about else ""}in {run.path}', flush=True)
+  if computes:
+    from nca_tf import precision
+
+    precision.set_precision(config.precision)
+  return run
