@@ -6,7 +6,7 @@ import pytest
 
 from nca_tf.command_line import config_flags
 from nca_tf.command_line import faults
-from nca_tf.environments.pommerman.original import package
+from nca_tf.environments.pommerman import original
 from nca_tf.experiments.benchmarks import pommerman as benchmark_pommerman
 from nca_tf.experiments.benchmarks import subjects as benchmark
 from nca_tf.runs import run_folder
@@ -19,7 +19,7 @@ def resolve(*argv):
 
 
 def test_speeds_are_measured_once_and_reported(tmp_path, capsys, monkeypatch):
-  monkeypatch.setattr(package, 'is_installed', lambda: False)
+  monkeypatch.setattr(original, 'is_installed', lambda: False)
   config = resolve(f'--run_dir={tmp_path / "run"}')
   allowed = os.sched_getaffinity(0)
   benchmark_pommerman.run(config)
@@ -51,8 +51,8 @@ def test_original_is_played_in_turn_with_ours(monkeypatch):
       return None, None, self.steps % 10 == 0, None
 
   game = Game()
-  monkeypatch.setattr(package, 'is_installed', lambda: True)
-  monkeypatch.setattr(package, 'make_game', lambda rules: game)
+  monkeypatch.setattr(original, 'is_installed', lambda: True)
+  monkeypatch.setattr(original, 'make_game', lambda rules: game)
   found = benchmark_pommerman._measure(resolve('--work=step', '--rounds=2'))
   assert len(found['original/OneVsOne-v0/1']) == 2
   assert game.steps == 2 * 64 and game.resets == 1 + game.steps // 10
@@ -91,6 +91,6 @@ def test_wrong_flags_are_refused(flag, message):
 
 
 def test_folder_without_the_package_is_refused(tmp_path):
-  package.load.cache_clear()
+  original.load.cache_clear()
   with pytest.raises(faults.UsageError, match='--package must be a folder'):
     resolve(f'--package={tmp_path}')

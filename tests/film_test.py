@@ -13,6 +13,7 @@ from nca_tf.command_line import faults
 from nca_tf.datasets import rollouts
 from nca_tf.experiments.games import evaluate
 from nca_tf.experiments.games import record_rollouts
+from nca_tf.play import collect as collect_lib
 
 
 @pytest.fixture(scope='module')
@@ -139,7 +140,7 @@ def test_agents_collect_rollouts(agent, tmp_path):
   assert source['policy'] == 'agent-tiny-4.0'
 
   def collect(parameters):
-    return record_rollouts.collect(
+    return collect_lib.collect(
       tmp_path / 'other',
       'vizdoom',
       agent,

@@ -10,11 +10,11 @@ from nca_tf.command_line import faults
 from nca_tf.datasets import frames as frames_lib
 from nca_tf.datasets import latents as latents_lib
 from nca_tf.datasets import rollouts
-from nca_tf.experiments.games import record_rollouts
 from nca_tf.experiments.world_model import finished as finished_model
 from nca_tf.experiments.world_model import measures as world_model_measures
 from nca_tf.experiments.world_model import report as world_model_pictures
 from nca_tf.memory import cells
+from nca_tf.play import collect
 from nca_tf.runs import checkpoints
 from nca_tf.runs import progress
 from nca_tf.runs import run_folder
@@ -52,7 +52,7 @@ class Stages:
     (target,) = self.rollouts
     done = min(rollouts.count(target), config.episodes)
     with progress.Progress('collect', config.episodes, 'episodes', done) as bar:
-      record_rollouts.collect(
+      collect.collect(
         target,
         config.env,
         config.policy,
