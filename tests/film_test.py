@@ -156,3 +156,24 @@ def test_agents_collect_rollouts(agent, tmp_path):
   assert set(other[0].action) == {0}  # The tiny agent has not turned yet.
   with pytest.raises(ValueError, match='source must be'):
     collect([50, 0, 0])
+
+
+def test_an_agent_without_a_controller_is_a_player_too(tmp_path):
+  agent = tiny_agents.write(tmp_path / 'agent', controller=False)
+  film = tmp_path / 'agent.gif'
+  figures = evaluate.run(
+    config(
+      tmp_path / 'run', f'--agent={agent}', '--episodes=2', f'--record={film}'
+    )
+  )
+  assert figures['episodes'] == 2
+  assert film.exists()
+  settings = (f'--policy={agent}', '--time_limit=60', '--processes=1')
+  record_rollouts.run(
+    config_flags.resolve(
+      record_rollouts.Config,
+      [f'--run_dir={tmp_path / "seen"}', '--episodes=2', *settings],
+    )
+  )
+  source = rollouts.read_spec(tmp_path / 'seen' / 'rollouts').source
+  assert source['policy'] == 'agent-tiny-4.0'

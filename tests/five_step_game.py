@@ -21,7 +21,10 @@ SPEC = game.GameSpec(
   time_limit=12,
   tics_per_second=5,
   has_reward=False,
-  policies={'random_per_tic': policies.random_per_tic},
+  policies={
+    'random': policies.random,
+    'random_per_tic': policies.random_per_tic,
+  },
 )
 
 

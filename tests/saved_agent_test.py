@@ -108,6 +108,19 @@ def test_each_episode_starts_from_the_initial_state(agent):
   assert first_steps() == first_steps() == [0] * 3 + [2] * 4 + [0] * 2
 
 
+def test_agents_without_parameters_play_the_same(agent, tmp_path):
+  plain = tiny_agents.write(tmp_path / 'agent', controller=False)
+  own = play(agent, [7], record=True, processes=1)
+  same(play(plain, [7], parameters=[None], record=True, processes=1), list(own))
+  with pytest.raises(
+    ValueError, match="takes parameters, got 'agent-tiny-4.0'"
+  ):
+    play(plain, [7], parameters=[OTHER])
+  policy = saved_agent.SavedAgent(plain)
+  with pytest.raises(ValueError, match='parameters must be None'):
+    policy.reset(parameters=OTHER)
+
+
 def test_killed_workers_are_replaced(agent, expected):
   results, seen = (
     play(agent, parameters=turns(len(SEEDS)), record=True, processes=2),

@@ -30,12 +30,17 @@ class Interval(typing.NamedTuple):
   high: float
 
   def text(self, digits: int = 1) -> str:
-    """Reads like '614.0 [541.3, 690.2]', or '614.0' without an interval."""
+    """Reads like '614.0 [541.3, 690.2]', '614.0' alone, or '-' for NaN."""
+    if math.isnan(self.mean):
+      return '-'
     if math.isnan(self.low):
       return f'{self.mean:.{digits}f}'
     return (
       f'{self.mean:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]'
     )
+
+
+UNKNOWN = Interval(math.nan, math.nan, math.nan)  # Nothing was measured.
 
 
 def bootstrap_mean(

@@ -84,7 +84,7 @@ def _format(cell, digits):
   if cell is None:
     return '-'
   if isinstance(cell, Interval):
-    return '-' if math.isnan(cell.mean) else cell.text(digits)
+    return cell.text(digits)
   if isinstance(cell, (bool, np.bool_)):
     return 'yes' if cell else 'no'
   if isinstance(cell, str):

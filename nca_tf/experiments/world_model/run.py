@@ -282,10 +282,13 @@ class Stages:
       return
     if config.initial:
       finished_model.restore(config.initial, 'model', self.model)
-    streams = self._streams(self.train_latents, config.model_batch)
+    streams = self._streams(
+      self.train_latents, config.model_batch, config.window
+    )
     steps = len(self.held_out_latents.is_first)
     rows = max(1, min(config.model_batch, steps // (config.window + 1)))
-    held_out = self._streams(self.held_out_latents, rows)
+    window = min(config.window, steps - 1)
+    held_out = self._streams(self.held_out_latents, rows, window)
     pictures = world_model_pictures.Dream(self)
     trainer = model_training.ModelTrainer(
       self.model,
@@ -315,10 +318,9 @@ class Stages:
     )
     self.folder.finish('model', self.log.records('model')[-1])
 
-  def _streams(self, latents, batch):
-    config = self.config
+  def _streams(self, latents, batch, window):
     try:
-      return latents_lib.Streams(latents, batch, config.window, config.seed)
+      return latents_lib.Streams(latents, batch, window, self.config.seed)
     except ValueError as error:
       raise faults.UsageError(f'--model_batch, --window: {error}') from error
 
