@@ -17,7 +17,7 @@ def scores_over_generations(
   *,
   resamples: int = 2000,
 ) -> Figure:
-  """The picture of the original work: score in the game over generations.
+  """As the published figure: score in the game over generations.
 
   Args:
     curves: thin lines by name: generations and one number for each, such as a

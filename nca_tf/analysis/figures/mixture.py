@@ -1,4 +1,4 @@
-"""What M's mixture head uses of its freedom."""
+"""What M's mixture head predicts: weights, widths, and the latents."""
 
 import math
 
@@ -10,12 +10,12 @@ from nca_tf.analysis import canvas
 
 
 def mixture_histograms(weights, sigmas, latents) -> Figure:
-  """What the mixture head uses of its freedom, and how the latents lie.
+  """Entropy of the weights, width of the components, density of latents.
 
   Args:
     weights: [S, D, K] mixture weights, which sum to 1 over K.
     sigmas: [S, D, K] standard deviations, positive.
-    latents: [S, D] latents, which the prior wants standard normal.
+    latents: [S, D] latents; their prior is standard normal.
 
   Raises:
     ValueError: shapes that do not fit, or weights that do not sum to 1.

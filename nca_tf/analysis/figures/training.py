@@ -11,7 +11,7 @@ from nca_tf.analysis import canvas
 
 
 def reconstructions(frames, decoded) -> Figure:
-  """Frames of the game above what the vision model makes of them.
+  """Frames of the game above their reconstructions.
 
   Args:
     frames: [K, H, W, 3], uint8 or floats in [0, 1].
@@ -74,7 +74,7 @@ def learning_curves(
       a record that lacks a quantity, or holds NaN for it, is passed over.
     keys: names of quantities, one panel each.
     title: above all panels.
-    held_out: what stands before a quantity's name when it is of held-out data.
+    held_out: prefix of the names of quantities measured on held-out data.
 
   Raises:
     ValueError: no keys, or a key that no record has.

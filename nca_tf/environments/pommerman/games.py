@@ -44,7 +44,7 @@ class PackageGames:
   """Games on the original's engine, one after the other."""
 
   def __init__(self, variant: Variant, games: int):
-    """Makes the games; ImportError where there is no package."""
+    """Makes the games; ImportError where the package is not installed."""
     self.variant = variant
     self._games = [original.make_game(variant) for _ in range(games)]
     self._seen = [None] * games

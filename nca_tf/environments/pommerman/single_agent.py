@@ -203,7 +203,7 @@ def split_action(action, variant: variants.Variant):
 
 
 def check_render_mode(mode: str | None):
-  """Refuses a way of rendering that there is not: ValueError."""
+  """Raises ValueError for an unknown way of rendering."""
   if mode not in (None, *RENDER_MODES):
     raise ValueError(
       f'render_mode must be None, {" or ".join(RENDER_MODES)}, got {mode!r}'

@@ -180,7 +180,7 @@ class TakeCover(gymnasium.Env):
     """Plays `frame_skip` tics.
 
     Raises:
-      GameCrashed: The engine died; `reset` starts another one.
+      GameCrashed: The engine died; `reset` starts a new one.
       RuntimeError: The episode is over.
       ValueError: `action` is not in the action space.
     """
@@ -259,7 +259,7 @@ class TakeCover(gymnasium.Env):
   def _start_engine(self):
     vizdoom = self._vizdoom
     folder = pathlib.Path(tempfile.mkdtemp(prefix='nca_tf_'))
-    # Once: in `close`, or when an environment that nobody closed goes away.
+    # Once: in `close`, or when an environment that was not closed is collected.
     self._remove_folder = weakref.finalize(
       self, shutil.rmtree, folder, ignore_errors=True
     )

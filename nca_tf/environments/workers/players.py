@@ -1,8 +1,8 @@
-"""Plays many episodes in parallel processes, the same ones whatever happens.
+"""Plays many episodes in parallel processes, with reproducible results.
 
 Each episode is determined by its seed, so a worker or an engine that dies is
 replaced and its episode played again: the results do not depend on the number
-of processes, nor on what died. Workers use one thread and end when the process
+of processes or on what died. Workers use one thread and end when the process
 that started them does, however that happens. They import TensorFlow only where
 an agent plays.
 
