@@ -105,7 +105,12 @@ def collect(
     record=True,
     options=options,
   )
-  steps = 0
+  return _write(writer, folder, results, report)
+
+
+def _write(writer, folder, results, report) -> int:
+  """Appends all results and closes the writer; returns the steps."""
+  first, steps = writer.next_index, 0
   with contextlib.closing(results):
     for result in results:
       with _storage_faults(folder):
