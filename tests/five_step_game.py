@@ -22,8 +22,8 @@ SPEC = game.GameSpec(
   tics_per_second=5,
   has_reward=False,
   policies={
-    'random': policies.random,
-    'random_per_tic': policies.random_per_tic,
+    'random': policies.Script(policies.random),
+    'random_per_tic': policies.Script(policies.random_per_tic),
   },
 )
 

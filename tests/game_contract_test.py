@@ -79,11 +79,10 @@ def test_the_spec_says_what_the_game_is(name, kinds):
 
 
 def test_the_spec_has_the_defaults_of_the_game(name):
-  spec = environments.get_spec(name)
-  _, module, class_name = environments.GAMES[name]
-  del module
-  options = inspect.signature(type(environments.make(name))).parameters
-  assert type(environments.make(name)).__name__ == class_name
+  spec, env = environments.get_spec(name), environments.make(name)
+  assert type(env).__name__ == environments.GAMES[name][2]
+  options = inspect.signature(type(env)).parameters
+  env.close()
   for option in ('action_kind', 'frame_skip', 'time_limit'):
     assert options[option].default == getattr(spec, option)
   assert options['frames'].default is True

@@ -1,7 +1,9 @@
 """Games of a few steps go through every binary to the very end."""
 
+import dataclasses
 import json
 import pathlib
+import re
 import runpy
 import sys
 
@@ -12,6 +14,7 @@ import pytest
 from nca_tf import environments
 from nca_tf.datasets import rollouts
 from nca_tf.environments.workers import saved_agent
+from nca_tf.saved_models import screen
 
 ROOT = pathlib.Path(environments.__file__).parents[2]
 GAME = five_step_game.NAME
@@ -98,6 +101,36 @@ def test_scripted_policies_are_scored(tmp_path):
     f'--run_dir={tmp_path}',
   )
   assert json.loads((tmp_path / 'stages.json').read_text())['evaluate']['mean']
+
+
+@pytest.mark.parametrize(
+  ('flags', 'message'),
+  [
+    (('--mirror',), '--mirror must be off for --env=five_steps'),
+    (('--policy=stay',), "--policy must be one of random, .*, got 'stay'"),
+    (('--action_kind=continuous',), '--action_kind must be discrete in five_'),
+    (('--engine=package',), '--engine must be native in five_steps'),
+  ],
+)
+def test_what_the_game_lacks_is_refused_in_one_line(flags, message, capsys):
+  with pytest.raises(SystemExit):
+    call('train_world_model', f'--env={GAME}', *flags)
+  assert re.search(message, capsys.readouterr().err)
+
+
+def test_frames_that_v_cannot_read_are_refused(monkeypatch, capsys):
+  spec = dataclasses.replace(five_step_game.SPEC, observation_shape=(32, 32, 3))
+  monkeypatch.setattr(five_step_game, 'SPEC', spec)
+  with pytest.raises(SystemExit):
+    call('train_world_model', f'--env={GAME}')
+  assert '--env must be a game with frames of (64,' in capsys.readouterr().err
+
+
+def test_a_screen_that_is_the_observation_is_not_changed():
+  random = np.random.default_rng(0)
+  frames = random.integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
+  seen = screen.observe(frames, five_step_game.SPEC)
+  np.testing.assert_array_equal(seen, frames)
 
 
 def record(folder, lives, deaths, still):

@@ -9,7 +9,7 @@ Example:
   >>> action = policy.act(observation)
 """
 
-import functools
+import dataclasses
 import itertools
 from collections.abc import Callable, Iterator
 
@@ -21,8 +21,8 @@ _LONGEST_HOLD = 10
 _LONGEST_WANDER = 300
 
 
-class Script:
-  """A policy that follows a stream of actions and never looks.
+class Policy:
+  """Follows a stream of actions and never looks.
 
   `reset(rng)` starts an episode; `act(observation)` gives its next action: an
   index, or a float32 in [-1, 1] for a game with continuous actions.
@@ -30,17 +30,17 @@ class Script:
 
   blind = True
 
-  def __init__(self, spec: game.GameSpec, stream: Callable):
-    """Takes the game and a function (spec, rng) -> iterator of actions."""
-    self._spec = spec
+  def __init__(self, stream: Callable[..., Iterator], frame_skip: int):
+    """Takes a function rng -> an action for each tic, and tics per step."""
     self._stream = stream
+    self._frame_skip = frame_skip
     self._actions = None
 
   def reset(self, rng: np.random.Generator):
     """Starts an episode, which `rng` determines."""
-    # Streams are written in tics; a step takes every frame_skip-th action.
-    stream = self._stream(self._spec, rng)
-    self._actions = itertools.islice(stream, 0, None, self._spec.frame_skip)
+    self._actions = itertools.islice(
+      self._stream(rng), 0, None, self._frame_skip
+    )
 
   def act(self, observation):
     """Returns the next action."""
@@ -50,21 +50,23 @@ class Script:
     return next(self._actions)
 
 
-def script(stream: Callable[..., Iterator]) -> Callable[..., Script]:
-  """Makes a stream of actions an entry of `GameSpec.policies`.
+@dataclasses.dataclass(frozen=True)
+class Script:
+  """An entry of `GameSpec.policies`: spec -> policy.
 
-  Args:
-    stream: A function (spec, rng) -> iterator with an action for each tic.
-
-  Returns:
-    A function spec -> policy.
+  Attributes:
+    stream: A function (spec, rng, *parameters) -> an action for each tic.
+    parameters: Of the stream.
   """
 
-  @functools.wraps(stream)
-  def make_policy(spec: game.GameSpec) -> Script:
-    return Script(spec, stream)
+  stream: Callable[..., Iterator]
+  parameters: tuple = ()
 
-  return make_policy
+  def __call__(self, spec: game.GameSpec) -> Policy:
+    """Makes the policy for a game."""
+    return Policy(
+      lambda rng: self.stream(spec, rng, *self.parameters), spec.frame_skip
+    )
 
 
 def _draw(spec: game.GameSpec, rng: np.random.Generator):
@@ -74,7 +76,6 @@ def _draw(spec: game.GameSpec, rng: np.random.Generator):
   return int(rng.integers(spec.actions))
 
 
-@script
 def random(spec: game.GameSpec, rng: np.random.Generator) -> Iterator:
   """Holds each random action for U{1..10} tics, as the published collector."""
   while True:
@@ -83,7 +84,6 @@ def random(spec: game.GameSpec, rng: np.random.Generator) -> Iterator:
       yield action
 
 
-@script
 def wander(spec: game.GameSpec, rng: np.random.Generator) -> Iterator:
   """Holds each random action for 1 to 300 tics, all scales equally often.
 
@@ -96,7 +96,6 @@ def wander(spec: game.GameSpec, rng: np.random.Generator) -> Iterator:
       yield action
 
 
-@script
 def random_per_tic(spec: game.GameSpec, rng: np.random.Generator) -> Iterator:
   """Draws a new action in each tic."""
   while True:

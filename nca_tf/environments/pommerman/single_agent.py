@@ -29,9 +29,9 @@ SPEC = game.GameSpec(
   tics_per_second=10,
   has_reward=True,
   policies={
-    'random_per_tic': policies.random_per_tic,
-    'random': policies.random,
-    'wander': policies.wander,
+    'random_per_tic': policies.Script(policies.random_per_tic),
+    'random': policies.Script(policies.random),
+    'wander': policies.Script(policies.wander),
   },
   engines={
     'native': game.always_installed,

@@ -1,56 +1,32 @@
-"""Scripted policies of Take Cover: standing still and walking blindly.
+"""Scripted policies of Take Cover: standing still and walking blindly."""
 
-The numbers of each are in the README.
-"""
-
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
 
 from nca_tf.environments import game
-from nca_tf.environments import policies
-
-_PERIOD = 120  # Tics in which the metronome crosses its range once.
 
 
-def _move(spec: game.GameSpec, name: str):
-  """Returns an action by its name, in the kind of action in use."""
-  index = spec.action_names.index(name)
+def always(spec: game.GameSpec, rng, action: str) -> Iterator:
+  """Repeats an action, given by its name."""
+  del rng
+  return itertools.repeat(_encode(spec, action))
+
+
+def metronome(spec: game.GameSpec, rng, period: int) -> Iterator:
+  """Walks left for half a period of tics, then to and fro for whole ones."""
+  del rng
+  left, right = _encode(spec, 'left'), _encode(spec, 'right')
+  yield from [left] * (period // 2)
+  while True:
+    yield from [right] * period
+    yield from [left] * period
+
+
+def _encode(spec: game.GameSpec, action: str):
+  """Returns an action in the kind of action in use."""
+  index = spec.action_names.index(action)
   if spec.action_kind == 'continuous':
     return np.float32(index - spec.action_names.index('stay'))
   return index
-
-
-@policies.script
-def metronome(spec: game.GameSpec, rng: np.random.Generator) -> Iterator:
-  """Moves half a period to the left, then whole periods to and fro."""
-  del rng
-  left, right = _move(spec, 'left'), _move(spec, 'right')
-  yield from [left] * (_PERIOD // 2)
-  while True:
-    yield from [right] * _PERIOD
-    yield from [left] * _PERIOD
-
-
-@policies.script
-def stay(spec: game.GameSpec, rng: np.random.Generator) -> Iterator:
-  """Stands still."""
-  del rng
-  while True:
-    yield _move(spec, 'stay')
-
-
-@policies.script
-def always_left(spec: game.GameSpec, rng: np.random.Generator) -> Iterator:
-  """Walks to the left."""
-  del rng
-  while True:
-    yield _move(spec, 'left')
-
-
-@policies.script
-def always_right(spec: game.GameSpec, rng: np.random.Generator) -> Iterator:
-  """Walks to the right."""
-  del rng
-  while True:
-    yield _move(spec, 'right')
