@@ -177,3 +177,9 @@ def test_an_agent_without_a_controller_is_a_player_too(tmp_path):
   )
   source = rollouts.read_spec(tmp_path / 'seen' / 'rollouts').source
   assert source['policy'] == 'agent-tiny-4.0'
+
+
+def test_an_agent_of_an_unknown_game_is_one_line(tmp_path):
+  agent = tiny_agents.write(tmp_path / 'agent', env='pong')
+  with pytest.raises(faults.UsageError, match="--env must be .*, got 'pong'"):
+    config(tmp_path / 'run', f'--agent={agent}')
