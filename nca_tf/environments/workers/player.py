@@ -69,20 +69,19 @@ def resolve(policy: str | os.PathLike | Player, spec: game.GameSpec) -> Player:
     ValueError: It is none of these, or the agent was made for another game,
       kind of action or frame skip. The message begins with the setting's name.
   """
-  if not isinstance(policy, Player):
-    player = _read(os.fspath(policy), spec)
-  elif policy.folder is None:
-    player = _read(policy.label, spec)
+  if isinstance(policy, Player) and policy.folder is not None:
+    player, text = policy, policy.folder
   else:
-    player = policy
+    text = policy.label if isinstance(policy, Player) else os.fspath(policy)
+    player = _read(text, spec)
   if player.folder is None:
     return player
   settings = spec.name, spec.action_kind, spec.frame_skip
   for name, value in zip(saved_agent.SETTINGS, settings, strict=True):
     if player.info[name] != value:
       raise ValueError(
-        f'{name} must be {player.info[name]}, the one of the agent '
-        f'{player.folder}, got {value}'
+        f'{name} must be {player.info[name]}, the one of the agent {text}, '
+        f'got {value}'
       )
   return player
 
