@@ -7,7 +7,7 @@ import pytest
 
 from nca_tf.command_line import config_flags
 from nca_tf.command_line import faults
-from nca_tf.environments.pommerman.original import package
+from nca_tf.environments.pommerman import original
 from nca_tf.experiments.benchmarks import pommerman
 from nca_tf.experiments.benchmarks import simple_agent
 from nca_tf.experiments.benchmarks import subjects
@@ -19,7 +19,7 @@ def resolve(*argv):
 
 
 def test_speeds_are_measured_once_and_reported(tmp_path, capsys, monkeypatch):
-  monkeypatch.setattr(package, 'is_installed', lambda: False)
+  monkeypatch.setattr(original, 'is_installed', lambda: False)
   config = resolve(f'--run_dir={tmp_path / "run"}')
   allowed = os.sched_getaffinity(0)
   pommerman.run(config)
@@ -51,8 +51,8 @@ def test_original_is_played_in_turn_with_ours(monkeypatch):
       return None, None, self.steps % 10 == 0, None
 
   game = Game()
-  monkeypatch.setattr(package, 'is_installed', lambda: True)
-  monkeypatch.setattr(package, 'make_game', lambda rules: game)
+  monkeypatch.setattr(original, 'is_installed', lambda: True)
+  monkeypatch.setattr(original, 'make_game', lambda rules: game)
   found = pommerman._measure(resolve('--work=step', '--rounds=2'))
   assert len(found['original/OneVsOne-v0/1']) == 2
   assert game.steps == 2 * 64 and game.resets == 1 + game.steps // 10
@@ -91,7 +91,7 @@ def test_wrong_flags_are_refused(flag, message):
 
 
 def test_folder_without_the_package_is_refused(tmp_path):
-  package.load.cache_clear()
+  original.load.cache_clear()
   with pytest.raises(faults.UsageError, match='--package must be a folder'):
     resolve(f'--package={tmp_path}')
 
@@ -101,8 +101,8 @@ def test_simple_agents_play_each_pair_once(tmp_path, capsys, monkeypatch):
   monkeypatch.setattr(
     simple_agent, 'PAIRS', {'ours, ours': ours, 'again': ours}
   )
-  monkeypatch.setattr(package, 'load', lambda: None)
-  monkeypatch.setattr(package, 'seed', lambda seed: None)
+  monkeypatch.setattr(original, 'load', lambda: None)
+  monkeypatch.setattr(original, 'seed', lambda seed: None)
   argv = ['--preset=smoke', '--seed=3', f'--run_dir={tmp_path}']
   config = config_flags.resolve(simple_agent.Config, argv)
   simple_agent.run(config)

@@ -21,8 +21,8 @@ from nca_tf.experiments.cells import run as cell_stages
 from nca_tf.experiments.cells import settings as compare_cells
 from nca_tf.experiments.controller import evolution as controller_evolution
 from nca_tf.experiments.controller import settings as train_controller
-from nca_tf.experiments.games import evaluate
-from nca_tf.experiments.games import record_rollouts
+from nca_tf.play import collect
+from nca_tf.play import score
 from nca_tf.runs import metrics
 from nca_tf.runs import run_folder
 
@@ -42,7 +42,7 @@ class Game:
     self.broken = ''
 
   def play(self, config, file):
-    """As evaluate.play; agents with a DNC live 10 tics longer."""
+    """As score.play; agents with a DNC live 10 tics longer."""
     self.played.append(config.policy)
     if self.broken and self.broken in config.policy:
       raise KeyboardInterrupt
@@ -64,7 +64,7 @@ class Game:
     return [float(seed % 200) for seed in seeds]
 
   def collect(self, folder, *unused, **options):
-    """As record_rollouts.collect."""
+    """As collect.collect."""
     tiny_world_models.record(folder)
 
 
@@ -87,9 +87,9 @@ def finished(tmp_path_factory):
     return evolve(config)
 
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(evaluate, 'play', game.play)
+    patch.setattr(score, 'play', game.play)
     patch.setattr(controller_evolution, 'play_scores', game.score)
-    patch.setattr(record_rollouts, 'collect', game.collect)
+    patch.setattr(collect, 'collect', game.collect)
     patch.setattr(train_controller, 'run', run)
     game.broken = 'controller-lstm'
     with pytest.raises(KeyboardInterrupt):

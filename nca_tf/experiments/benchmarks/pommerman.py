@@ -16,11 +16,11 @@ import numpy as np
 from nca_tf.analysis import table
 from nca_tf.command_line import config_flags
 from nca_tf.command_line import faults
+from nca_tf.environments.pommerman import original
 from nca_tf.environments.pommerman.engine import engine
 from nca_tf.environments.pommerman.engine import observation
 from nca_tf.environments.pommerman.engine import variants
 from nca_tf.environments.pommerman.opponents import simple_agent
-from nca_tf.environments.pommerman.original import package
 from nca_tf.runs import one_core
 from nca_tf.runs import progress
 from nca_tf.runs import report as report_lib
@@ -82,7 +82,7 @@ def _load_package(folder):
   """Imports the original from a folder."""
   sys.path.insert(0, folder)
   try:
-    package.load()
+    original.load()
   except ImportError as error:
     raise faults.UsageError(
       f'--package must be a folder with the package pommerman, got {folder!r} '
@@ -112,7 +112,7 @@ def _measure(config):
       for games in config.games:
         key = f'{work}/{rules.name}/{games}'
         players[key] = _play(rules, work, games, config)
-    if package.is_installed() or config.package:
+    if original.is_installed() or config.package:
       players[f'{ORIGINAL}/{rules.name}/1'] = _play_original(rules, config)
   found = {key: [] for key in players}
   # Round by round, so that a busy machine slows all of them alike.
@@ -161,7 +161,7 @@ def _play_original(rules, config):
   """Yields steps per CPU-second of the original; it always observes."""
   rng = np.random.default_rng(config.seed)
   random.seed(config.seed)
-  game = package.make_game(rules)
+  game = original.make_game(rules)
   game.reset()
   steps = min(config.steps, 2000)  # Of one game: it is slow.
   shape = (steps, rules.agents)

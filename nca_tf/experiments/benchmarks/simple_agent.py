@@ -14,18 +14,18 @@ from nca_tf.analysis import intervals
 from nca_tf.analysis import table
 from nca_tf.command_line import config_flags
 from nca_tf.command_line import faults
+from nca_tf.environments.pommerman import original
 from nca_tf.environments.pommerman.engine import engine
 from nca_tf.environments.pommerman.engine import observation
 from nca_tf.environments.pommerman.engine import variants
 from nca_tf.environments.pommerman.opponents import simple_agent
-from nca_tf.environments.pommerman.original import package
 from nca_tf.runs import progress
 from nca_tf.runs import report as report_lib
 from nca_tf.runs import run as run_lib
 
 PAIRS = {
-  'theirs, theirs': (package.SimpleAgents, package.SimpleAgents),
-  'ours, theirs': (simple_agent.SimpleAgents, package.SimpleAgents),
+  'theirs, theirs': (original.SimpleAgents, original.SimpleAgents),
+  'ours, theirs': (simple_agent.SimpleAgents, original.SimpleAgents),
   'ours, ours': (simple_agent.SimpleAgents, simple_agent.SimpleAgents),
 }
 _NOTE = """\
@@ -66,7 +66,7 @@ def play(pair, config: Config, seed: int, report=lambda done: None) -> dict:
     the mean number of steps.
   """
   rng = np.random.default_rng(seed)
-  package.seed(seed)
+  original.seed(seed)
   variant = variants.get_variant(config.variant, max_steps=config.max_steps)
   state = engine.reset(variant, config.games, rng)
   seat = np.arange(config.games) % 2  # Of the first of the pair.
@@ -105,7 +105,7 @@ def run(config: Config):
     faults.UsageError: The original is not installed.
   """
   try:
-    package.load()
+    original.load()
   except ImportError as error:
     raise faults.UsageError(str(error)) from error
 

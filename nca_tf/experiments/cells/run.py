@@ -14,6 +14,7 @@ from nca_tf.experiments.controller import settings as train_controller
 from nca_tf.experiments.games import evaluate
 from nca_tf.experiments.world_model import run as world_model_stages
 from nca_tf.experiments.world_model import settings as train_world_model
+from nca_tf.play import score
 from nca_tf.runs import metrics
 from nca_tf.runs import run_folder
 from nca_tf.world_model import forecast as forecast_lib
@@ -69,7 +70,7 @@ class Stages:
         seed=int(random_numbers.key(self.config.seed, 'final')[0]),
         episodes=self.config.final_episodes,
       )
-      episodes = evaluate.play(settings, folder / f'{name}.jsonl')
+      episodes = score.play(settings, folder / f'{name}.jsonl')
       found[name] = [episode['score'] for episode in episodes]
     self.folder.finish('policies', found)
 

@@ -14,9 +14,10 @@ from nca_tf.experiments.controller import dream_check
 from nca_tf.experiments.controller import evolution as controller_evolution
 from nca_tf.experiments.controller import report as controller_pictures
 from nca_tf.experiments.games import evaluate
-from nca_tf.experiments.games import record_rollouts
 from nca_tf.experiments.world_model import run as world_model_stages
 from nca_tf.experiments.world_model import settings as train_world_model
+from nca_tf.play import collect
+from nca_tf.play import score
 from nca_tf.runs import metrics
 from nca_tf.runs import progress
 from nca_tf.runs import run_folder
@@ -146,10 +147,10 @@ class Stages:
       time_limit=model.config.time_limit,
       processes=config.processes,
     )
-    episodes = evaluate.play(
-      settings.settled, self.folder.path / 'episodes.jsonl'
+    episodes = score.play(
+      settings.resolved, self.folder.path / 'episodes.jsonl'
     )
-    figures = evaluate.summarise(
+    figures = score.summarise(
       [episode['score'] for episode in episodes],
       [not episode['terminated'] for episode in episodes],
       config.seed,
@@ -254,7 +255,7 @@ class Stages:
       parameters.append(evolution.draw(mean, seed + index) if varied else mean)
     done = min(rollouts.count(folder), total)
     with progress.Progress(f'collect {number}', total, 'episodes', done) as bar:
-      record_rollouts.collect(
+      collect.collect(
         folder,
         evolution.world_model.spec.name,
         evolution.player,  # The same for all evolutions of an iteration.
@@ -288,7 +289,7 @@ class Stages:
 
   def _write_summary(self, figures):
     chosen = self.folder.info('choose')
-    lines = [evaluate.describe('agent', figures), '']
+    lines = [score.describe('agent', figures), '']
     lines.append(
       f'chosen: iteration {chosen["iteration"]}, evolution '
       f'{chosen["evolution"]}, generation {chosen["generation"]}, by '

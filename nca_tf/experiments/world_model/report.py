@@ -53,6 +53,8 @@ class Dream:
 
   def draw(self, step, folder=None):
     """Publishes the animation; with a folder also as `dream.gif`."""
+    if self._steps < 1:  # Every held-out episode ends with its first step.
+      return
     codec = self._stages.codec
     z, done = (part.numpy()[0] for part in self._run(tf.constant(step)))
     real = self._z[self._warm + 1 :]

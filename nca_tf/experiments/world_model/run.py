@@ -10,11 +10,11 @@ from nca_tf.command_line import faults
 from nca_tf.datasets import frames as frames_lib
 from nca_tf.datasets import latents as latents_lib
 from nca_tf.datasets import rollouts
-from nca_tf.experiments.games import record_rollouts
 from nca_tf.experiments.world_model import finished as finished_model
 from nca_tf.experiments.world_model import measures as world_model_measures
 from nca_tf.experiments.world_model import report as world_model_pictures
 from nca_tf.memory import cells
+from nca_tf.play import collect
 from nca_tf.runs import checkpoints
 from nca_tf.runs import progress
 from nca_tf.runs import run_folder
@@ -52,7 +52,7 @@ class Stages:
     (target,) = self.rollouts
     done = min(rollouts.count(target), config.episodes)
     with progress.Progress('collect', config.episodes, 'episodes', done) as bar:
-      record_rollouts.collect(
+      collect.collect(
         target,
         config.env,
         config.policy,
@@ -282,10 +282,13 @@ class Stages:
       return
     if config.initial:
       finished_model.restore(config.initial, 'model', self.model)
-    streams = self._streams(self.train_latents, config.model_batch)
+    streams = self._streams(
+      self.train_latents, config.model_batch, config.window
+    )
     steps = len(self.held_out_latents.is_first)
     rows = max(1, min(config.model_batch, steps // (config.window + 1)))
-    held_out = self._streams(self.held_out_latents, rows)
+    window = min(config.window, steps - 1)
+    held_out = self._streams(self.held_out_latents, rows, window)
     pictures = world_model_pictures.Dream(self)
     trainer = model_training.ModelTrainer(
       self.model,
@@ -315,10 +318,9 @@ class Stages:
     )
     self.folder.finish('model', self.log.records('model')[-1])
 
-  def _streams(self, latents, batch):
-    config = self.config
+  def _streams(self, latents, batch, window):
     try:
-      return latents_lib.Streams(latents, batch, config.window, config.seed)
+      return latents_lib.Streams(latents, batch, window, self.config.seed)
     except ValueError as error:
       raise faults.UsageError(f'--model_batch, --window: {error}') from error
 

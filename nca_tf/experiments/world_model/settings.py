@@ -128,6 +128,12 @@ class Config(play_config.PlayConfig):
         f'--read_heads must be at most --memory_slots, got {self.read_heads} '
         f'heads for {self.memory_slots} slots'
       )
+    shape = self.game_spec.observation_shape
+    if shape != vision_lib.FRAME_SHAPE:
+      raise faults.UsageError(
+        f'--env must be a game with frames of {vision_lib.FRAME_SHAPE}, got '
+        f'{self.env!r} with {shape}'
+      )
     if self.mirror and not self.game_spec.mirrored_actions:
       raise faults.UsageError(
         f'--mirror must be off for --env={self.env}, whose mirror image is '
