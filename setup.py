@@ -7,18 +7,10 @@ import setuptools
 
 ROOT = pathlib.Path(__file__).parent
 # All but bin/test, which needs a checkout and would hide the shell's `test`.
-BINARIES = (
-  'benchmark',
-  'compare_cells',
-  'compare_predictions',
-  'evaluate',
-  'play_dream',
-  'record_rollouts',
-  'replay_traces',
-  'toy_cma_es',
-  'train_controller',
-  'train_memory_task',
-  'train_world_model',
+BINARIES = sorted(
+  path.name
+  for path in (ROOT / 'bin').iterdir()
+  if path.is_file() and path.name != 'test'
 )
 
 

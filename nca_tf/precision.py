@@ -11,10 +11,10 @@ PRECISIONS = {
 def set_precision(name: str) -> None:
   """Sets the precision for all layers, optimisers and tensors made later.
 
-  Call it before any layer is made: layers that exist keep what they have. Both
-  of Keras' switches are set, because neither brings the other along: with the
-  policy alone `ops.zeros` stays float32, and going back to floatx float32
-  leaves a policy of float64 behind. `ops.convert_to_tensor(1.0)` and
+  Call it before any layer is made: layers that exist keep their precision. It
+  sets both floatx and the dtype policy of Keras, because neither implies the
+  other: with the policy alone `ops.zeros` stays float32, and setting floatx to
+  float32 leaves a policy of float64 in place. `ops.convert_to_tensor(1.0)` and
   `tf.random.normal` are float32 under every setting: give them a dtype.
 
   Args:

@@ -1,9 +1,9 @@
 """Random numbers that are a function of (seed, purpose, step).
 
-A resumed run needs no generator state. TensorFlow's stateless samplers give
-the same *bits* with and without XLA when asked for Philox, but turn them into
-other floating-point numbers (seen with TensorFlow 2.21 on CPU), so the floats
-are made here. Salmon et al., Parallel random numbers: as easy as 1, 2, 3
+A resumed run needs no generator state. With Philox, TensorFlow's stateless
+samplers give the same *bits* with and without XLA but make different
+floating-point numbers of them (TensorFlow 2.21 on CPU), so the floats are made
+here. Salmon et al., Parallel random numbers: as easy as 1, 2, 3
 (2011); Box and Muller, A note on the generation of random normal deviates
 (1958).
 """
@@ -16,12 +16,12 @@ import tensorflow as tf
 
 
 def key(seed, purpose, step=0):
-  """Key of one stream, int32 [2].
+  """Returns the key of one stream, int32 [2].
 
   Args:
-    seed: the run's seed, an int.
-    purpose: what the numbers are for, a string.
-    step: an int, or an int32 scalar tensor inside a graph.
+    seed: The run's seed, an int.
+    purpose: What the numbers are for, a string.
+    step: An int, or an int32 scalar tensor inside a graph.
 
   Returns:
     A NumPy array, or a tensor when `step` is one.
@@ -33,7 +33,7 @@ def key(seed, purpose, step=0):
 
 
 def uniform(key, shape, dtype=tf.float32):
-  """Numbers strictly between 0 and 1, multiples of 2 ** -24."""
+  """Returns numbers strictly between 0 and 1, multiples of 2 ** -24."""
   bits = tf.random.stateless_uniform(
     shape, key, None, None, tf.int32, alg='philox'
   )
@@ -46,25 +46,25 @@ def uniform(key, shape, dtype=tf.float32):
 
 
 def normal(key, shape, dtype=tf.float32):
-  """Standard normal numbers, by the transform of Box and Muller."""
+  """Returns standard normal numbers, by the transform of Box and Muller."""
   pairs = uniform(key, tf.concat([[2], shape], 0), dtype)
   radius = tf.sqrt(-2 * tf.math.log(pairs[0]))
   return radius * tf.cos(tf.cast(2 * math.pi, dtype) * pairs[1])
 
 
 def philox(key, count):
-  """Random bits, uint32 [count], by Philox 4x32-10 in plain tensor operations.
+  """Returns random bits, uint32 [count], by Philox 4x32-10.
 
   The numbers are those of the published generator with `key` as its key and
-  0, 1, 2, ... as its counter. XLA makes one loop of it that is several times
-  faster than what it has for `tf.random.stateless_uniform`.
+  0, 1, 2, ... as its counter. XLA compiles these tensor operations to one loop
+  that is several times faster than its `tf.random.stateless_uniform`.
 
   Args:
     key: int32 [2], from `key`.
-    count: a Python int.
+    count: A Python int.
 
   Returns:
-    All first words of the counters, then all second ones, and so on.
+    The first words of all counters, then the second ones, and so on.
   """
   key = tf.bitcast(tf.convert_to_tensor(key, tf.int32), tf.uint32)
   counters = tf.cast(tf.range((count + 3) // 4), tf.uint32)
@@ -85,15 +85,16 @@ def philox(key, count):
 
 
 def paired_normal(key, shape, dtype=tf.float32):
-  """Standard normal numbers from both halves of each pair: much faster.
+  """Returns standard normal numbers; uses both of each Box-Muller pair.
 
-  Not the numbers of `normal`. They are made in float32 whatever `dtype` is,
-  so a search in float64 sees the same ones; none lies beyond 5.8.
+  Much faster than `normal`, and other numbers. They are computed in float32
+  whatever `dtype` is, so that searches in float32 and float64 get the same
+  ones; none is beyond 5.8.
 
   Args:
-    key: int32 [2].
-    shape: a static shape, Python ints.
-    dtype: of the result.
+    key: int32 [2], from `key`.
+    shape: A static shape, Python ints.
+    dtype: Of the result.
 
   Returns:
     A tensor [*shape].
@@ -124,14 +125,14 @@ def paired_normal(key, shape, dtype=tf.float32):
 
 
 def _fraction(bits):
-  """The 23 high bits of uint32 words, strictly between 0 and 1."""
+  """Returns the 23 high bits of uint32 words, strictly between 0 and 1."""
   high = tf.bitwise.right_shift(bits, tf.constant(9, tf.uint32))
   whole = tf.cast(tf.bitcast(high, tf.int32), tf.float32)
   return (whole + 0.5) * np.float32(2.0**-23)
 
 
 def _multiply(words, constant):
-  """High and low halves of the 64-bit products of uint32 words."""
+  """Returns high and low halves of the 64-bit products of uint32 words."""
   product = tf.cast(words, tf.uint64) * tf.constant(constant, tf.uint64)
   high = tf.bitwise.right_shift(product, tf.constant(32, tf.uint64))
   return tf.cast(high, tf.uint32), tf.cast(product, tf.uint32)

@@ -4,7 +4,7 @@ python play_agent.py FOLDER [SEED ...]
 
 FOLDER is the `export/agent` of a run; each seed is one episode of 2100 tics at
 most. Prints the score of each, the tics survived, and their mean. Copy this
-file wherever an agent shall play: it needs nothing else of this project.
+file to wherever the agent is to play: it needs nothing else of this project.
 """
 
 import json

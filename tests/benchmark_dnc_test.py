@@ -7,13 +7,14 @@ import pytest
 
 from nca_tf.command_line import config_flags
 from nca_tf.command_line import faults
-from nca_tf.experiments.benchmarks.dnc import report as dnc_report
+from nca_tf.experiments.benchmarks.dnc import report
 from nca_tf.experiments.benchmarks.dnc import run as benchmark_dnc
+from nca_tf.experiments.benchmarks.dnc import settings
 
 
 def config(folder, *argv):
   return config_flags.resolve(
-    benchmark_dnc.Config, [f'--run_dir={folder}', '--preset=smoke', *argv]
+    settings.Config, [f'--run_dir={folder}', '--preset=smoke', *argv]
   )
 
 
@@ -35,7 +36,7 @@ def test_all_parts_are_measured_and_reported(finished, monkeypatch):
   assert lengths['400'] > lengths['8'] > 10**6
   assert (folder / 'figures' / 'growth.png').stat().st_size > 1000
   assert '| nca_tf ' in (folder / 'results.md').read_text()
-  monkeypatch.setattr(benchmark_dnc.peer_process, 'PeerProcess', None)
+  monkeypatch.setattr(benchmark_dnc.peers_lib, 'PeerProcess', None)
   again = benchmark_dnc.run(config(folder, '--contestants=nca_tf'))
   assert again == results
 
@@ -53,14 +54,14 @@ def measured(seconds, peak):
 def test_report_judges_speed_and_memory():
   title = 'N64 W32 R4 B16 T50'
   stage = {
-    'sizes': dnc_report.SETTINGS[title],
+    'sizes': settings.SIZES[title],
     'contestants': {
       'nca_tf': measured(0.04, 3 * 10**8),
       'pytorch-dnc': measured(0.4, 2 * 10**8),
       'deepmind/dnc': measured(0.1, 4 * 10**8),
     },
   }
-  text = dnc_report.write({f'settings/{title}': stage})
+  text = report.make({f'settings/{title}': stage}).markdown()
   rows = [
     [cell.strip() for cell in line.strip('|').split('|')]
     for line in text.splitlines()
@@ -77,21 +78,21 @@ def test_report_judges_speed_and_memory():
 
 def test_report_judges_what_a_step_keeps():
   title = 'N256 W64 R4 B4'
-  base, _ = dnc_report.LENGTHS[title]
+  base, _ = settings.LENGTHS[title]
   numbers = 256 * 256 + 256 * 64 + 2 * 256
   lengths = {
     str(count): 10**8 + round(1.25 * 4 * numbers * 4 * count)
     for count in (64, 256, 2000)
   }
   stage = {'base': base, 'contestants': {'nca_tf': lengths}}
-  text = dnc_report.write({f'memory/{title}': stage})
-  assert 'A step adds, of N N + N W + h + c numbers: nca_tf 1.25.' in text
+  text = report.make({f'memory/{title}': stage}).markdown()
+  assert ': a step adds, of N N + N W + h + c numbers: nca_tf 1.25.' in text
   assert '| 2000 |' in text
   assert f'| {title}: kept of a step over N N + N W + h + c |' in text
   assert '| at most 1.3 |     1.25 | yes |' in text
   assert '| at most 6   |     3.40 | yes |' in text
   lengths['2000'] = 7 * 10**9
-  text = dnc_report.write({f'memory/{title}': stage})
+  text = report.make({f'memory/{title}': stage}).markdown()
   assert '| at most 6   |     7.00 | no  |' in text
 
 
@@ -102,5 +103,11 @@ def test_peers_need_their_sources(tmp_path):
   package.mkdir()
   (package / 'dnc.py').touch()
   chosen = config(tmp_path, f'--deepmind_dnc={tmp_path}')
-  contestants = benchmark_dnc._contestants(chosen)
-  assert contestants['deepmind/dnc'] == (sys.executable, str(tmp_path))
+  found = benchmark_dnc._find_implementations(chosen)
+  assert found['deepmind/dnc'] == (sys.executable, str(tmp_path))
+
+
+def test_memory_over_the_length_is_of_this_library_alone(tmp_path):
+  chosen = config(tmp_path, '--contestants=keras LSTM')
+  stages = benchmark_dnc._stages(chosen, {})
+  assert list(stages) == ['settings/tiny', 'growth/heads']

@@ -1,40 +1,40 @@
 """bin/benchmark pommerman: a small run, resumed, and wrong flags."""
 
+import json
 import os
 
 import pytest
 
 from nca_tf.command_line import config_flags
 from nca_tf.command_line import faults
-from nca_tf.environments.pommerman.original import package
-from nca_tf.experiments.benchmarks import pommerman as benchmark_pommerman
-from nca_tf.experiments.benchmarks import subjects as benchmark
+from nca_tf.environments.pommerman import original
+from nca_tf.experiments.benchmarks import pommerman
+from nca_tf.experiments.benchmarks import simple_agent
+from nca_tf.experiments.benchmarks import subjects
 from nca_tf.runs import run_folder
 
 
 def resolve(*argv):
-  return config_flags.resolve(
-    benchmark_pommerman.Config, ['--preset=smoke', *argv]
-  )
+  return config_flags.resolve(pommerman.Config, ['--preset=smoke', *argv])
 
 
 def test_speeds_are_measured_once_and_reported(tmp_path, capsys, monkeypatch):
-  monkeypatch.setattr(package, 'is_installed', lambda: False)
+  monkeypatch.setattr(original, 'is_installed', lambda: False)
   config = resolve(f'--run_dir={tmp_path / "run"}')
   allowed = os.sched_getaffinity(0)
-  benchmark_pommerman.run(config)
+  pommerman.run(config)
   assert os.sched_getaffinity(0) == allowed
   first = capsys.readouterr().out
-  assert 'the original is not installed' in first
+  assert 'The original is not installed' in first
   with run_folder.RunFolder.open(config, 'benchmark', '') as folder:
     speed = folder.info('speed')
-  assert set(speed) == {
-    f'{work}/OneVsOne-v0/8' for work in benchmark_pommerman.WORK
-  }
+  assert set(speed) == {f'{work}/OneVsOne-v0/8' for work in pommerman.WORK}
   assert all(rate > 10 for rates in speed.values() for rate in rates)
   assert '| OneVsOne-v0' in (tmp_path / 'run' / 'results.md').read_text()
-  monkeypatch.setattr(benchmark_pommerman, '_measure', None)  # not again
-  benchmark_pommerman.run(config)
+  numbers = json.loads((tmp_path / 'run' / 'results.json').read_text())
+  assert numbers == {'speed': speed}
+  monkeypatch.setattr(pommerman, '_measure', None)  # not again
+  pommerman.run(config)
   assert capsys.readouterr().out == first
 
 
@@ -51,29 +51,29 @@ def test_original_is_played_in_turn_with_ours(monkeypatch):
       return None, None, self.steps % 10 == 0, None
 
   game = Game()
-  monkeypatch.setattr(package, 'is_installed', lambda: True)
-  monkeypatch.setattr(package, 'make_game', lambda rules: game)
-  found = benchmark_pommerman._measure(resolve('--work=step', '--rounds=2'))
+  monkeypatch.setattr(original, 'is_installed', lambda: True)
+  monkeypatch.setattr(original, 'make_game', lambda rules: game)
+  found = pommerman._measure(resolve('--work=step', '--rounds=2'))
   assert len(found['original/OneVsOne-v0/1']) == 2
   assert game.steps == 2 * 64 and game.resets == 1 + game.steps // 10
 
 
-def test_bars_are_judged_at_1024_games():
+def test_targets_are_judged_at_1024_games():
   rates = {
     'step/OneVsOne-v0/1024': [160_000.0, 1.0, 170_000.0],
     'simple/OneVsOne-v0/1024': [19_000.0],
     'step/OneVsOne-v0/64': [20_000.0],
     'original/OneVsOne-v0/1': [2000.0],
   }
-  lines = benchmark_pommerman._report(rates).text().splitlines()[2:]
+  lines = pommerman._tabulate(rates).text().splitlines()[2:]
   assert lines[0].split()[-4:] == ['160000', '80', '150000:', 'pass']
   assert lines[1].split()[-4:] == ['19000', '-', '20000:', 'miss']
   assert lines[2].split()[-2:] == ['20000', '10']
 
 
 def test_benchmark_knows_the_subject():
-  subject = benchmark.SUBJECTS['pommerman']()
-  assert subject[0] is benchmark_pommerman.Config
+  subject = subjects.SUBJECTS['pommerman']()
+  assert subject[0] is pommerman.Config
 
 
 @pytest.mark.parametrize(
@@ -91,6 +91,27 @@ def test_wrong_flags_are_refused(flag, message):
 
 
 def test_folder_without_the_package_is_refused(tmp_path):
-  package.load.cache_clear()
+  original.load.cache_clear()
   with pytest.raises(faults.UsageError, match='--package must be a folder'):
     resolve(f'--package={tmp_path}')
+
+
+def test_simple_agents_play_each_pair_once(tmp_path, capsys, monkeypatch):
+  ours = simple_agent.PAIRS['ours, ours']
+  monkeypatch.setattr(
+    simple_agent, 'PAIRS', {'ours, ours': ours, 'again': ours}
+  )
+  monkeypatch.setattr(original, 'load', lambda: None)
+  monkeypatch.setattr(original, 'seed', lambda seed: None)
+  argv = ['--preset=smoke', '--seed=3', f'--run_dir={tmp_path}']
+  config = config_flags.resolve(simple_agent.Config, argv)
+  simple_agent.run(config)
+  results = json.loads((tmp_path / 'results.json').read_text())
+  assert results['again'] == simple_agent.play(ours, config, 4)
+  first = results['ours, ours']
+  assert first['first'] + first['second'] + first['tie'] == config.games
+  text = capsys.readouterr().out
+  assert '| ours, ours |' in (tmp_path / 'results.md').read_text()
+  monkeypatch.setattr(simple_agent, 'play', None)
+  simple_agent.run(config)
+  assert capsys.readouterr().out == text

@@ -10,17 +10,18 @@ import pytest
 
 from nca_tf.command_line import config_flags
 from nca_tf.command_line import faults
-from nca_tf.evolution import many_searches as cma_es_restarts
+from nca_tf.evolution import many_searches
 from nca_tf.evolution import objectives
 from nca_tf.evolution import stopping
-from nca_tf.experiments.benchmarks import peers as peer_process
-from nca_tf.experiments.benchmarks import subjects as benchmark
-from nca_tf.experiments.benchmarks.cma_es import bbob as cma_es_bbob
+from nca_tf.experiments.benchmarks import peers as peers_lib
+from nca_tf.experiments.benchmarks import subjects
+from nca_tf.experiments.benchmarks.cma_es import bbob
 from nca_tf.experiments.benchmarks.cma_es import peers as cma_es_peers
-from nca_tf.experiments.benchmarks.cma_es import quality as cma_es_quality
-from nca_tf.experiments.benchmarks.cma_es import report as cma_es_report
+from nca_tf.experiments.benchmarks.cma_es import quality
+from nca_tf.experiments.benchmarks.cma_es import report
 from nca_tf.experiments.benchmarks.cma_es import run as benchmark_cma_es
-from nca_tf.experiments.benchmarks.cma_es import speed as cma_es_speed
+from nca_tf.experiments.benchmarks.cma_es import settings
+from nca_tf.experiments.benchmarks.cma_es import speed
 
 SCRIPT = pathlib.Path(cma_es_peers.__file__)
 
@@ -34,7 +35,7 @@ class Peers:
 
 def config(folder, *argv):
   return config_flags.resolve(
-    benchmark_cma_es.Config,
+    settings.Config,
     [f'--run_dir={folder}', '--preset=smoke', '--jit=off', *argv],
   )
 
@@ -51,7 +52,7 @@ def finished(tmp_path_factory):
 def test_all_parts_are_measured_and_reported(finished):
   folder, results = finished
   assert json.loads((folder / 'results.json').read_text()) == results
-  assert all(speed > 100 for speed in results['speed/2']['nca_tf float64'])
+  assert all(rate > 100 for rate in results['speed/2']['nca_tf float64'])
   assert len(results['speed/2']['nca_tf float32']) == 2
   for problem in ('sphere', 'ellipsoid', 'rotated ellipsoid', 'rosenbrock'):
     runs = results[f'quality/{problem} 2']['nca_tf']
@@ -65,15 +66,15 @@ def test_all_parts_are_measured_and_reported(finished):
 
 def test_finished_parts_are_not_measured_again(finished, monkeypatch):
   folder, results = finished
-  monkeypatch.setattr(cma_es_speed, 'measure', None)
-  monkeypatch.setattr(cma_es_bbob, 'measure', None)
+  monkeypatch.setattr(speed, 'measure', None)
+  monkeypatch.setattr(bbob, 'measure', None)
   assert benchmark_cma_es.run(config(folder)) == results
   only = benchmark_cma_es.run(config(folder, '--parts=speed'))
   assert list(only) == ['speed/2']
 
 
 def test_subjects_can_be_imported():
-  for load in benchmark.SUBJECTS.values():
+  for load in subjects.SUBJECTS.values():
     subject, run = load()
     assert config_flags.resolve(subject, ['--preset=smoke'])
     assert callable(run)
@@ -94,15 +95,15 @@ def test_wrong_flag(argument, message):
 
 
 def test_both_sides_have_the_same_objectives(monkeypatch):
-  cma_es_quality.check_objectives(Peers())
+  quality.check_objectives(Peers())
   monkeypatch.setattr(cma_es_peers, '_oscillate', lambda x: x)
   with pytest.raises(ValueError, match='must be the same for both'):
-    cma_es_quality.check_objectives(Peers())
+    quality.check_objectives(Peers())
 
 
 def test_peer_process_answers_and_reports_its_end():
   spec = {'name': 'sphere'}
-  with peer_process.PeerProcess(sys.executable, SCRIPT) as peers:
+  with peers_lib.PeerProcess(sys.executable, SCRIPT) as peers:
     for x in ([[1.0, 2.0]], [[0.0, 3.0]]):
       answer = peers.ask('values', objective=spec, x=x)
       assert answer == [np.square(x).sum()]
@@ -120,10 +121,10 @@ def test_failed_installation_is_one_line_and_leaves_no_environment(
     if purpose == 'install':
       raise faults.Fault('cannot install of the peers')
 
-  monkeypatch.setattr(peer_process, '_call', call)
+  monkeypatch.setattr(peers_lib, '_call', call)
   for _ in range(2):  # The second call begins again.
     with pytest.raises(faults.Fault, match='cannot install'):
-      peer_process.install(['cma==4.5.0'], tmp_path)
+      peers_lib.install(['cma==4.5.0'], tmp_path)
   assert calls == 2 * ['make the environment', 'install']
   assert 'installing cma==4.5.0 in' in capsys.readouterr().out
 
@@ -136,23 +137,23 @@ def test_an_environment_is_made_once(tmp_path, monkeypatch):
     if command[1:3] == ['-m', 'venv']:
       pathlib.Path(command[3]).mkdir()
 
-  monkeypatch.setattr(peer_process, '_call', call)
-  first = peer_process.install(['cma==4.5.0'], tmp_path)
-  assert peer_process.install(['cma==4.5.0'], tmp_path) == first
+  monkeypatch.setattr(peers_lib, '_call', call)
+  first = peers_lib.install(['cma==4.5.0'], tmp_path)
+  assert peers_lib.install(['cma==4.5.0'], tmp_path) == first
   assert len(calls) == 2
-  assert peer_process.install(['cma==4.4.0'], tmp_path) != first
+  assert peers_lib.install(['cma==4.4.0'], tmp_path) != first
   assert len(calls) == 4
 
 
 def test_failed_command_names_its_last_error():
   with pytest.raises(faults.Fault, match='cannot install .*ERROR: no.*--peers'):
-    peer_process._call(
+    peers_lib._call(
       [sys.executable, '-c', 'import sys; sys.exit("ERROR: no")'], 'install'
     )
 
 
 def test_restarts_double_the_population_and_keep_to_the_budget():
-  searches = cma_es_restarts.Restarts(
+  searches = many_searches.ManySearches(
     objectives.rastrigin, 2, 0.3, popsize=6, jit=False, dtype='float64'
   )
   options = stopping.Options(ftarget=1e-8, maxfevals=4000)
@@ -165,20 +166,20 @@ def test_restarts_double_the_population_and_keep_to_the_budget():
 
 
 def test_statistics_of_the_table():
-  assert cma_es_quality.median([10, None, 30]) == 30
-  ratio = cma_es_quality.ratio([11, 12, 13], [10, 10, 10])
+  assert quality.median([10, None, 30]) == 30
+  ratio = quality.ratio([11, 12, 13], [10, 10, 10])
   assert ratio.mean == pytest.approx(1.2) and ratio.low < 1.2 < ratio.high
   # Wilson's interval of 8 in 10: 0.490 to 0.943.
-  rate = cma_es_quality.rate(8 * [1] + 2 * [None])
+  rate = quality.rate(8 * [1] + 2 * [None])
   assert rate == pytest.approx((0.8, 0.490, 0.943), abs=1e-3)
   rows = [
     {'evaluations': 10, 'found': True},
     {'evaluations': 30, 'found': False},
   ]
-  assert cma_es_bbob.expected_running_time(rows) == 40
+  assert bbob.expected_running_time(rows) == 40
 
 
-def test_bars_say_pass_or_miss():
+def test_targets_say_pass_or_miss():
   speeds = {
     'nca_tf float64': [300.0, 330.0],
     'nca_tf float32': [300.0, 300.0],
@@ -186,7 +187,7 @@ def test_bars_say_pass_or_miss():
     'evosax': [200.0, 200.0],
   }
   runs = {'nca_tf': [105, 105], 'pycma': [100, 100]}
-  text = cma_es_report.write(
+  found = report.make(
     {
       'speed/2': speeds,
       'quality/sphere 10': runs,
@@ -195,7 +196,7 @@ def test_bars_say_pass_or_miss():
   )
   lines = {
     line.split('|')[1].strip(): line.split('|')[-2].strip()
-    for line in text.splitlines()
+    for line in found.markdown().splitlines()
     if line.startswith('|')
   }
   assert lines['speed, n = 2, float64, over pycma'] == 'miss'  # 31.5, not 40.

@@ -288,7 +288,7 @@ def test_restarts_end_at_the_target_and_have_own_seeds():
 
 
 def test_bipop_spends_as_much_on_small_populations():
-  plan = restarts._Plan(2.0, 2, True, np.random.default_rng(0))
+  plan = restarts._Plan(2.0, 9, 2, True, seed=0)
   spent, sizes = {True: 0, False: 0}, []
   for i in range(200):
     size, sigma, cap, is_small = plan.next(10)
@@ -310,7 +310,7 @@ def test_bipop_spends_as_much_on_small_populations():
 
 
 def test_without_bipop_all_runs_are_large():
-  plan = restarts._Plan(2.0, 3, False, np.random.default_rng(0))
+  plan = restarts._Plan(2.0, 3, 3, False, seed=0)
   sizes = []
   for _ in range(4):
     size, sigma, _, is_small = plan.next(6)

@@ -20,8 +20,8 @@ from nca_tf.experiments.cells import run as cells_run
 from nca_tf.experiments.cells import settings
 from nca_tf.experiments.controller import evolution as evolution_lib
 from nca_tf.experiments.controller import run as controller_run
-from nca_tf.experiments.games import evaluate
-from nca_tf.experiments.games import record_rollouts
+from nca_tf.play import collect
+from nca_tf.play import score
 from nca_tf.runs import run as run_lib
 
 NAMES = [setting.name for setting in comparison_lib.SETTINGS]
@@ -40,7 +40,7 @@ class Game:
     self.broken = ''
 
   def play(self, config, file):
-    """As evaluate.play; agents with a DNC live 10 tics longer."""
+    """As score.play; agents with a DNC live 10 tics longer."""
     self.played.append(config.policy)
     if self.broken and self.broken in config.policy:
       raise KeyboardInterrupt
@@ -62,7 +62,7 @@ class Game:
     return [float(seed % 200) for seed in seeds]
 
   def collect(self, folder, *unused, **options):
-    """As record_rollouts.collect."""
+    """As collect.collect."""
     tiny_world_models.record(folder)
 
 
@@ -85,9 +85,9 @@ def finished(tmp_path_factory):
     return evolve(config)
 
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(evaluate, 'play', game.play)
+    patch.setattr(score, 'play', game.play)
     patch.setattr(evolution_lib, 'play_scores', game.score)
-    patch.setattr(record_rollouts, 'collect', game.collect)
+    patch.setattr(collect, 'collect', game.collect)
     patch.setattr(controller_run, 'run', run)
     game.broken = 'controller-lstm'
     with pytest.raises(KeyboardInterrupt):

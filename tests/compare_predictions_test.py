@@ -11,27 +11,25 @@ from nca_tf.environments.pommerman.engine import engine
 from nca_tf.environments.pommerman.engine import game_state
 from nca_tf.environments.pommerman.engine import observation
 from nca_tf.environments.pommerman.engine import variants
-from nca_tf.experiments.predictions import games as prediction_data
-from nca_tf.experiments.predictions import measures as prediction_measures
-from nca_tf.experiments.predictions import pictures as prediction_pictures
-from nca_tf.experiments.predictions import rollout as prediction_rollout
-from nca_tf.experiments.predictions import run as prediction_stages
-from nca_tf.experiments.predictions import settings as compare_predictions
+from nca_tf.experiments.predictions import measures
+from nca_tf.experiments.predictions import pictures
+from nca_tf.experiments.predictions import pommerman_games
+from nca_tf.experiments.predictions import rollout
+from nca_tf.experiments.predictions import run as predictions
+from nca_tf.experiments.predictions import settings
 from nca_tf.training import loop
 
-RULES = variants.get_variant(prediction_data.VARIANT)
-LAYOUT = prediction_data.make_layout(RULES)
+RULES = variants.get_variant(pommerman_games.VARIANT)
+LAYOUT = pommerman_games.make_layout(RULES)
 
 
 def resolve(*flags):
-  return config_flags.resolve(
-    compare_predictions.Config, ['--preset=smoke', *flags]
-  )
+  return config_flags.resolve(settings.Config, ['--preset=smoke', *flags])
 
 
 @pytest.fixture(scope='module')
 def games():
-  return prediction_data.collect(30, np.random.default_rng(0), samples=8)
+  return pommerman_games.collect(30, np.random.default_rng(0), samples=8)
 
 
 def test_games_are_what_agent_0_sees_until_its_death(games):
@@ -52,7 +50,7 @@ def test_games_are_what_agent_0_sees_until_its_death(games):
 
 
 def test_a_seed_determines_the_games(games):
-  again = prediction_data.collect(30, np.random.default_rng(0), samples=8)
+  again = pommerman_games.collect(30, np.random.default_rng(0), samples=8)
   for one, other in zip(games, again, strict=True):
     np.testing.assert_array_equal(one, other)
 
@@ -73,7 +71,7 @@ def test_copied_games_go_on_as_their_originals():
   for _ in range(12):
     engine.step(state, rng.choice([0, 1, 2, 3, 4, 5], size=(6, 4)))
   chosen = np.array([4, 1, 1, 5])
-  copies = prediction_data.take(state, chosen)
+  copies = pommerman_games.take(state, chosen)
   assert len(state.bombs.cell) > 0
   for _ in range(12):
     actions = rng.integers(6, size=(6, 4))
@@ -87,12 +85,12 @@ def test_copied_games_go_on_as_their_originals():
 
 def test_files_keep_everything_and_damage_is_told(tmp_path, games):
   path = tmp_path / 'games.npz'
-  prediction_data.save(games, path)
-  for one, other in zip(games, prediction_data.load(path), strict=True):
+  pommerman_games.save(games, path)
+  for one, other in zip(games, pommerman_games.load(path), strict=True):
     np.testing.assert_array_equal(one, other)
   path.write_bytes(path.read_bytes()[:1000])
   with pytest.raises(ValueError, match='damaged games in'):
-    prediction_data.load(path)
+    pommerman_games.load(path)
 
 
 def test_measures_count_components_of_the_living():
@@ -103,7 +101,7 @@ def test_measures_count_components_of_the_living():
   predicted[1, 300] = 1  # A bomb that is not there.
   predicted[2] = truth[2, 7] = 1  # All but one wrong; but the agent is dead.
   living = np.array([True, True, False])
-  found = prediction_measures.score(
+  found = measures.score(
     predicted, truth, present, living, np.array([0, 1, 1]), LAYOUT
   )
   assert found['wrong'].tolist() == [[1, 1], [1, 1]]
@@ -122,32 +120,32 @@ def test_intervals_are_of_games_and_seeds():
   seeds = [
     np.stack([rng.poisson(30, 200), np.full(200, 10)], -1) for _ in range(3)
   ]
-  value = prediction_measures.ratio(seeds)
+  value = measures.ratio(seeds)
   pooled = sum(part[:, 0].sum() for part in seeds) / 6000
   assert value.mean == pytest.approx(pooled)
   assert 2.9 < value.low < value.mean < value.high < 3.1
   # The standard error of a mean of 600 Poisson numbers, over 10.
   assert value.high - value.low == pytest.approx(4 * 30**0.5 / 245, rel=0.4)
   apart = [seeds[0], seeds[1] * [2, 1]]
-  assert prediction_measures.ratio(apart).low < 3.3
+  assert measures.ratio(apart).low < 3.3
   worse = [part + [10, 0] for part in seeds]
-  gap = prediction_measures.difference(worse, seeds)
+  gap = measures.difference(worse, seeds)
   assert gap == pytest.approx((1.0, 1.0, 1.0))
   best = [part - [20, 0] for part in seeds]
-  way = prediction_measures.share_of_way(seeds, worse, best)
-  assert way == pytest.approx((1 / 3, 1 / 3, 1 / 3))
+  closed = measures.share_of_oracle_gap(seeds, worse, best)
+  assert closed == pytest.approx((1 / 3, 1 / 3, 1 / 3))
 
 
 def test_starts_have_a_future_in_their_own_game(games):
-  now = prediction_rollout.starts(games)
+  now = rollout.starts(games)
   for steps in (1, 5, 20):
-    chosen = now[prediction_rollout.has_future(games, now, steps)]
+    chosen = now[rollout.has_future(games, now, steps)]
     assert np.all(games.game[chosen] == games.game[chosen + steps])
-    missed = now[~prediction_rollout.has_future(games, now, steps)]
+    missed = now[~rollout.has_future(games, now, steps)]
     later = np.minimum(missed + steps, len(games.game) - 1)
     ends = (games.game[missed] != games.game[later]) | (later < missed + steps)
     assert np.all(ends)
-  assert prediction_rollout.has_future(games, now, 1).all()
+  assert rollout.has_future(games, now, 1).all()
 
 
 STARTS = (0, 4)  # Each is a graph of its own.
@@ -165,13 +163,13 @@ def finished(tmp_path_factory):
 
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(loop, 'fit', stop)
-    patch.setattr(prediction_rollout, 'STARTS', STARTS)
+    patch.setattr(rollout, 'STARTS', STARTS)
     with pytest.raises(KeyboardInterrupt):
-      compare_predictions.run(config)
+      predictions.run(config)
   kept = (folder / 'held_out-0.npz').stat().st_mtime_ns
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(prediction_rollout, 'STARTS', STARTS)
-    compare_predictions.run(config)
+    patch.setattr(rollout, 'STARTS', STARTS)
+    predictions.run(config)
   assert (folder / 'held_out-0.npz').stat().st_mtime_ns == kept
   return folder, config
 
@@ -193,20 +191,26 @@ def test_a_run_leaves_tables_numbers_and_pictures(finished):
   assert found['copy']['1']['right/position'][0] > 0.3
   assert found['copy']['5']['wrong'][0] > copied[0]
   text = (folder / 'summary.txt').read_text()
-  for word in ('wrong of 372', 'way, %', 'position', 'bomb life', 'copy'):
+  for word in (
+    'wrong of 372',
+    'gap closed, %',
+    'position',
+    'bomb life',
+    'copy',
+  ):
     assert word in text
   for name in ('epochs', 'horizons'):
     assert (folder / 'figures' / f'{name}.png').stat().st_size > 5000
 
 
-def test_predictions_left_alone_begin_with_the_one_step_ahead(
+def test_open_loop_predictions_begin_with_the_one_step_ahead(
   finished, games, monkeypatch
 ):
   folder, config = finished
-  monkeypatch.setattr(prediction_rollout, 'STARTS', STARTS)
-  stages = prediction_stages.Stages(config, _Folder(folder), log=None)
-  model = stages.load_model(0, 'lstm', 'categorical')
-  predictor = prediction_rollout.Predictor(model)
+  monkeypatch.setattr(rollout, 'STARTS', STARTS)
+  comparison = predictions.Comparison(_Run(config, folder))
+  model = comparison.load_model(0, 'lstm', 'categorical')
+  predictor = rollout.Predictor(model)
   now, predicted, nats = predictor.predict(games)
   assert (
     sorted(now) == np.flatnonzero(~np.append(games.is_first[1:], True)).tolist()
@@ -214,7 +218,7 @@ def test_predictions_left_alone_begin_with_the_one_step_ahead(
   assert np.all(np.isfinite(nats)) and np.all(nats >= -1e-5)
   start, dreamt = predictor.dream(games, 3)
   assert dreamt.shape == (len(start), 3, LAYOUT.components)
-  np.testing.assert_array_equal(start, prediction_rollout.starts(games))
+  np.testing.assert_array_equal(start, rollout.starts(games))
   place = {index: row for row, index in enumerate(now)}
   rows = [place[index] for index in start]
   np.testing.assert_array_equal(dreamt[:, 0], predicted[rows])
@@ -222,22 +226,23 @@ def test_predictions_left_alone_begin_with_the_one_step_ahead(
 
 def test_a_loaded_model_is_the_one_that_was_scored(finished, monkeypatch):
   folder, config = finished
-  monkeypatch.setattr(prediction_rollout, 'STARTS', STARTS)
-  stages = prediction_stages.Stages(config, _Folder(folder), log=None)
-  games = stages.load('held_out', 0)
-  model = stages.load_model(0, 'lstm', 'categorical')
-  now, predicted, nats = prediction_rollout.Predictor(model).predict(games)
-  again = stages._score(games, now, 1, predicted, nats)
-  recorded = stages.scores('lstm, categorical', 0)[1]
+  monkeypatch.setattr(rollout, 'STARTS', STARTS)
+  comparison = predictions.Comparison(_Run(config, folder))
+  games = comparison.load('held_out', 0)
+  model = comparison.load_model(0, 'lstm', 'categorical')
+  now, predicted, nats = rollout.Predictor(model).predict(games)
+  again = comparison._score(games, now, 1, predicted, nats)
+  recorded = comparison.scores('lstm, categorical', 0)[1]
   assert set(again) == set(recorded)
   for measure, sums in recorded.items():
     np.testing.assert_allclose(again[measure], sums, rtol=1e-5, err_msg=measure)
 
 
-class _Folder:
-  """As much of a run folder as loading needs."""
+class _Run:
+  """As much of a run as loading needs."""
 
-  def __init__(self, path):
+  def __init__(self, config, path):
+    self.config = config
     self.path = path
     self.checkpoints = path / 'checkpoints'
 
@@ -247,13 +252,13 @@ def test_a_finished_run_reports_again_and_another_is_refused(
 ):
   folder, config = finished
   monkeypatch.setattr(loop, 'fit', None)  # Nothing is trained again.
-  monkeypatch.setattr(prediction_pictures, 'draw_boards', lambda stages: ())
+  monkeypatch.setattr(pictures, '_draw_boards', lambda comparison: ())
   (folder / 'summary.md').unlink()
-  compare_predictions.run(config)
+  predictions.run(config)
   assert (folder / 'summary.md').exists()
   other = resolve(*FLAGS, '--games=25', f'--run_dir={folder}')
   with pytest.raises(faults.UsageError, match='games: folder has 24'):
-    compare_predictions.run(other)
+    predictions.run(other)
 
 
 @pytest.mark.parametrize(
@@ -275,4 +280,4 @@ def test_too_few_games_for_a_window_are_told(tmp_path):
     *FLAGS, '--games=1', '--batch=64', f'--run_dir={tmp_path / "run"}'
   )
   with pytest.raises(faults.UsageError, match='--games, --batch, --window'):
-    compare_predictions.run(config)
+    predictions.run(config)

@@ -310,3 +310,66 @@ def test_a_field_may_be_a_flag_with_a_word_of_python():
   assert '--in: Where.' in config_flags.help_text('', Keyword)
   with pytest.raises(faults.UsageError, match='--in must be'):
     config_flags.resolve(Keyword, ['--in=street'])
+
+
+GAMES = {'copter': 1}
+
+
+@dataclasses.dataclass(frozen=True)
+class Play(config_flags.Common):
+  """Choices from a registry, and two fields that other binaries share."""
+
+  game: str = config_flags.option(
+    'copter', 'Game.', choices=lambda: sorted(GAMES), identity=False
+  )
+  games: tuple[str, ...] = config_flags.option(
+    (), 'Games.', choices=lambda: sorted(GAMES)
+  )
+  episodes: int = config_flags.option(400, 'Episodes to play.', minimum=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Train(Play):
+  """Inherits all flags, one of them with another default."""
+
+  episodes: int = config_flags.changed(Play, 'episodes', 16)
+  steps: int = config_flags.option(3, 'Steps.')
+
+
+def test_choices_of_a_registry_are_those_of_the_moment(monkeypatch):
+  with pytest.raises(faults.UsageError, match='--game must be copter, got'):
+    config_flags.resolve(Play, ['--game=toy'])
+  monkeypatch.setitem(GAMES, 'toy', 2)
+  assert config_flags.resolve(Play, ['--game=toy']).game == 'toy'
+  assert config_flags.resolve(Play, ['--games=toy,copter']).games == (
+    'toy',
+    'copter',
+  )
+  assert 'Game. (one of copter, toy;' in ' '.join(
+    config_flags.help_text('', Play).split()
+  )
+  with pytest.raises(faults.UsageError, match='--games must be one of copter'):
+    config_flags.resolve(Play, ['--games=toy,pong'])
+
+
+def test_changed_default_keeps_limits_help_and_place():
+  assert config_flags.resolve(Train).episodes == 16
+  assert config_flags.resolve(Play).episodes == 400
+  with pytest.raises(faults.UsageError, match='--episodes must be an integer'):
+    config_flags.resolve(Train, ['--episodes=0'])
+  words = ' '.join(config_flags.help_text('', Train).split())
+  assert 'Episodes to play. (an integer of at least 1; default: 16)' in words
+  names = [field.name for field in dataclasses.fields(Train)]
+  assert names[-3:] == ['games', 'episodes', 'steps']
+  assert 'game' not in config_flags.identity(Train())
+
+
+def test_convert_takes_what_both_have():
+  train = Train(seed=7, episodes=5, steps=9, run_dir='a')
+  play = config_flags.convert(train, Play, run_dir='b')
+  assert play == Play(seed=7, episodes=5, run_dir='b')
+  assert type(play) is Play
+  back = config_flags.convert(Play(seed=1), Train, steps=2)
+  assert back == Train(seed=1, episodes=400, steps=2)
+  with pytest.raises(TypeError, match='pace'):
+    config_flags.convert(train, Play, pace=1)

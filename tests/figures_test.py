@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from nca_tf import files
 from nca_tf.analysis import Interval
 from nca_tf.analysis import canvas
 from nca_tf.analysis import classification
 from nca_tf.analysis import figures
 from nca_tf.analysis import memory_trace
+from nca_tf.analysis import score_figures
 
 
 def drawn(figure):
@@ -35,7 +37,8 @@ def texts(figure):
 def test_light_imports():
   program = (
     'import sys\n'
-    'from nca_tf import precision, statistics\n'
+    'from nca_tf import precision\n'
+    'from nca_tf.agents import running_moments\n'
     'from nca_tf import analysis\n'
     'assert "matplotlib" not in sys.modules\n'
     'from nca_tf.analysis import animation, figures, memory_trace\n'
@@ -117,6 +120,33 @@ def test_horizon_errors_label_each_line_without_overlap():
     assert lower.y1 <= upper.y0 + 2
   assert max(box.x1 for box in boxes) <= image.shape[1]
   drawn(figures.horizon_errors(range(1, 51), {'M': np.arange(1.0, 51)}))
+
+
+def test_horizon_errors_without_a_horizon_say_so():
+  figure = figures.horizon_errors([], {'M': [], 'copy last': []})
+  assert texts(figure) == ['no episode is long enough to measure']
+  drawn(figure)
+
+
+def test_horizon_errors_of_zero_leave_a_gap():
+  figure = figures.horizon_errors(
+    [1, 2, 3], {'M': [1.0, 0.0, np.nan], 'still': [0.0, 0.0, 0.0]}
+  )
+  assert texts(figure) == ['M']
+  line = figure.axes[0].get_lines()[0].get_ydata()
+  np.testing.assert_array_equal(line, [1.0, np.nan, np.nan])
+  drawn(figure)
+
+
+@pytest.mark.parametrize('score', [-1.0, 0.0, 5.0])
+def test_scores_of_rewards_and_of_tics_are_in_view(score):
+  figure = score_figures.scores_over_generations(
+    {}, {'controller': ([1, 2], [[score], [score, score]])}, {'stay': score}
+  )
+  low, high = figure.axes[0].get_ylim()
+  assert low <= score < high
+  assert low == 0 if score >= 0 else low < -1
+  drawn(figure)
 
 
 def test_done_scores_show_counts_area_and_threshold():
@@ -239,7 +269,7 @@ def test_saving_is_whole_or_not_at_all(tmp_path, monkeypatch):
   def full(*_):
     raise OSError('no space left on device')
 
-  monkeypatch.setattr(canvas.os, 'replace', full)
+  monkeypatch.setattr(files.os, 'replace', full)
   with pytest.raises(OSError, match='no space left'):
     figures.save(figures.done_scores([0, 1], [0.9, 0.2], 0.5), path)
   assert path.read_bytes() == before
@@ -266,12 +296,12 @@ def test_saving_is_whole_or_not_at_all(tmp_path, monkeypatch):
     ),
     (lambda: figures.horizon_errors([2, 1], {'M': [1, 1]}), r'got \[2, 1\]'),
     (
-      lambda: figures.horizon_errors([1, 2], {'M': [1.0, 0.0]}),
-      r"errors\['M'\] must be 2 positive numbers, got \[1.0, 0.0\]",
+      lambda: figures.horizon_errors([1, 2], {'M': [1.0, -1.0]}),
+      r"errors\['M'\] must be 2 numbers that .*, got \[1.0, -1.0\]",
     ),
     (
       lambda: figures.horizon_errors([1, 2], {'M': [1.0]}),
-      r'must be 2 positive numbers, got \[1.0\]',
+      r'must be 2 numbers that .*, got \[1.0\]',
     ),
     (
       lambda: figures.mixture_histograms(

@@ -13,6 +13,7 @@ from nca_tf.command_line import faults
 from nca_tf.datasets import rollouts
 from nca_tf.experiments.games import evaluate
 from nca_tf.experiments.games import record_rollouts
+from nca_tf.play import collect as collect_lib
 
 
 @pytest.fixture(scope='module')
@@ -139,7 +140,7 @@ def test_agents_collect_rollouts(agent, tmp_path):
   assert source['policy'] == 'agent-tiny-4.0'
 
   def collect(parameters):
-    return record_rollouts.collect(
+    return collect_lib.collect(
       tmp_path / 'other',
       'vizdoom',
       agent,
@@ -155,3 +156,30 @@ def test_agents_collect_rollouts(agent, tmp_path):
   assert set(other[0].action) == {0}  # The tiny agent has not turned yet.
   with pytest.raises(ValueError, match='source must be'):
     collect([50, 0, 0])
+
+
+def test_an_agent_without_a_controller_is_a_player_too(tmp_path):
+  agent = tiny_agents.write(tmp_path / 'agent', controller=False)
+  film = tmp_path / 'agent.gif'
+  figures = evaluate.run(
+    config(
+      tmp_path / 'run', f'--agent={agent}', '--episodes=2', f'--record={film}'
+    )
+  )
+  assert figures['episodes'] == 2
+  assert film.exists()
+  settings = (f'--policy={agent}', '--time_limit=60', '--processes=1')
+  record_rollouts.run(
+    config_flags.resolve(
+      record_rollouts.Config,
+      [f'--run_dir={tmp_path / "seen"}', '--episodes=2', *settings],
+    )
+  )
+  source = rollouts.read_spec(tmp_path / 'seen' / 'rollouts').source
+  assert source['policy'] == 'agent-tiny-4.0'
+
+
+def test_an_agent_of_an_unknown_game_is_one_line(tmp_path):
+  agent = tiny_agents.write(tmp_path / 'agent', env='pong')
+  with pytest.raises(faults.UsageError, match="--env must be .*, got 'pong'"):
+    config(tmp_path / 'run', f'--agent={agent}')

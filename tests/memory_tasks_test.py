@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from nca_tf.datasets.memory_tasks import addition as addition_tasks
+from nca_tf.datasets.memory_tasks import addition
 from nca_tf.datasets.memory_tasks import registry
-from nca_tf.datasets.memory_tasks import tasks as memory_tasks
+from nca_tf.datasets.memory_tasks import tasks
 
 LENGTHS = np.array([7, 2, 4, 7, 3, 2])
 
@@ -148,10 +148,10 @@ def test_errors_are_zero_for_the_answer_and_count_what_is_wrong(name):
 
 
 def test_digits_and_queries_are_drawn_evenly():
-  task = addition_tasks.Addition()
+  task = addition.Addition()
   inputs = task.draw(generator(), np.full(2000, 5), 6).inputs
   np.testing.assert_allclose(inputs[:, :5, :5].mean((0, 1)), 0.2, atol=0.02)
-  task = memory_tasks.AssociativeRecall(bits=12, item_words=1)
+  task = tasks.AssociativeRecall(bits=12, item_words=1)
   batch = task.draw(generator(), np.full(900, 4), task.steps(4))
   words = batch.inputs[:, 1:8:2, :12]
   asked = (words == batch.inputs[:, 9:10, :12]).all(-1).argmax(1)
@@ -160,13 +160,13 @@ def test_digits_and_queries_are_drawn_evenly():
 
 
 def test_unknown_task_is_refused_and_foreign_sizes_are_left_aside():
-  assert registry.make('addition', bits=3) == addition_tasks.Addition()
+  assert registry.make('addition', bits=3) == addition.Addition()
   with pytest.raises(ValueError, match='name must be one of'):
     registry.make('sorting')
 
 
 def test_base_10_has_room_for_the_sum():
-  task = addition_tasks.AdditionBase10()
+  task = addition.AdditionBase10()
   task.steps(110)
   with pytest.raises(ValueError, match='length must be at most 111'):
     task.steps(112)

@@ -14,13 +14,13 @@ from nca_tf.environments import policies
 from nca_tf.environments.pommerman import drawing
 from nca_tf.environments.pommerman import games
 from nca_tf.environments.pommerman import match
+from nca_tf.environments.pommerman import original
 from nca_tf.environments.pommerman import parallel
 from nca_tf.environments.pommerman import single_agent
 from nca_tf.environments.pommerman import vector
 from nca_tf.environments.pommerman.engine import engine
 from nca_tf.environments.pommerman.engine import observation
 from nca_tf.environments.pommerman.engine import variants
-from nca_tf.environments.pommerman.original import package
 from nca_tf.environments.workers import episode
 from nca_tf.experiments.games import settings as play_config
 
@@ -29,7 +29,7 @@ RADIO = 'PommeRadioCompetition-v2'
 
 @pytest.fixture(params=games.ENGINES)
 def engine_name(request):
-  if request.param == 'package' and not package.is_installed():
+  if request.param == 'package' and not original.is_installed():
     pytest.importorskip('pommerman')
   return request.param
 
@@ -314,8 +314,8 @@ def test_wrong_actions_of_parallel_agents_are_named():
 
 
 def test_a_missing_package_is_answered_with_the_install_line(monkeypatch):
-  monkeypatch.setattr(package, 'is_installed', lambda: False)
-  monkeypatch.setattr(package, 'load', package.load.__wrapped__)
+  monkeypatch.setattr(original, 'is_installed', lambda: False)
+  monkeypatch.setattr(original, 'load', original.load.__wrapped__)
   with pytest.raises(ImportError, match='pip install --no-deps git') as caught:
     environments.make('pommerman', engine='package')
   assert '\n' not in str(caught.value)
@@ -334,13 +334,13 @@ def test_a_missing_package_is_answered_with_the_install_line(monkeypatch):
   ],
 )
 def test_flags_that_a_game_has_not_are_refused(monkeypatch, flags, message):
-  monkeypatch.setattr(package, 'is_installed', lambda: False)
+  monkeypatch.setattr(original, 'is_installed', lambda: False)
   with pytest.raises(faults.UsageError, match=message):
     config_flags.resolve(play_config.PlayConfig, flags)
 
 
 def test_the_engine_is_an_option_of_the_game(monkeypatch):
-  monkeypatch.setattr(package, 'is_installed', lambda: True)
+  monkeypatch.setattr(original, 'is_installed', lambda: True)
   config = config_flags.resolve(
     play_config.PlayConfig, ('--env=pommerman', '--engine=package')
   )
@@ -349,9 +349,9 @@ def test_the_engine_is_an_option_of_the_game(monkeypatch):
   assert 'engine' not in config.game_options
 
 
-def test_nothing_of_the_stand_ins_stays(engine_name):
+def test_nothing_of_the_shims_stays(engine_name):
   if engine_name == 'package':
-    package.load()
+    original.load()
     assert 'pommerman' in sys.modules
   for name in ('gym', 'pyglet', 'docker', 'pommerman.network'):
-    assert not isinstance(sys.modules.get(name), package._StandIn)
+    assert not isinstance(sys.modules.get(name), original._Shim)

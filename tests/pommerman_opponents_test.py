@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from nca_tf.environments.pommerman import opponents
+from nca_tf.environments.pommerman import original
 from nca_tf.environments.pommerman.engine import engine
 from nca_tf.environments.pommerman.engine import game_state
 from nca_tf.environments.pommerman.engine import observation
 from nca_tf.environments.pommerman.engine import variants
 from nca_tf.environments.pommerman.opponents import bit_board
-from nca_tf.environments.pommerman.original import package
 
 FFA = variants.get_variant('PommeFFACompetition-v0')
 TEAM = variants.get_variant('PommeTeam-v0')
@@ -296,11 +296,11 @@ def walk(inside, start):
 
 @pytest.mark.parametrize('name', ['PommeFFACompetition-v0', 'OneVsOne-v0'])
 def test_the_original_decides_alike(name):
-  if not package.is_installed():
+  if not original.is_installed():
     pytest.importorskip('pommerman')
   variant = variants.get_variant(name)
   rng = np.random.default_rng(0)
-  package.seed(0)
+  original.seed(0)
   state = engine.reset(variant, 3, rng)
   ours = opponents.make('simple', variant)
   for _ in range(25):
@@ -314,7 +314,7 @@ def test_the_original_decides_alike(name):
     }
     found = [
       make(variant).act(copies, rng)
-      for make in (package.SimpleAgents, lambda v: opponents.make('simple', v))
+      for make in (original.SimpleAgents, lambda v: opponents.make('simple', v))
     ]
     for agent in np.flatnonzero(state.alive[game]):
       counts = [np.bincount(each[:, agent], minlength=6) for each in found]

@@ -20,13 +20,14 @@ from nca_tf.command_line import faults
 from nca_tf.datasets import rollouts
 from nca_tf.environments import workers
 from nca_tf.experiments.games import record_rollouts
+from nca_tf.play import collect as collect_lib
 
 ROOT = pathlib.Path(environments.__file__).parents[2]
 OPTIONS = {'time_limit': 60}
 
 
 def collect(folder, episodes=6, seed=0, **options):
-  return record_rollouts.collect(
+  return collect_lib.collect(
     folder,
     'vizdoom',
     'random',
@@ -105,7 +106,7 @@ def test_held_actions_earn_the_tics_survived_and_are_told(tmp_path):
   for episode in rollouts.read(tmp_path):
     np.testing.assert_array_equal(episode.reward, [4.0] * 14 + [2.0, 0.0])
   assert rollouts.read_spec(tmp_path).frame_skip == 4
-  spec = record_rollouts.make_spec('vizdoom', 'random', 0, OPTIONS)
+  spec = collect_lib.make_spec('vizdoom', 'random', 0, OPTIONS)
   with pytest.raises(ValueError, match='frame_skip must be 1, got 4'):
     rollouts.read(tmp_path, expect=spec)
 

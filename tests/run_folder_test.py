@@ -154,7 +154,7 @@ def test_second_user_is_refused_until_the_first_closes(tmp_path):
 def test_killed_process_leaves_no_lock(tmp_path):
   program = (
     'import sys; from nca_tf.command_line import config_flags as c\n'
-    'from nca_tf.training import run_folder as r\n'
+    'from nca_tf.runs import run_folder as r\n'
     'config = c.resolve(c.Common, ["--run_dir=" + sys.argv[1]])\n'
     'folder = r.RunFolder.open(config, "play", "game-0")\n'
     'folder.finish("vision")\n'

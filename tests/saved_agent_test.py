@@ -13,6 +13,7 @@ import tiny_agents
 from nca_tf import environments
 from nca_tf.environments import workers
 from nca_tf.environments.workers import episode
+from nca_tf.environments.workers import player
 from nca_tf.environments.workers import pool
 from nca_tf.environments.workers import saved_agent
 
@@ -107,6 +108,19 @@ def test_each_episode_starts_from_the_initial_state(agent):
   assert first_steps() == first_steps() == [0] * 3 + [2] * 4 + [0] * 2
 
 
+def test_agents_without_parameters_play_the_same(agent, tmp_path):
+  plain = tiny_agents.write(tmp_path / 'agent', controller=False)
+  own = play(agent, [7], record=True, processes=1)
+  same(play(plain, [7], parameters=[None], record=True, processes=1), list(own))
+  with pytest.raises(
+    ValueError, match="takes parameters, got 'agent-tiny-4.0'"
+  ):
+    play(plain, [7], parameters=[OTHER])
+  policy = saved_agent.SavedAgent(plain)
+  with pytest.raises(ValueError, match='parameters must be None'):
+    policy.reset(parameters=OTHER)
+
+
 def test_killed_workers_are_replaced(agent, expected):
   results, seen = (
     play(agent, parameters=turns(len(SEEDS)), record=True, processes=2),
@@ -143,7 +157,7 @@ def break_games(tmp_path, monkeypatch, how):
   (tmp_path / 'broken.py').write_text(
     'import os\n'
     'from nca_tf import environments\n'
-    'from nca_tf.environments import take_cover\n'
+    'from nca_tf.environments.take_cover import take_cover\n'
     'reset = take_cover.TakeCover.reset\n'
     'def broken(self, seed):\n'
     '  if seed == 1:\n'
@@ -152,7 +166,7 @@ def break_games(tmp_path, monkeypatch, how):
     'take_cover.TakeCover.reset = broken\n'
   )
   monkeypatch.setenv('PYTHONPATH', str(tmp_path))
-  patched = pool._COMMAND.replace('; player', '; import broken; player')
+  patched = pool._COMMAND.replace('; worker', '; import broken; worker')
   assert patched != pool._COMMAND
   monkeypatch.setattr(pool, '_COMMAND', patched)
 
@@ -182,8 +196,10 @@ def test_a_run_folder_stands_for_its_agent(agent, tmp_path):
   (tmp_path / 'export' / 'agent').symlink_to(agent)
   assert saved_agent.find(tmp_path) == tmp_path / 'export' / 'agent'
   assert saved_agent.read_info(tmp_path)['digest'] == 'tiny-4.0'
-  assert saved_agent.label(tmp_path) == 'agent-tiny-4.0'
-  assert saved_agent.label('stay') == 'stay'
+  spec = environments.get_spec('vizdoom')
+  assert player.resolve(tmp_path, spec).label == 'agent-tiny-4.0'
+  assert player.resolve(tmp_path, spec).folder == tmp_path / 'export' / 'agent'
+  assert player.resolve('stay', spec).label == 'stay'
   assert saved_agent.find(tmp_path / 'export' / 'nothing') is None
 
 
@@ -193,7 +209,7 @@ def test_a_run_folder_stands_for_its_agent(agent, tmp_path):
     ('{"env"', 'must describe an agent'),
     ('[3]', 'must describe an agent'),
     ('3', 'must describe an agent'),
-    ('{"env": "vizdoom"}', 'must name action_kind, frame_skip, param'),
+    ('{"env": "vizdoom"}', 'must name action_kind, frame_skip, digest'),
   ],
 )
 def test_damaged_descriptions_are_named(tmp_path, text, message):
@@ -213,7 +229,7 @@ def test_wrong_arguments_are_named_before_anything_starts(agent):
       play(agent, **options)
   with pytest.raises(ValueError, match="policy must be an agent .*'random'"):
     play('random', parameters=[OTHER] * 8)
-  with pytest.raises(ValueError, match='name must be one of random'):
+  with pytest.raises(ValueError, match='policy must be one of random'):
     play(agent.parent)
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from nca_tf.datasets.memory_tasks import registry as memory_task_registry
+from nca_tf.datasets.memory_tasks import registry
 from nca_tf.memory import cells
 from nca_tf.memory import sequence_model
 from nca_tf.saved_models import export
@@ -35,7 +35,7 @@ def make_trainer(cell, task, **options):
 
 @pytest.mark.parametrize('cell', cells.names())
 def test_a_sequence_equals_its_steps_and_its_trace(cell):
-  task = memory_task_registry.make('copy', bits=3)
+  task = registry.make('copy', bits=3)
   model = make(cell, task)
   sequences = np.random.default_rng(0).normal(size=(2, 4, 4)).astype('float32')
   whole = model(sequences)
@@ -86,14 +86,14 @@ def test_the_loss_counts_answers_alone():
 
 
 def test_lengths_grow_and_batches_depend_on_the_index_alone():
-  task = memory_task_registry.make('associative_recall', bits=3, item_words=1)
+  task = registry.make('associative_recall', bits=3, item_words=1)
   trainer = make_trainer('lstm', task, longest=6, warm_up=40)
-  reaches = [trainer.reach(index) for index in range(60)]
-  assert reaches[0] == 3  # The shortest has 2; one longer, for some choice.
-  assert reaches == sorted(reaches)
-  assert set(reaches) == {3, 4, 5, 6}
-  assert reaches[40:] == [6] * 20
-  assert reaches[39] == 6
+  lengths = [trainer.curriculum_length(index) for index in range(60)]
+  assert lengths[0] == 3  # The shortest has 2; one longer, for some choice.
+  assert lengths == sorted(lengths)
+  assert set(lengths) == {3, 4, 5, 6}
+  assert lengths[40:] == [6] * 20
+  assert lengths[39] == 6
   assert trainer.batch(0).inputs.shape == trainer.batch(59).inputs.shape
   for one, two in zip(trainer.batch(5), trainer.batch(5), strict=True):
     np.testing.assert_array_equal(one, two)
@@ -101,9 +101,9 @@ def test_lengths_grow_and_batches_depend_on_the_index_alone():
   assert not np.array_equal(trainer.batch(5).inputs, other)
 
 
-@pytest.mark.parametrize('name', memory_task_registry.names())
+@pytest.mark.parametrize('name', registry.names())
 def test_training_lowers_the_loss_of_every_task(name):
-  task = memory_task_registry.make(name, bits=2, item_words=1, most_repeats=2)
+  task = registry.make(name, bits=2, item_words=1, most_repeats=2)
   trainer = make_trainer('lstm', task, clip=10.0)
   records = [trainer.step(index) for index in range(60)]
   first, last = (
@@ -119,7 +119,7 @@ def test_training_lowers_the_loss_of_every_task(name):
 
 @pytest.mark.parametrize('cell', cells.names())
 def test_saved_model_gives_the_same_outputs(cell, tmp_path):
-  task = memory_task_registry.make('copy', bits=2)
+  task = registry.make('copy', bits=2)
   model = make(cell, task)
   export.export_sequence_model(model, task.input_size, tmp_path / 'model')
   loaded = tf.saved_model.load(str(tmp_path / 'model')).signatures

@@ -11,10 +11,10 @@ from nca_tf.datasets import latents
 from nca_tf.memory import cells
 from nca_tf.training import state as state_training
 from nca_tf.world_model.states import codings
-from nca_tf.world_model.states import layout as integer_states
+from nca_tf.world_model.states import layout as layout_lib
 from nca_tf.world_model.states import state_model
 
-LAYOUT = integer_states.Layout(size=4, agents=2, enemies=1)
+LAYOUT = layout_lib.Layout(size=4, agents=2, enemies=1)
 
 
 def random_states(shape, seed=0):
@@ -40,7 +40,7 @@ def models():
 
 
 def test_the_layout_is_the_vector_of_the_original():
-  layout = integer_states.Layout()
+  layout = layout_lib.Layout()
   assert (layout.scored, layout.components) == (372, 376)
   assert layout.find('row').places == slice(363, 364)
   assert layout.find('enemies').places == slice(369, 372)
@@ -178,7 +178,7 @@ def test_training_learns_a_countdown(cell):
   assert wrong[..., life.places].mean() < 0.1
 
 
-def test_nothing_is_learnt_across_games_or_behind_death():
+def test_nothing_is_learnt_across_games_or_after_death():
   is_first = tf.constant([[False, False, True, False]])
   is_terminal = tf.constant([[False, False, False, True]])
   nats = np.ones((1, 3, LAYOUT.components), np.float32)

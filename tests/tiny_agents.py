@@ -7,7 +7,7 @@ import tensorflow as tf
 PARAMETERS = 3
 
 
-def write(folder, time_to_turn=4.0, **info):
+def write(folder, time_to_turn=4.0, controller=True, **info):
   """Writes an agent that walks to and fro, turning as its parameters say.
 
   It counts its steps in the state, adds some of the frame's brightness, and
@@ -16,6 +16,7 @@ def write(folder, time_to_turn=4.0, **info):
   Args:
     folder: Where to.
     time_to_turn: Steps, the first of its own parameters.
+    controller: Whether its parameters can be replaced; a PPO agent's cannot.
     **info: Changes to agent.json.
   """
   module = tf.Module()
@@ -34,6 +35,9 @@ def write(folder, time_to_turn=4.0, **info):
     following = {'next_count': count, 'next_is_first': tf.zeros_like(is_first)}
     return {'action': action, **following}
 
+  def act(frames, count, is_first):
+    return act_as(frames, module.own[None], count, is_first)
+
   def concrete(function, *specs):
     return tf.function(function, autograph=False).get_concrete_function(*specs)
 
@@ -43,15 +47,19 @@ def write(folder, time_to_turn=4.0, **info):
     'initial_state': concrete(
       initial_state, tf.TensorSpec([], tf.int32, name='batch')
     ),
-    'parameters': concrete(lambda: {'parameters': module.own + 0}),
-    'act_as': concrete(act_as, frames, parameters, count, is_first),
+    'act': concrete(act, frames, count, is_first),
   }
+  if controller:
+    signatures |= {
+      'parameters': concrete(lambda: {'parameters': module.own + 0}),
+      'act_as': concrete(act_as, frames, parameters, count, is_first),
+    }
+    info = {'parameters': PARAMETERS, **info}
   tf.saved_model.save(module, str(folder), signatures=signatures)
   whole = {
     'env': 'vizdoom',
     'action_kind': 'discrete',
     'frame_skip': 1,
-    'parameters': PARAMETERS,
     'digest': f'tiny-{time_to_turn}',
     **info,
   }

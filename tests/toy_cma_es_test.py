@@ -9,13 +9,14 @@ from PIL import Image
 from nca_tf.analysis import canvas
 from nca_tf.command_line import config_flags
 from nca_tf.command_line import faults
-from nca_tf.experiments.toy_cma_es import report as pictures
+from nca_tf.experiments.toy_cma_es import report
 from nca_tf.experiments.toy_cma_es import run as toy_cma_es
+from nca_tf.experiments.toy_cma_es import settings
 
 
 def config(folder, *argv):
   return config_flags.resolve(
-    toy_cma_es.Config,
+    settings.Config,
     [f'--run_dir={folder}', '--preset=smoke', '--jit=off', *argv],
   )
 
@@ -30,7 +31,7 @@ def test_finds_the_minimum_from_far_away(finished):
   _, figures = finished
   assert figures['found'] == figures['seeds'] == 3
   assert 10 < figures['median_generation'] <= 30
-  assert toy_cma_es.describe(figures).startswith(
+  assert report.describe(figures).startswith(
     'first step 5: 3 of 3 seeds within 0.001 of the minimum, median generation'
   )
 
@@ -42,7 +43,7 @@ def test_animation_shows_population_mean_best_and_ellipse(finished):
     gif.seek(3)
     frame = np.array(gif.convert('RGB')).astype(int)
   legend = frame[520:]
-  for colour in pictures.COLOURS:
+  for colour in report.COLOURS:
     rgb = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
     near = np.abs(frame - rgb).max(-1) < 12
     below = np.abs(legend - rgb).max(-1) < 12
@@ -87,14 +88,14 @@ def test_first_generation_within():
 def test_ellipse_lies_where_the_covariance_says():
   # Correlated coordinates: the long axis of the ellipse goes up to the right.
   covariance = np.array([[[4.0, 3.6], [3.6, 4.0]]])
-  search = pictures.Search(
+  search = report.Search(
     np.full((1, 4, 2), 15.0),
     np.array([[10.0, 10.0]]),
     covariance,
     np.array([[4.0, 4.0]]),
     np.array([1.0]),
   )
-  frame = pictures.animate(search)[0].astype(int)
+  frame = report.animate(search)[0].astype(int)
   rgb = [int(canvas.GREEN[i : i + 2], 16) for i in (1, 3, 5)]
   rows, columns = np.nonzero(np.abs(frame[:500] - rgb).max(-1) < 30)
   assert np.corrcoef(columns, -rows)[0, 1] > 0.8

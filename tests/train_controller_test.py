@@ -202,7 +202,7 @@ def test_agent_scores_what_the_summary_says(finished):
     'vizdoom',
     str(folder / 'export' / 'agent'),
     [first['seed']],
-    options=config.settled.game_options,
+    options=config.resolved.game_options,
   )
   assert played.score == first['score']
 

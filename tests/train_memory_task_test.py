@@ -9,16 +9,17 @@ from PIL import Image
 from nca_tf.analysis import length_figures
 from nca_tf.command_line import config_flags
 from nca_tf.command_line import faults
-from nca_tf.datasets.memory_tasks import registry as memory_task_registry
-from nca_tf.experiments.memory_tasks import defaults as memory_task_settings
-from nca_tf.experiments.memory_tasks import settings as train_memory_task
+from nca_tf.datasets.memory_tasks import registry
+from nca_tf.experiments.memory_tasks import defaults
+from nca_tf.experiments.memory_tasks import run as memory_tasks
+from nca_tf.experiments.memory_tasks import settings
 from nca_tf.training import loop
 from nca_tf.training import sequence as sequence_training
 
 
 def resolve(*argv):
   return config_flags.resolve(
-    train_memory_task.Config, ['--preset=smoke', '--jit=off', *argv]
+    settings.Config, ['--preset=smoke', '--jit=off', *argv]
   )
 
 
@@ -29,7 +30,7 @@ def small(folder, *argv):
 @pytest.fixture(scope='module')
 def finished(tmp_path_factory):
   folder = tmp_path_factory.mktemp('memory') / 'run'
-  train_memory_task.run(small(folder))
+  memory_tasks.run(small(folder))
   return folder
 
 
@@ -79,8 +80,8 @@ def test_an_interrupted_run_goes_on_to_the_same_result(
   monkeypatch.setattr(loop, 'SAVE_SECONDS', 0)
   monkeypatch.setattr(sequence_training.SequenceTrainer, 'step', interrupted)
   with pytest.raises(KeyboardInterrupt):
-    train_memory_task.run(small(folder))
-  train_memory_task.run(small(folder))
+    memory_tasks.run(small(folder))
+  memory_tasks.run(small(folder))
   assert seen[:10] == [*range(9), 8]
   for cell, rows in errors(finished)['errors'].items():
     np.testing.assert_allclose(errors(folder)['errors'][cell], rows, atol=1e-6)
@@ -98,24 +99,24 @@ def test_a_finished_run_is_not_repeated_and_takes_more_seeds(
     return fit(stage, *args, **kwargs)
 
   monkeypatch.setattr(loop, 'fit', record)
-  train_memory_task.run(small(finished))
+  memory_tasks.run(small(finished))
   assert not trained
-  train_memory_task.run(small(finished, '--seeds=2'))
+  memory_tasks.run(small(finished, '--seeds=2'))
   assert sorted(trained) == ['dnc-1', 'lstm-1']
   after = errors(finished)['errors']['dnc']
   assert after[0] == before[0]
   assert len(after) == 2
   with pytest.raises(faults.UsageError, match='units: folder has 8'):
-    train_memory_task.run(small(finished, '--units=9'))
+    memory_tasks.run(small(finished, '--units=9'))
 
 
-@pytest.mark.parametrize('task', memory_task_registry.names())
+@pytest.mark.parametrize('task', registry.names())
 def test_every_task_has_settings_of_its_own(task):
   config = config_flags.resolve(
-    train_memory_task.Config,
+    settings.Config,
     [f'--task={task}', '--memory_slots=17', '--curriculum=0'],
   )
-  setting = memory_task_settings.SETTINGS[task]
+  setting = defaults.SETTINGS[task]
   assert config.own('memory_slots') == 17
   assert config.own('updates') == setting.updates
   assert config.own('curriculum') == 0

@@ -138,13 +138,13 @@ def test_an_engine_that_always_fails_is_reported(tmp_path, monkeypatch):
   broken = tmp_path / 'broken.py'
   broken.write_text(
     'from nca_tf import environments\n'
-    'from nca_tf.environments import take_cover\n'
+    'from nca_tf.environments.take_cover import take_cover\n'
     'def step(self, action):\n'
     "  raise environments.GameCrashed('engine died again')\n"
     'take_cover.TakeCover.step = step\n'
   )
   monkeypatch.setenv('PYTHONPATH', str(tmp_path))
-  patched = pool._COMMAND.replace('; player', '; import broken; player')
+  patched = pool._COMMAND.replace('; worker', '; import broken; worker')
   assert patched != pool._COMMAND
   monkeypatch.setattr(pool, '_COMMAND', patched)
   with pytest.raises(environments.GameCrashed, match='died again'):
@@ -223,7 +223,8 @@ def test_nothing_outlives_a_killed_owner(whole_group, tmp_path):
 
 def test_workers_import_no_tensorflow():
   code = (
-    'import sys; from nca_tf.environments import take_cover, workers; '
+    'import sys; from nca_tf.environments import workers; '
+    'from nca_tf.environments.take_cover import take_cover; '
     "print('tensorflow' in sys.modules)"
   )
   root = pathlib.Path(environments.__file__).parents[2]

@@ -14,13 +14,13 @@ import numpy as np
 
 
 class RunningMoments:
-  """Count, mean and variance of all values seen, element by element.
+  """Count, mean and variance of all values so far, element by element.
 
-  There is no made-up prior: with nothing seen the count is 0 and the mean 0,
-  and merging an empty object changes nothing. `var` and `std` are those of
-  `numpy.var` and `numpy.std`, NaN where they are not defined. Only `scale` and
-  `normalize`, which a network's input must survive from the first step on, use
-  1 until two values have been seen.
+  There is no prior: before the first value count and mean are 0, and merging an
+  empty object changes nothing. `var` and `std` are those of `numpy.var` and
+  `numpy.std`, NaN where they are not defined. Only `scale` and `normalize`,
+  which networks use from the first step on, take 1 until two values have been
+  seen.
 
   Example:
     moments = RunningMoments(shape=(3,))
@@ -72,10 +72,10 @@ class RunningMoments:
       self._add(len(batch), mean, np.square(batch - mean).sum(axis=0))
 
   def merge(self, other: RunningMoments) -> None:
-    """Adds all that another object has seen, as if it had been seen here.
+    """Adds the values of another object, as if `update` had had them.
 
     Args:
-      other: moments of values of the same shape; left as it is.
+      other: moments of values of the same shape; it is not changed.
 
     Raises:
       ValueError: the shapes differ.
@@ -121,13 +121,13 @@ class RunningMoments:
 
     Args:
       values: [..., *shape].
-      clip: largest magnitude of the result; None leaves it as it is.
+      clip: largest magnitude of the result; None: no limit.
     """
     values = (np.asarray(values, np.float64) - self.mean) / self.scale()
     return values if clip is None else np.clip(values, -clip, clip)
 
   def state(self) -> dict[str, int | np.ndarray]:
-    """Everything there is, for a checkpoint: count, mean, squares."""
+    """Returns count, mean and squares, for a checkpoint."""
     return {
       'count': self.count,
       'mean': self.mean.copy(),
@@ -136,7 +136,7 @@ class RunningMoments:
 
   @classmethod
   def from_state(cls, state: Mapping) -> RunningMoments:
-    """Object from what `state()` gave, also after a round trip through JSON.
+    """Makes an object from what `state()` gave, also as JSON's lists.
 
     Raises:
       ValueError: a name is missing, or the values contradict each other.

@@ -71,6 +71,21 @@ def label_ends(axes, ends, gap: float = 0.05) -> None:
     )
 
 
+def say_nothing_to_draw(axes, text: str) -> None:
+  """Writes into empty axes why they are empty."""
+  axes.set_xticks([])
+  axes.set_yticks([])
+  axes.text(
+    0.5,
+    0.5,
+    text,
+    color=GREY,
+    fontsize=12,
+    ha='center',
+    transform=axes.transAxes,
+  )
+
+
 def to_image(figure: Figure) -> np.ndarray:
   """Draws a figure as uint8 [H, W, 3]."""
   canvas = FigureCanvasAgg(figure)

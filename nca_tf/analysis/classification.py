@@ -1,4 +1,4 @@
-"""How well rare events are foreseen, such as the end of an episode."""
+"""How well rare events are predicted, such as the end of an episode."""
 
 import typing
 from collections.abc import Sequence

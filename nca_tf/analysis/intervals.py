@@ -1,8 +1,8 @@
 """Bootstrap intervals of means, differences and other statistics.
 
 The percentile bootstrap of Efron and Tibshirani (1993), "An Introduction to
-the Bootstrap", section 13.3. What is drawn again is always the independent
-unit, an episode or a seed, never the steps within one.
+the Bootstrap", section 13.3. Resampled is always the independent unit, an
+episode or a seed, never the steps within one.
 """
 
 import math
@@ -20,8 +20,7 @@ class Interval(typing.NamedTuple):
 
   Attributes:
     mean: the mean, difference or statistic of the data as they are.
-    low: lower end. NaN when there is a single value, which says nothing of
-      its spread.
+    low: lower end; NaN for a single value, which has no spread.
     high: upper end, likewise.
   """
 
@@ -30,12 +29,17 @@ class Interval(typing.NamedTuple):
   high: float
 
   def text(self, digits: int = 1) -> str:
-    """Reads like '614.0 [541.3, 690.2]', or '614.0' without an interval."""
+    """Reads like '614.0 [541.3, 690.2]', '614.0' alone, or '-' for NaN."""
+    if math.isnan(self.mean):
+      return '-'
     if math.isnan(self.low):
       return f'{self.mean:.{digits}f}'
     return (
       f'{self.mean:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]'
     )
+
+
+UNKNOWN = Interval(math.nan, math.nan, math.nan)  # Nothing was measured.
 
 
 def bootstrap_mean(
@@ -54,8 +58,8 @@ def bootstrap_mean(
   Args:
     values: [N] numbers, one per episode or seed.
     rng: generator, or a seed for one.
-    level: chance that the interval is meant to hold the true mean with.
-    resamples: how often to draw again.
+    level: confidence level of the interval.
+    resamples: number of bootstrap resamples.
 
   Raises:
     ValueError: no values, values that are not finite, or a bad level.
@@ -129,7 +133,7 @@ def bootstrap_nested(
     groups: list of [N_g] numbers.
     rng: generator, or a seed for one.
     level: as of `bootstrap_mean`.
-    resamples: how often to draw again.
+    resamples: number of bootstrap resamples.
 
   Raises:
     ValueError: as `bootstrap_mean`, or no groups.
@@ -170,13 +174,13 @@ def bootstrap_statistic(
     interval = bootstrap_statistic(groups, area, rng=rng)
 
   Args:
-    groups: one object per episode, of whatever kind `statistic` understands.
+    groups: one object per episode, of any type that `statistic` takes.
     statistic: maps a list of groups to a number; called `resamples` times. NaN
       says that it is not defined for these groups (such as an area under a
       curve without a positive): that resample is left out.
     rng: generator, or a seed for one.
     level: as of `bootstrap_mean`.
-    resamples: how often to draw again.
+    resamples: number of bootstrap resamples.
 
   Raises:
     ValueError: no groups, a statistic that is not finite for all the groups or
@@ -201,6 +205,24 @@ def bootstrap_statistic(
       f' {len(draws)} of {resamples}: more episodes are needed'
     )
   return _interval(value, draws, level)
+
+
+def share(successes: int, count: int) -> Interval:
+  """Share of successes with its 95 % interval, of the binomial distribution.
+
+  Wilson, Probable inference, the law of succession, and statistical inference
+  (1927).
+
+  Args:
+    successes: from 0 to `count`.
+    count: number of trials, at least 1.
+  """
+  value, z = successes / count, 1.959964
+  scale = 1 + z * z / count
+  centre = (value + z * z / (2 * count)) / scale
+  spread = math.sqrt(value * (1 - value) / count + z * z / (4 * count**2))
+  half = z * spread / scale
+  return Interval(value, centre - half, centre + half)
 
 
 def _resampled_means(values, resamples, rng):

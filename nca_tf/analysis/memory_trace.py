@@ -28,13 +28,13 @@ def memory_trace(
 
   One panel per quantity, rows being slots, heads or gates, on one time axis.
   Weightings and gates are coloured from 0 to 1 by their square root, so that a
-  diffuse weighting is seen beside a sharp one.
+  diffuse weighting stays visible next to a sharp one.
 
   Args:
     trace: arrays of one sequence; any of memory [T, N, W], usage [T, N],
       write_weights [T, N], read_weights [T, R, N], read_modes [T, R, 3], and
       any whose name ends in _gate or _gates, [T] or [T, R]. Other names are
-      passed over, so that a whole state may be handed in.
+      ignored, so that a whole state can be given.
     marks: steps at which something happened, drawn as vertical lines.
     mode_names: order of the last axis of read_modes.
     title: above all panels.

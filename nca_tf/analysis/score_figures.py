@@ -17,7 +17,7 @@ def scores_over_generations(
   *,
   resamples: int = 2000,
 ) -> Figure:
-  """The picture of the original work: score in the game over generations.
+  """As the published figure: score in the game over generations.
 
   Args:
     curves: thin lines by name: generations and one number for each, such as a
@@ -114,8 +114,9 @@ def _finish(axes, lines):
   """Draws the horizontal lines with their names, and labels the axes."""
   for value in lines.values():
     axes.axhline(value, color='0.55', linewidth=1, linestyle='--', zorder=0)
-  axes.set_ylim(bottom=0)
-  canvas.clean(axes, x='generation', y='survived tics')
+  if min([axes.dataLim.y0, *lines.values()]) >= 0:  # Tics, not rewards.
+    axes.set_ylim(bottom=0)
+  canvas.clean(axes, x='generation', y='score')
   axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
   if lines:
     ends = [

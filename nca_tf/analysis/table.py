@@ -13,7 +13,7 @@ class Table:
   """Rows and columns of text, numbers and intervals, aligned.
 
   Text stands left, numbers right. A cell is a str, an int, a float, an
-  `Interval`, a bool, or None for a number that there is none of.
+  `Interval`, a bool, or None for a missing number.
 
   Example:
     table = Table(['policy', 'episodes', 'score'], digits=1)
@@ -27,7 +27,7 @@ class Table:
 
     Args:
       columns: headings.
-      digits: behind the point, of floats and intervals.
+      digits: after the decimal point, of floats and intervals.
     """
     if not columns:
       raise ValueError('columns must name at least one column, got none')
@@ -84,7 +84,7 @@ def _format(cell, digits):
   if cell is None:
     return '-'
   if isinstance(cell, Interval):
-    return '-' if math.isnan(cell.mean) else cell.text(digits)
+    return cell.text(digits)
   if isinstance(cell, (bool, np.bool_)):
     return 'yes' if cell else 'no'
   if isinstance(cell, str):

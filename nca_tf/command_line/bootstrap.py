@@ -5,11 +5,11 @@ environment it makes `.venv` in the checkout, installs the library with its
 constraints in one call of the resolver and starts the binary again inside it.
 Later calls compare one hash and start at once.
 
-Two files in `.venv` keep a broken environment from passing as a whole one:
-`nca_tf.stamp` is written last and names what was installed, and
-`nca_tf.installing` stands in a new environment until then: where the next call
-finds it, that call begins from nothing. An environment that somebody else made
-is added to, never thrown away.
+Two files in `.venv` tell a complete environment from a broken one.
+`nca_tf.stamp` is written last and identifies what was installed.
+`nca_tf.installing` exists in a new environment until then; a call that finds
+it starts from an empty folder. Packages are added to an environment that
+somebody else made; it is never deleted.
 """
 
 import contextlib
@@ -38,8 +38,9 @@ def ensure(root=_ROOT):
 
   Returns at once when the process runs in the checkout's `.venv`, in another
   virtual environment that has TensorFlow, or from an installed wheel. Otherwise
-  makes or updates `.venv` where necessary and replaces the process by the same
-  command in it. Ends the process with one line and status 1 on failure.
+  it makes or updates `.venv` if necessary and runs the same command again with
+  its Python, in this process. Ends the process with one line and status 1 on
+  failure.
 
   Args:
     root: The checkout.
@@ -71,9 +72,9 @@ def ensure(root=_ROOT):
 
 
 def is_needed(root):
-  """Tells whether this process must go on inside the checkout's `.venv`."""
+  """Tells whether the command must run in the checkout's `.venv` instead."""
   if not all((root / name).is_file() for name in _inputs()):
-    return False  # An installed wheel: its installer saw to the rest.
+    return False  # An installed wheel: pip has installed the rest.
   prefix = pathlib.Path(sys.prefix).resolve()
   if prefix == (root / '.venv').resolve():
     return False
@@ -180,7 +181,7 @@ def _install(root, lock):
 
 
 def _empty(folder, keep):
-  """Removes all in a folder but one file, which must go last."""
+  """Removes everything in a folder except one file."""
   for entry in folder.iterdir():
     if entry.is_dir() and not entry.is_symlink():
       shutil.rmtree(entry)
@@ -202,7 +203,7 @@ def _locked(root):
     _say('another command is installing; waiting for it')
     fcntl.flock(lock, fcntl.LOCK_EX)
   except OSError:
-    pass  # A file system without locks: two first calls may disturb each other.
+    pass  # A file system without locks: two first calls may collide.
   try:
     yield lock
   finally:
@@ -222,7 +223,7 @@ def _call(command):
 
 
 def _wait(command, root, lock):
-  """Runs a command with a line now and then; `_Failure` when it fails."""
+  """Runs a command, with a line every 15 s; `_Failure` when it fails."""
   import subprocess
   import tempfile
 
@@ -253,12 +254,12 @@ def _wait(command, root, lock):
 
 
 def _shorten(log, command, status):
-  """Returns the lines of pip's output that tell what went wrong."""
+  """Returns the lines of pip's output that say what failed."""
   lines = [line.strip() for line in log.splitlines() if line.strip()]
   errors = [line for line in lines if line.startswith('ERROR')] or lines
   chosen = list(dict.fromkeys(errors[-2:]))
   retries = [line for line in lines if 'connection broken by' in line]
-  if retries:  # Then the rest follows from there being no index.
+  if retries:  # Without a network all other errors follow from that.
     cause = retries[-1].split('connection broken by')[1]
     cause = cause.rsplit("')': /", 1)[0].rsplit('>: ', 1)[-1].strip()
     chosen = ['no connection to the package index,', cause[:200]]

@@ -1,9 +1,9 @@
 """The two kinds of error that a binary answers in one line.
 
 Library code raises `ValueError` and `RuntimeError` as any Python library does.
-Experiments turn what the user caused into `UsageError`, and what the machine
-caused into `Fault`; `config_flags.main` prints both without a traceback.
-Everything else is a bug and keeps its traceback.
+Experiments raise `UsageError` for what the user caused and `Fault` for what the
+machine caused; `config_flags.main` prints both in one line. Any other exception
+is a bug and keeps its traceback.
 """
 
 

@@ -1,4 +1,4 @@
-"""One episode as a record: what it holds, and how it becomes bytes.
+"""One episode as a record: its fields, and their encoding as bytes.
 
 The fields are named as in RLDS (Ramos et al. 2021, arXiv:2111.02767).
 Letters: L actions of an episode, L + 1 steps; H, W, C of a frame.
@@ -19,7 +19,7 @@ _FLAGS = ('is_first', 'is_last', 'is_terminal')
 
 @dataclasses.dataclass(frozen=True)
 class Spec:
-  """What a folder of rollouts holds.
+  """Game and formats of a folder of rollouts.
 
   Attributes:
     game: Name of the game.
@@ -28,7 +28,7 @@ class Spec:
     action_kind: 'discrete' or 'continuous'.
     frame_skip: Tics of the game per action.
     source: How the episodes were made (policy, seed, ...), for JSON. A writer
-      goes on only with the same source; a reader does not look at it.
+      appends only to a folder of the same source; a reader ignores it.
   """
 
   game: str
@@ -36,7 +36,7 @@ class Spec:
   actions: int
   action_kind: str
   source: dict[str, Any] = dataclasses.field(default_factory=dict)
-  frame_skip: int = 1  # Also of folders that do not say it.
+  frame_skip: int = 1  # Also where an older spec.json has none.
 
   def __post_init__(self):
     """Makes a spec read from JSON equal to the one that was written."""
@@ -52,10 +52,10 @@ class Spec:
 class Episode(NamedTuple):
   """An episode of L actions.
 
-  Step t holds a frame, the action taken on it and what that action earned.
-  The last step has no action, and after death no frame either: then it
-  repeats the last one seen and `is_terminal` is set. At a time limit its frame
-  is real and `is_terminal` is not set.
+  Step t holds a frame, the action taken on it and that action's reward. The
+  last step has no action. After death there is no frame either: the last step
+  then repeats the one before, and `is_terminal` is set. At a time limit its
+  frame is real and `is_terminal` is not set.
   """
 
   index: int
@@ -82,7 +82,7 @@ def make_episode(
   rewards: np.ndarray,
   terminated: bool,
 ) -> Episode:
-  """Makes an episode of what a game gave.
+  """Makes an episode from the frames, actions and rewards of a game.
 
   Args:
     index: Position in the data set, from 0.
@@ -154,7 +154,7 @@ def encode(episode: Episode, spec: Spec) -> bytes:
   features['action'] = (_integers if discrete else _floats)(episode.action)
   features = tf.train.Features(feature=features)
   example = tf.train.Example(features=features)
-  # Equal episodes shall be equal files: the order of a map is not fixed.
+  # Equal episodes give equal files: by default the order of a map is not fixed.
   return example.SerializeToString(deterministic=True)
 
 
@@ -169,7 +169,7 @@ def _checksum(episode: Episode, block: bytes) -> int:
 
 
 def decode(record: bytes, spec: Spec, frames: bool) -> Episode:
-  """Returns the episode of a record; `ValueError` when there is none."""
+  """Returns the episode of a record; `ValueError` if it is damaged."""
   example = tf.train.Example()
   try:
     example.ParseFromString(record)

@@ -1,4 +1,4 @@
-"""Shuffled batches of frames for V, with bounded memory."""
+"""Shuffled batches of frames for V, in bounded memory."""
 
 import numpy as np
 
@@ -7,19 +7,19 @@ class FrameBatches:
   """Batches of single frames out of shards of episodes.
 
   In each epoch the shards are shuffled and gathered into pools of at most about
-  `pool` frames; frames are shuffled within a pool. Where all shards fit into
-  one pool they are read once. Every batch is a function of (seed, step) alone.
+  `pool` frames; frames are shuffled within a pool. Shards that all fit into one
+  pool are read only once. Every batch is a function of (seed, step) alone.
 
     frames = FrameBatches(counts, load, batch=100, seed=0)
     frames.batch(step)  # uint8 [100, 64, 64, 3]
   """
 
   def __init__(self, counts, load, batch, seed, pool=150_000):
-    """Checks that the data fill a batch.
+    """Plans the first epoch.
 
     Args:
       counts: number of frames of each shard.
-      load: function of the shard's position, returns its frames, uint8.
+      load: function of a shard's index that returns its frames, uint8.
       batch: frames per batch.
       seed: of the shuffling.
       pool: frames in memory, about 1.8 GB at the default.
@@ -52,7 +52,10 @@ class FrameBatches:
     return frames[order[start : start + self._batch]]
 
   def _epoch(self, step):
-    """Epochs can differ by a batch or two: pools round their size down."""
+    """Epoch, and batch within it, of a step.
+
+    Epochs may differ by a batch or two, as each pool drops an incomplete batch.
+    """
     epoch = 0
     while True:
       size = self._make_plan(epoch)[2][-1]
@@ -84,12 +87,12 @@ class FrameBatches:
 
   def _frames(self, shards):
     if self._pool[0] != shards:
-      self._pool = (None, None)  # free the last pool before reading the next
+      self._pool = (None, None)  # Frees the last pool before reading the next.
       self._pool = (shards, self._read(shards))
     return self._pool[1]
 
   def _read(self, shards):
-    """Fills one array shard by shard: joining them would need it twice."""
+    """Fills one array shard by shard; concatenating needs twice the memory."""
     frames, end = None, 0
     for shard in shards:
       part = self._load(shard)

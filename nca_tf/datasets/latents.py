@@ -1,7 +1,7 @@
-"""Latents: what M trains on, the posterior of every recorded frame.
+"""Latents, the data of M: the posterior of every recorded frame.
 
-As doomrnn's series files: mean and log variance per frame, never frames, and z
-drawn anew at every use (World Models, appendix A.2).
+As doomrnn's series files: mean and log variance per frame instead of frames,
+and z is sampled anew at every use (World Models, appendix A.2).
 """
 
 import pathlib
@@ -33,15 +33,15 @@ class Latents(typing.NamedTuple):
 
 
 def save(latents, path):
-  """Writes one file, complete or not at all."""
+  """Writes latents into one `.npz` file."""
   files.write_arrays(path, latents._asdict())
 
 
 def load(folder, kind='part'):
-  """Joins every `part-*.npz` (or of another kind) of a folder, in order.
+  """Joins every `part-*.npz` (or another prefix, `kind`) of a folder, in order.
 
   Raises:
-    ValueError: no part, or a damaged one.
+    ValueError: there is no part, or one is damaged.
   """
   paths = sorted(pathlib.Path(folder).glob(f'{kind}-*.npz'))
   if not paths:
@@ -55,7 +55,7 @@ def concatenate(parts):
 
 
 def select(latents, episodes):
-  """The given episodes (positions in `latents.episodes`), in that order."""
+  """The episodes of these positions in `latents.episodes`, in that order."""
   slices = latents.episodes
   steps = np.concatenate(
     [np.arange(slices[i].start, slices[i].stop) for i in episodes]
@@ -75,18 +75,18 @@ class Streams:
   """Windows for M with the state carried from each to the next.
 
   As doomrnn: in each epoch the episodes are shuffled, joined and cut into
-  `batch` streams of equal length; windows of `window` transitions follow each
-  other along the streams. Every batch is a function of (seed, step) alone.
+  `batch` streams of equal length, and each stream into consecutive windows of
+  `window` transitions. Every batch is a function of (seed, step) alone.
 
     streams = Streams(latents, batch=16, window=64, seed=0)
     fresh, window = streams.window(step)  # fresh: a new epoch, reset the state
   """
 
   def __init__(self, latents, batch, window, seed):
-    """Checks that the data fill at least one window.
+    """Takes the latents.
 
     Args:
-      latents: Latents to walk through.
+      latents: Latents of whole episodes.
       batch: number of streams, B.
       window: transitions per window, T.
       seed: of the shuffling.
@@ -111,8 +111,8 @@ class Streams:
     """Steps [B, T + 1] of training step `step`.
 
     Returns:
-      Whether an epoch begins, and Latents with leading axes [B, T + 1]; the
-      last step of a window is the first of the next.
+      Whether an epoch begins, and Latents with leading axes [B, T + 1]. The
+      last step of a window is also the first step of the next.
     """
     epoch, position = divmod(step, self.windows_per_epoch)
     start = position * self._window

@@ -1,10 +1,10 @@
-"""TFRecord files read from the outside in, so that damage stays local.
+"""A reader of TFRecord files that survives damaged records.
 
 A record is: uint64 length, masked CRC-32C of the length, the data, masked
 CRC-32C of the data (little-endian; tensorflow/core/lib/io/record_writer.h).
-TensorFlow's own reader gives up at the first damaged record. Here a record
-with damaged data is skipped, because its length is still known to be right.
-The data's own checksum is left to the caller: CRC-32C is slow in Python.
+TensorFlow's own reader stops at the first damaged record. This one goes on, as
+the length of a record is checked apart from its data. The caller must check the
+data: CRC-32C is slow in Python.
 """
 
 import os
@@ -18,7 +18,7 @@ _POLYNOMIAL = 0x82F63B78  # CRC-32C, reflected
 
 
 class Record(NamedTuple):
-  """Where a record's data start, their size, and where the record ends."""
+  """Offset and size of a record's data, and the offset of the record's end."""
 
   start: int
   size: int
@@ -38,7 +38,7 @@ _TABLE = _make_table()
 
 
 def masked_crc32c(data: bytes) -> int:
-  """Returns the checksum that TFRecord files carry."""
+  """Returns the checksum as TFRecord files store it."""
   crc = 0xFFFFFFFF
   for byte in data:
     crc = (crc >> 8) ^ _TABLE[(crc ^ byte) & 0xFF]
@@ -49,11 +49,11 @@ def masked_crc32c(data: bytes) -> int:
 def scan(
   path: str | os.PathLike, on_damage: Callable[[str], None] | None = None
 ) -> Iterator[Record]:
-  """Finds the whole records without reading their data.
+  """Finds the complete records without reading their data.
 
   Args:
-    path: A TFRecord file; one that grows meanwhile is fine.
-    on_damage: Called with a line when something behind them is no record.
+    path: A TFRecord file, which may still be growing.
+    on_damage: Called with a message when bytes after them are no record.
 
   Yields:
     A `Record` each.
@@ -84,7 +84,7 @@ def scan(
 def read(
   path: str | os.PathLike, on_damage: Callable[[str], None] | None = None
 ) -> Iterator[bytes]:
-  """Reads the data of the whole records; see `scan`."""
+  """Reads the data of the complete records; see `scan`."""
   with open(path, 'rb') as file:
     for record in scan(path, on_damage):
       file.seek(record.start)

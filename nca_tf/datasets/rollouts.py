@@ -7,7 +7,7 @@ A folder holds `spec.json` and shards named by their first episode:
     episodes-00000064.tfrecord.partial     being written, or left by a crash
 
 Each record is flushed, so a crash loses at most the episode being written. A
-record that is damaged is left out and reported; the others are read.
+damaged record is skipped and reported; the others are read.
 """
 
 import collections
@@ -44,14 +44,13 @@ __all__ = [
 _VERSION = 1
 _SPEC = 'spec.json'
 _SHARD = 'episodes-{:08d}.tfrecord'
-_PARTIAL = '.partial'
 
 
 class Writer:
-  """Adds episodes to a folder, in order, from where it was left.
+  """Appends episodes to a folder, in order, also after an interruption.
 
-  A shard of an interrupted writer is cut behind its last whole episode and
-  kept; `next_index` says which episode comes next.
+  A shard that an interrupted writer left is truncated after its last complete
+  episode and kept; `next_index` is the index of the episode to append next.
 
   Example:
     >>> with Writer(folder, spec) as writer:
@@ -65,8 +64,8 @@ class Writer:
     """Opens or makes the folder.
 
     Args:
-      folder: Where the shards are.
-      spec: What will be written.
+      folder: Of the shards.
+      spec: Of the episodes.
       shard_size: Episodes per shard.
 
     Raises:
@@ -90,17 +89,17 @@ class Writer:
     else:
       _write_spec(file, spec)
     for path in shards(self._folder):
-      if path.suffix == _PARTIAL:
+      if path.suffix == files.PARTIAL:
         _salvage(path)
     self.next_index = _next_index(self._folder)
 
   def append(self, episode: Episode):
-    """Writes one episode, for good once this returns.
+    """Writes one episode and flushes it.
 
     Raises:
       ValueError: It is not the next one, or an array has the wrong dtype or
         size.
-      tf.errors.OpError: The disk refused it; what was written before stays.
+      tf.errors.OpError: The write failed; earlier episodes are intact.
     """
     if episode.index != self.next_index:
       raise ValueError(
@@ -109,7 +108,7 @@ class Writer:
     record = episodes.encode(episodes.validate(episode, self._spec), self._spec)
     if self._shard is None:
       name = _SHARD.format(episode.index)
-      self._partial = self._folder / (name + _PARTIAL)
+      self._partial = self._folder / (name + files.PARTIAL)
       self._shard = tf.io.TFRecordWriter(str(self._partial))
     self._shard.write(record)
     self._shard.flush()
@@ -119,7 +118,7 @@ class Writer:
       self.close()
 
   def close(self):
-    """Completes the shard at hand; the writer may go on afterwards."""
+    """Completes the current shard; `append` then starts another one."""
     shard, self._shard = self._shard, None
     if shard is None:
       return
@@ -133,7 +132,7 @@ class Writer:
   def __exit__(self, kind, *unused):
     if kind is None:
       self.close()
-    # After an error the shard stays partial: the next writer salvages it.
+    # After an error the shard stays partial; the next writer completes it.
 
 
 def read(
@@ -143,19 +142,19 @@ def read(
   frames: bool = True,
   on_damage: Callable[[str], None] | None = None,
 ) -> Iterator[Episode]:
-  """Reads all whole episodes, in order, also of a shard being written.
+  """Reads all complete episodes, in order, also of a shard being written.
 
   Args:
-    folder: Where the shards are.
-    expect: Refuse rollouts of another game, frame size or kind of action.
+    folder: Of the shards.
+    expect: Refuses rollouts of another game, frame size or kind of action.
     frames: False leaves the frames compressed, which is much faster.
-    on_damage: Called with a line per damaged place; by default it is logged.
+    on_damage: Called with a message per damaged place; the default logs it.
 
   Returns:
     An iterator of `Episode`.
 
   Raises:
-    ValueError: There are no rollouts, or other ones than expected.
+    ValueError: There are no rollouts, or they are not as expected.
   """
   folder = pathlib.Path(folder)
   paths = shards(folder)
@@ -174,17 +173,17 @@ def read_shard(
   frames: bool = True,
   on_damage: Callable[[str], None] | None = None,
 ) -> Iterator[Episode]:
-  """Reads the whole episodes of one of `shards(folder)`; see `read`."""
+  """Reads the complete episodes of one of `shards(folder)`; see `read`."""
   return _read([pathlib.Path(path)], spec, frames, on_damage or logging.warning)
 
 
 def count(folder: str | os.PathLike) -> int:
-  """Returns the number of whole records, without reading them."""
+  """Returns the number of complete records, without reading their data."""
   return sum(1 for path in shards(folder) for _ in record_file.scan(path))
 
 
 def read_spec(folder: str | os.PathLike) -> Spec:
-  """Returns what a folder holds; `ValueError` when it does not say so."""
+  """Reads a folder's `spec.json`; `ValueError` if there is none."""
   file = pathlib.Path(folder) / _SPEC
   try:
     values = json.loads(file.read_text(encoding='utf-8'))
@@ -217,12 +216,12 @@ def shards(folder: str | os.PathLike) -> list[pathlib.Path]:
   """Returns the files of a folder of rollouts, in order."""
   paths = pathlib.Path(folder).glob(_SHARD.replace('{:08d}', '*') + '*')
   return sorted(
-    path for path in paths if path.suffix in ('.tfrecord', _PARTIAL)
+    path for path in paths if path.suffix in ('.tfrecord', files.PARTIAL)
   )
 
 
 def _salvage(path: pathlib.Path):
-  """Completes a shard that an interrupted writer left."""
+  """Truncates a shard that an interrupted writer left, and renames it."""
   end = max((record.end for record in record_file.scan(path)), default=0)
   if not end:
     path.unlink()
@@ -232,7 +231,7 @@ def _salvage(path: pathlib.Path):
 
 
 def _next_index(folder: pathlib.Path) -> int:
-  """Returns the index behind the last episode that can be read."""
+  """Returns the index after that of the last readable episode."""
   spec = read_spec(folder)
   for path in reversed(shards(folder)):
     whole = _read([path], spec, frames=False, on_damage=lambda line: None)

@@ -1,8 +1,8 @@
 """Games with the Gymnasium interface, by name.
 
-A game is one file with a class that takes the keyword options `action_kind`,
-`time_limit` and `frames` (False: nothing needs to be drawn), and a `SPEC`
-beside it; and one line in `_GAMES`.
+A game is one file (or folder) with a class that takes the keyword options
+`action_kind`, `frame_skip`, `time_limit` and `frames` (False: nothing needs to
+be drawn), and a `GameSpec` named `SPEC` beside it; and one line in `GAMES`.
 """
 
 import dataclasses
@@ -15,38 +15,54 @@ from nca_tf.environments.game import GameCrashed
 from nca_tf.environments.game import GameSpec
 
 __all__ = [
+  'GAMES',
   'GameCrashed',
   'GameSpec',
+  'engines',
   'episode_seed',
   'get_spec',
   'make',
   'names',
 ]
 
-# name: (registered id, module, class)
-_GAMES = {
-  'vizdoom': ('nca_tf/TakeCover-v0', 'take_cover.take_cover', 'TakeCover'),
+# name: (id in Gymnasium's registry, module, class)
+GAMES = {
+  'vizdoom': (
+    'nca_tf/TakeCover-v0',
+    'nca_tf.environments.take_cover.take_cover',
+    'TakeCover',
+  ),
   'pommerman': (
     'nca_tf/Pommerman-v0',
-    'pommerman.single_agent',
+    'nca_tf.environments.pommerman.single_agent',
     'Pommerman',
   ),
 }
 
-for _id, _module, _class in _GAMES.values():
+for _id, _module, _class in GAMES.values():
   if _id not in gymnasium.registry:
-    gymnasium.register(_id, entry_point=f'{__name__}.{_module}:{_class}')
+    gymnasium.register(_id, entry_point=f'{_module}:{_class}')
 
 
 def names() -> tuple[str, ...]:
   """Returns the names of all games."""
-  return tuple(_GAMES)
+  return tuple(GAMES)
 
 
-def _module_of(name: str):
-  if name not in _GAMES:
-    raise ValueError(f'name must be one of {", ".join(_GAMES)}, got {name!r}')
-  return importlib.import_module(f'{__name__}.{_GAMES[name][1]}')
+def engines() -> tuple[str, ...]:
+  """Returns the names of all engines, those of every game."""
+  return tuple(
+    dict.fromkeys(e for name in GAMES for e in get_spec(name).engines)
+  )
+
+
+def _find(name: str):
+  """Returns the module and the class of a game."""
+  if name not in GAMES:
+    raise ValueError(f'name must be one of {", ".join(GAMES)}, got {name!r}')
+  _, module, class_name = GAMES[name]
+  module = importlib.import_module(module)
+  return module, getattr(module, class_name)
 
 
 def make(name: str, **options) -> gymnasium.Env:
@@ -60,15 +76,22 @@ def make(name: str, **options) -> gymnasium.Env:
     ImportError: The game's engine is not installed; the message says how.
     ValueError: There is no such game, or an option is wrong.
   """
-  return getattr(_module_of(name), _GAMES[name][2])(**options)
+  return _find(name)[1](**options)
 
 
 def get_spec(name: str, **options) -> GameSpec:
-  """Returns what is known of a game made with `options`."""
-  spec = _module_of(name).SPEC
+  """Returns what is known of a game made with `options`.
+
+  Args:
+    name: One of `names()`.
+    **options: Those of `make`; those that the spec does not show are ignored.
+
+  Raises:
+    ValueError: There is no such game, or an option is wrong.
+  """
   known = {field.name for field in dataclasses.fields(GameSpec)}
   changed = {key: options[key] for key in options if key in known}
-  return dataclasses.replace(spec, **changed)
+  return dataclasses.replace(_find(name)[0].SPEC, **changed)
 
 
 def episode_seed(seed: int, index: int) -> int:

@@ -1,40 +1,106 @@
 """What every game says about itself, and how it reports a broken engine."""
 
 import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+def always_installed() -> None:
+  """Says of an engine that comes with the library: nothing is missing."""
 
 
 @dataclasses.dataclass(frozen=True)
 class GameSpec:
   """Facts about a game that models, recorders and tables need.
 
+  A tic is the game's own unit of time, in which limits and scores are counted;
+  a step, from one action to the next, is `frame_skip` tics long.
+
   Attributes:
     name: Name in `environments.names()`.
     observation_shape: Height, width and channels of a uint8 frame.
-    actions: Number of discrete actions.
-    action_kind: 'discrete' (an index) or 'continuous' (one float in [-1, 1]).
-    time_limit: Tics after which an episode is truncated; a tic is the game's
-      own time unit, in which scores are counted as well.
+    action_names: What each discrete action does, by its index.
+    action_kinds: Kinds of action that the game offers: 'discrete' (an index),
+      'continuous' (one float in [-1, 1]), or both.
+    action_kind: The kind in use.
+    time_limit: Tics after which an episode is truncated.
+    tics_per_second: The pace at which people watch or play the game.
     has_reward: Whether the reward says more than "one more step survived".
-    policies: Names of the scripted policies that make sense in this game.
-    frame_skip: Tics for which each action is held: the length of a step.
-    screen_shape: Height, width and channels of what the engine draws, uint8.
-    screen_rows: How many of its rows, from the top, are scaled (bilinearly,
-      with antialiasing) to the observation; 0 is all.
+    policies: Scripted policies that make sense in this game: by name, what
+      makes the policy for a spec (see `policies.make`).
+    still_policy: Name of the policy that does nothing; None where there is
+      none.
+    engines: What can play the game: by name, what returns None if that engine
+      is installed here, and otherwise a line that says how to install it.
+    frame_skip: Tics for which each action is held.
+    screen_shape: Height, width and channels of what the engine draws, uint8;
+      by default the observation's.
+    screen_rows: How many of the screen's rows, from the top, are scaled
+      (bilinearly, with antialiasing) to the observation; by default all.
     mirrored_actions: What each action is in the game's mirror image, left and
-      right exchanged; empty where that is another game.
+      right exchanged; None where the mirror image is another game.
+
+  Raises:
+    ValueError: A value is out of range or contradicts another.
   """
 
   name: str
-  observation_shape: tuple[int, ...]
-  actions: int
+  observation_shape: tuple[int, int, int]
+  action_names: tuple[str, ...]
+  action_kinds: tuple[str, ...]
   action_kind: str
   time_limit: int
+  tics_per_second: float
   has_reward: bool
-  policies: tuple[str, ...]
+  policies: Mapping[str, Callable[['GameSpec'], Any]] = dataclasses.field(
+    hash=False
+  )
+  still_policy: str | None = None
+  engines: Mapping[str, Callable[[], str | None]] = dataclasses.field(
+    default_factory=lambda: {'native': always_installed}, hash=False
+  )
   frame_skip: int = 1
-  screen_shape: tuple[int, ...] = ()
-  screen_rows: int = 0
-  mirrored_actions: tuple[int, ...] = ()
+  screen_shape: tuple[int, int, int] | None = None
+  screen_rows: int | None = None
+  mirrored_actions: tuple[int, ...] | None = None
+
+  def __post_init__(self):
+    """Fills in the screen and checks the values."""
+    if self.screen_shape is None:
+      object.__setattr__(self, 'screen_shape', self.observation_shape)
+    if self.screen_rows is None:
+      object.__setattr__(self, 'screen_rows', self.screen_shape[0])
+    if self.action_kind not in self.action_kinds:
+      kinds = ' or '.join(map(repr, self.action_kinds))
+      raise ValueError(f'action_kind must be {kinds}, got {self.action_kind!r}')
+    for name in ('frame_skip', 'time_limit'):
+      if getattr(self, name) < 1:
+        raise ValueError(
+          f'{name} must be at least 1, got {getattr(self, name)}'
+        )
+    if not self.policies:
+      raise ValueError('policies must name at least one, got none')
+    if self.still_policy not in (None, *self.policies):
+      raise ValueError(
+        f'still_policy must be None or one of {", ".join(self.policies)}, '
+        f'got {self.still_policy!r}'
+      )
+    indices = list(range(self.actions))
+    if self.mirrored_actions and sorted(self.mirrored_actions) != indices:
+      raise ValueError(
+        f'mirrored_actions must be an order of {indices}, got '
+        f'{self.mirrored_actions}'
+      )
+
+  @property
+  def actions(self) -> int:
+    """Number of discrete actions."""
+    return len(self.action_names)
+
+  @property
+  def steps_per_second(self) -> float:
+    """Actions taken per second at the game's own pace."""
+    return self.tics_per_second / self.frame_skip
 
 
 class GameCrashed(RuntimeError):

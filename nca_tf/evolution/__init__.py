@@ -1,4 +1,4 @@
-"""Evolution strategies on tensors; this package knows nothing of games.
+"""Evolution strategies on tensors, for any objective.
 
 Letters in shape comments, here and in the modules:
   n  dimension of the search space

@@ -9,10 +9,11 @@ import tensorflow as tf
 class Box:
   """Maps free coordinates y into lower <= x <= upper, coordinate by coordinate.
 
-  The identity away from the bounds. Within a margin of one, a parabola whose
-  vertex lies on the bound, one margin outside of it; beyond the vertex the
-  parabola goes on and everything repeats, so no y is lost. The map is once
-  differentiable and the density of candidates stays finite at the bounds.
+  Away from the bounds it is the identity. From one margin inside a bound to one
+  margin outside it is a parabola, whose vertex, the outer end, maps to the
+  bound. Beyond the vertex the parabola continues and everything repeats, so
+  that every y has an x. The map is once differentiable, and the density of
+  candidates stays finite at the bounds.
 
     box = Box((-1, None), n=3)  # x >= -1
     x = box.into(y)
@@ -58,7 +59,7 @@ class Box:
     """Points of the box from points anywhere, [..., n]."""
     has_low, has_high = self._has_low, self._has_high
     low_margin, high_margin = self._low_margin, self._high_margin
-    # Finite stand-ins, since inf * 0 would be NaN; they are not selected.
+    # Zero for infinite bounds, since inf * 0 would be NaN; no result uses it.
     low = np.where(has_low, self.lower, 0)
     high = np.where(has_high, self.upper, 0)
     first, last = low - low_margin, high + high_margin  # The vertices.
@@ -68,7 +69,7 @@ class Box:
     )
     turns = tf.math.floormod(y - first, 2 * width) - width
     folded = tf.where(has_low & has_high, last - tf.abs(turns), one_sided)
-    # What needs no fold keeps its last bit.
+    # Folding rounds, so points between the vertices are left as they are.
     is_out = (has_low & (y < first)) | (has_high & (y > last))
     y = tf.where(is_out, folded, y)
     near_low = has_low & (y < low + low_margin)

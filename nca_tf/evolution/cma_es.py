@@ -94,7 +94,7 @@ def tell(settings: Settings, state: State, x, fitness) -> State:
 
   Candidates other than those of `ask`, or in another order, are allowed; their
   z then costs a solve, O(n^3). A generation in which all fitness is equal
-  teaches nothing and moves nothing but the counters.
+  carries no information: only the counters change.
 
   Args:
     settings: constants.
@@ -195,7 +195,7 @@ def _place(state, y):
 
 
 def _whiten(settings, state, x):
-  """The z and y of candidates from elsewhere."""
+  """Returns z and y of candidates that `ask` has not given."""
   y = (x - state.mean) / state.sigma
   y = tf.where(tf.math.is_finite(y), y, 0)  # Rows of NaN that failed.
   if settings.is_diagonal:
@@ -205,7 +205,7 @@ def _whiten(settings, state, x):
 
 
 def _recombination_weights(settings, fitness):
-  """Weight of each row by its rank, [P], and whether any rank means a thing."""
+  """Returns weights by rank, [P], and whether the fitness differs at all."""
   popsize = settings.popsize
   valid = fitness < math.inf  # False for NaN too.
   fitness = tf.where(valid, fitness, math.inf)
@@ -244,11 +244,11 @@ def _update(settings, state, z, y, x, fitness):
   growth = cs / settings.ds * (length / settings.chi_n - 1)
   sigma = state.sigma * tf.exp(tf.minimum(growth, 1))  # 44
 
-  # h_sigma: the path is no longer than a random one would seldom be.
+  # h_sigma: 1 unless the path is longer than a random walk's would often be.
   count = tf.cast(state.generation + 1, dtype)
-  settled = tf.sqrt(1 - tf.exp(2 * math.log(1 - cs) * count))
+  expected = tf.sqrt(1 - tf.exp(2 * math.log(1 - cs) * count))
   longest = (1.4 + 2 / (settings.n + 1)) * settings.chi_n
-  is_short = tf.cast(length < longest * settled, dtype)
+  is_short = tf.cast(length < longest * expected, dtype)
   path_c = (1 - cc) * state.path_c + is_short * (
     math.sqrt(cc * (2 - cc) * settings.mueff) * z_mean
   )  # 45
@@ -280,9 +280,9 @@ def _update(settings, state, z, y, x, fitness):
 def _update_root(settings, root, z, y, path_c, columns, decay, learns):
   """A_new = A M^(1/2) with M = decay I + V' W V, V the rows of z and path_c.
 
-  Returns the root, the path in the new space, and whether it could be done;
-  if not, the root is the old one. A cut of the values that enter the product
-  costs less than a choice between two results of n x n numbers.
+  Returns the root, the path in the new space, and whether all is finite; if
+  not, the root is the old one. Replacing what enters the product then costs
+  less than a choice between two results of n x n numbers.
   """
   vectors = tf.concat([z, path_c[None]], 0)  # [K, n]
   columns = tf.concat([columns, [settings.c1]], 0)  # [K]
@@ -317,7 +317,7 @@ def _is_dense(settings):
 
 
 def _best(state, x, fitness):
-  """The best candidate so far, its fitness and its place in the count."""
+  """Returns the best candidate so far, its fitness and its evaluation."""
   fitness = tf.cast(fitness, tf.float64)
   fitness = tf.where(fitness < math.inf, fitness, math.inf)
   index = tf.argmin(fitness)
@@ -332,5 +332,5 @@ def _best(state, x, fitness):
 
 
 def _is_finite(tensor):
-  """One bool for all of a tensor."""
+  """Whether all numbers of a tensor are finite."""
   return tf.reduce_all(tf.math.is_finite(tensor))

@@ -1,7 +1,7 @@
-"""What a generation of candidates is worth: in one graph, or by episodes.
+"""Fitness of a generation of candidates: in one graph, or by episodes.
 
 An evaluator has one method, `evaluate(parameters, generation)`; an optimiser
-minimises the fitness that it answers:
+minimises the fitness that it returns:
 
     x = optimiser.ask()
     evaluation = evaluator.evaluate(x, generation)
@@ -18,11 +18,11 @@ import tensorflow as tf
 
 
 class Evaluation(typing.NamedTuple):
-  """What P candidates are worth.
+  """Fitness of P candidates.
 
   Attributes:
     fitness: float64 [P], smaller is better; +inf for those that are not valid.
-    valid: bool [P], whether a candidate could be evaluated at all.
+    valid: bool [P], whether a candidate could be evaluated.
     scores: float64 [P, E] of the episodes, NaN for those that failed; [P, 0]
       where there are no episodes.
   """
@@ -33,7 +33,7 @@ class Evaluation(typing.NamedTuple):
 
 
 class Evaluator(typing.Protocol):
-  """Tells what candidates are worth."""
+  """Evaluates candidates."""
 
   def evaluate(self, parameters, generation: int) -> Evaluation:
     """Evaluates a generation: parameters [P, n]."""
@@ -76,13 +76,13 @@ class EpisodeEvaluator:
   """Episodes of a real game, the same ones for all candidates.
 
   The fitness is minus the mean score. It depends on the candidates, the seed
-  and the generation alone, whatever died meanwhile. A candidate with an episode
-  that failed again and again has no fitness: an episode without an end says
-  nothing about its player.
+  and the generation alone, whichever processes have died meanwhile. A candidate
+  with an episode that failed in every attempt is not valid: an episode without
+  an end has no score.
 
-    players = environments.workers.Players('vizdoom', agent, keep_going=True)
+    players = workers.Players('vizdoom', agent, keep_going=True)
 
-    def play(tasks):  # may answer in any order
+    def play(tasks):  # the results may be in any order
       return players.play(
         [task.seed for task in tasks], [task.parameters for task in tasks]
       )
@@ -98,7 +98,7 @@ class EpisodeEvaluator:
     seed: int,
     retries: int = 1,
   ):
-    """Takes what plays.
+    """Takes the function that plays.
 
     Args:
       play: Tasks -> their results, each with `index` (the position in the list

@@ -1,8 +1,9 @@
 """Many searches with restarts that share their compiled graphs.
 
-`evolution.fmin` compiles one graph per run. A benchmark runs hundreds of
-searches of one kind, so here the graph of a population size is compiled once,
-and what differs, such as an instance of BBOB, goes in as tensors.
+`evolution.fmin` compiles its graphs anew for each search. A benchmark runs
+hundreds of searches of one kind: here the graph of a population size is
+compiled once, and what differs between the searches, such as an instance of
+BBOB, is an input of the graph.
 """
 
 import dataclasses
@@ -14,10 +15,11 @@ import numpy as np
 import tensorflow as tf
 
 from nca_tf.evolution import cma_es
+from nca_tf.evolution import recorded
 from nca_tf.evolution import stopping
 
-# Generations between two looks at the stop conditions. A run that is stuck
-# wastes half of them, with a population that doubles; pycma looks after each.
+# Generations between two checks of the stop conditions. A run that is stuck
+# wastes half of them, with a population that doubles; pycma checks after each.
 _CHUNK = 5
 
 
@@ -25,10 +27,10 @@ class Found(typing.NamedTuple):
   """The end of a search.
 
   Attributes:
-    evaluations: of all runs.
-    best: lowest value.
-    x: [n] where.
-    runs: how many, the first included.
+    evaluations: Of all runs.
+    best: Lowest value of the objective.
+    x: [n], the candidate that has it.
+    runs: Number of runs, the first included.
   """
 
   evaluations: int
@@ -37,7 +39,7 @@ class Found(typing.NamedTuple):
   runs: int
 
 
-class Restarts:
+class ManySearches:
   """IPOP: each run has twice the candidates of the last one.
 
   Auger and Hansen, A restart CMA evolution strategy with increasing population
@@ -58,11 +60,11 @@ class Restarts:
 
     Args:
       objective: (x [P, n], *data) -> [P].
-      n: dimension.
-      sigma: first step size of each run.
-      popsize: of the first run; None for the default.
-      jit: compile with XLA.
-      **settings: other arguments of `Settings.make`.
+      n: Dimension.
+      sigma: First step size of each run.
+      popsize: Of the first run; None for the default.
+      jit: Whether to compile with XLA.
+      **settings: Other arguments of `Settings.make`.
     """
     self._objective, self._n, self._sigma = objective, n, sigma
     self._popsize, self._jit, self._options = popsize, jit, settings
@@ -75,13 +77,13 @@ class Restarts:
     options: stopping.Options,
     data: Sequence = (),
   ) -> Found:
-    """One search, until the target, the budget or the last start.
+    """Searches until the target, the budget or the last start.
 
     Args:
-      starts: x0 of each run.
-      seed: of the first run; another one for each follows from it.
-      options: stop conditions; `maxfevals` is for all runs together.
-      data: the objective's other arguments.
+      starts: x0 of each run, each with twice the candidates of the one before.
+      seed: Of the first run; the seeds of the others follow from it.
+      options: Stop conditions; `maxfevals` is for all runs together.
+      data: The objective's other arguments.
     """
     used, best, x, popsize = 0, math.inf, np.asarray(starts[0]), self._popsize
     for i, x0 in enumerate(starts):
@@ -96,7 +98,7 @@ class Restarts:
     return Found(used, best, x, i + 1)
 
   def _run(self, popsize, x0, seed, options, data):
-    """Last state of one run, in NumPy, and its population size."""
+    """Returns the last state of one run, in NumPy, and its population size."""
     settings, graph = self._compiled(popsize)
     popsize = settings.popsize
     state = cma_es.initial(settings, x0, self._sigma, seed)
@@ -115,35 +117,20 @@ class Restarts:
     return arrays, popsize
 
   def _compiled(self, popsize):
-    """Settings and graph of a population size."""
+    """Returns settings and graph of a population size."""
     if popsize not in self._graphs:
       settings = cma_es.Settings.make(self._n, popsize, **self._options)
-      graph = tf.function(
-        self._chunk(settings), jit_compile=self._jit, autograph=False
-      )
+
+      def chunk(state, count, ftarget, data):
+        return recorded.run(
+          settings,
+          state,
+          lambda x: self._objective(x, *data),
+          count,
+          ftarget,
+          _CHUNK,
+        )
+
+      graph = tf.function(chunk, jit_compile=self._jit, autograph=False)
       self._graphs[popsize] = settings, graph
     return self._graphs[popsize]
-
-  def _chunk(self, settings):
-    """Graph of a few generations, with a record of each."""
-    columns = stopping.places(settings.popsize)
-
-    def chunk(state, count, ftarget, data):
-      def is_running(i, records, *fields):
-        return (i < count) & (cma_es.State(*fields).best_fitness > ftarget)
-
-      def step(i, records, *fields):
-        state, fitness = cma_es.step(
-          settings,
-          cma_es.State(*fields),
-          lambda x: self._objective(x, *data),
-        )
-        record = tf.gather(tf.sort(tf.cast(fitness, tf.float64)), columns)
-        records = tf.tensor_scatter_nd_update(records, [[i]], record[None])
-        return (i + 1, records, *state)
-
-      start = (tf.constant(0), tf.zeros([_CHUNK, len(columns)], tf.float64))
-      _, records, *fields = tf.while_loop(is_running, step, (*start, *state))
-      return cma_es.State(*fields), records
-
-    return chunk

@@ -1,9 +1,9 @@
 """Test functions for optimisers: [popsize, n] -> [popsize], minimum 0 or f_opt.
 
-Every function computes in the type of its argument and is written so that
-nothing cancels near the minimum: 1 - cos t stands as 2 sin^2(t / 2), and so on.
-Rastrigin's textbook form is a multiple of 1e-6 in float32, so that an optimiser
-"reaches" 1e-8 by rounding; these forms keep their relative precision.
+Every function computes in the type of its argument and avoids cancellation near
+the minimum: 1 - cos t is written 2 sin^2(t / 2), and so on. Rastrigin's
+textbook form is a multiple of 1e-6 in float32, so that an optimiser "reaches"
+1e-8 by rounding; these forms keep their relative precision.
 
 Hansen, Finck, Ros and Auger, Real-parameter black-box optimization
 benchmarking: noiseless functions definitions (INRIA RR-6829, 2009/2010), in
@@ -98,11 +98,11 @@ def rotated(objective: Objective, matrix) -> Objective:
 
 
 class BbobInstance(typing.NamedTuple):
-  """One function of BBOB, placed and turned.
+  """One function of BBOB with its shift and rotations.
 
   The numbers are drawn with NumPy, not with COCO's generator: an instance here
-  is not COCO's of that number, but comes from the same distribution. Two
-  optimisers are compared on one and the same `BbobInstance`.
+  is not COCO's of that number, but comes from the same distribution. A
+  comparison gives both optimisers the same `BbobInstance`.
 
   Attributes:
     function: 1, 2, 8, 10 or 15.

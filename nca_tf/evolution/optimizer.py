@@ -14,15 +14,16 @@ import tensorflow as tf
 
 from nca_tf import files
 from nca_tf.evolution import cma_es
+from nca_tf.evolution import recorded
 from nca_tf.evolution import stopping
 from nca_tf.evolution.bounds import Box
 from nca_tf.evolution.settings import Settings
 
-_CHUNK = 20  # Generations between two looks at the stop conditions.
+_CHUNK = 20  # Generations between two checks of the stop conditions.
 
 
 class Result(NamedTuple):
-  """Where a search stands."""
+  """Best and mean of a search so far, as pycma names them."""
 
   xbest: np.ndarray | None  # [n], the best candidate; None before the first
   fbest: float
@@ -106,7 +107,7 @@ class CMAES:
 
   @property
   def state(self) -> cma_es.State:
-    """The tensors that all else follows from."""
+    """All tensors that the search carries from generation to generation."""
     return self._state
 
   @property
@@ -219,7 +220,7 @@ class CMAES:
   def optimize(self, f, iterations: int | None = None, callback=None) -> CMAES:
     """Runs with a fitness in the graph, compiled, until a stop condition.
 
-    The conditions are looked at every 20 generations, and after each one when
+    The conditions are checked every 20 generations, and after each one when
     there is a callback; `ftarget` ends the loop at once.
 
     Args:
@@ -246,15 +247,15 @@ class CMAES:
     return self
 
   def share_programs(self, programs: dict) -> CMAES:
-    """Takes compiled programs from, and leaves them in, a dict.
+    """Keeps the compiled programs in a dict that other searches use as well.
 
-    For searches that differ in seed, start and step alone, such as restarts.
+    The searches may differ in seed, start and step only, as restarts do.
     """
     self._graphs = programs
     return self
 
   def save(self, path) -> None:
-    """Writes everything to one file, complete or not at all."""
+    """Writes the whole search to one file, complete or not at all."""
     arrays = {k: v.numpy() for k, v in self._state._asdict().items()}
     arrays |= self._stopping.export()
     arrays['arguments'] = np.array(json.dumps(self._arguments))
@@ -262,7 +263,7 @@ class CMAES:
 
   @classmethod
   def load(cls, path) -> CMAES:
-    """Continues a saved search: every later number is the same.
+    """Returns a saved search, which continues exactly as it would have.
 
     Raises:
       ValueError: the file is no saved search.
@@ -279,7 +280,7 @@ class CMAES:
     return search
 
   def _generations_left(self):
-    """Generations until `maxfevals`."""
+    """Returns the generations that are left until `maxfevals`."""
     maxfevals = self._stopping.maxfevals
     return (
       math.ceil((maxfevals - self.countevals) / self.popsize)
@@ -288,7 +289,7 @@ class CMAES:
     )
 
   def _into_box(self, free):
-    """Candidates from free coordinates."""
+    """Returns candidates from their free coordinates."""
     return free if self._box is None else self._box.into(free)
 
   def _ask(self, state):
@@ -300,40 +301,29 @@ class CMAES:
     return cma_es.tell(self.settings, state, free, fitness)
 
   def _chunk(self, f, length):
-    """A graph of up to `length` generations that records each one."""
-    columns = stopping.places(self.popsize)
+    """Returns a graph of up to `length` generations that records each."""
 
     def chunk(state, count):
-      def is_running(i, records, *fields):
-        del records
-        best = cma_es.State(*fields).best_fitness
-        return (i < count) & (best > self._ftarget)
-
-      def step(i, records, *fields):
-        state, fitness = cma_es.step(
-          self.settings, cma_es.State(*fields), lambda y: f(self._into_box(y))
-        )
-        fitness = tf.cast(fitness, tf.float64)
-        fitness = tf.where(fitness < math.inf, fitness, math.inf)
-        record = tf.gather(tf.sort(fitness), columns)
-        records = tf.tensor_scatter_nd_update(records, [[i]], record[None])
-        return (i + 1, records, *state)
-
-      start = (tf.constant(0), tf.zeros([length, len(columns)], tf.float64))
-      _, records, *fields = tf.while_loop(is_running, step, (*start, *state))
-      return cma_es.State(*fields), records
+      return recorded.run(
+        self.settings,
+        state,
+        lambda y: f(self._into_box(y)),
+        count,
+        self._ftarget,
+        length,
+      )
 
     return chunk
 
   def _graph(self, key, function, **options):
-    """A traced function, traced once."""
+    """Returns the compiled function of a key, made on the first call."""
     if key not in self._graphs:
       self._graphs[key] = tf.function(function, autograph=False, **options)
     return self._graphs[key]
 
 
 def _plain(bounds):
-  """Bounds as JSON holds them."""
+  """Returns bounds as lists, for JSON."""
   if bounds is None:
     return None
   return [None if b is None else np.asarray(b, float).tolist() for b in bounds]

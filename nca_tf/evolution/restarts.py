@@ -26,8 +26,17 @@ class Run(NamedTuple):
   result: Result
 
 
+class Planned(NamedTuple):
+  """What the next run shall be."""
+
+  popsize: int | None  # None: the default
+  sigma0: float
+  cap: float  # of evaluations
+  is_small: bool
+
+
 class Summary(NamedTuple):
-  """What came out of all runs."""
+  """The result of all runs."""
 
   xbest: np.ndarray | None  # [n]
   fbest: float
@@ -48,67 +57,73 @@ def fmin(
 ) -> Summary:
   """Minimises a function in the graph, restarting when a run is stuck.
 
-  Each run ends by its own stop conditions, `maxiter` being a cap per run:
-  without one a badly conditioned problem would never restart. `ftarget`,
-  `maxfevals` and `timeout` end the whole search.
+  Each run ends by its own stop conditions. `maxiter` counts per run: without
+  it a badly conditioned problem would never restart. `ftarget`, `maxfevals` and
+  `timeout` end the whole search.
 
   Args:
-    f: function of a tensor [popsize, n] that gives [popsize].
-    x0: first mean of every run, [n], or a function of the run's number.
-    sigma0: first step size.
-    restarts: runs with a larger population after the first one.
-    bipop: whether runs with small populations and steps come in between, as
+    f: Function of a tensor [popsize, n] that gives [popsize].
+    x0: First mean of every run, [n], or a function of the run's number.
+    sigma0: First step size.
+    restarts: Runs with a larger population after the first one.
+    bipop: Whether runs with small populations and steps come in between, as
       long as they have cost less than those with large ones.
-    incpopsize: factor of the population from one large run to the next.
-    seed: of the first run; each run has another one.
-    options: stop conditions.
-    **search: the other arguments of `CMAES`, popsize among them.
+    incpopsize: Factor of the population from one large run to the next.
+    seed: Of the first run; run i has seed + i.
+    options: Stop conditions.
+    **search: The other arguments of `CMAES`, such as popsize.
 
   Returns:
     The best over all runs.
 
   Raises:
-    ValueError: an argument is out of range.
+    ValueError: An argument is out of range.
   """
-  if restarts < 0 or incpopsize < 1:
-    raise ValueError(
-      'restarts must be at least 0 and incpopsize at least 1, got '
-      f'{restarts} and {incpopsize}'
-    )
+  plan = _Plan(sigma0, restarts, incpopsize, bipop, seed)
   options = stopping.Options.of(options)
-  plan = _Plan(sigma0, incpopsize, bipop, np.random.default_rng(seed))
   popsize = search.pop('popsize', None)
   runs, elapsed, programs = [], 0.0, {}
   while True:
-    size, sigma, cap, is_small = plan.next(popsize)
+    planned = plan.next(popsize)
     es = CMAES(
       x0(len(runs)) if callable(x0) else x0,
-      sigma,
-      popsize=size,
+      planned.sigma0,
+      popsize=planned.popsize,
       seed=seed + len(runs),
-      options=_remaining(options, _cost(runs), elapsed, cap),
+      options=_remaining(options, _cost(runs), elapsed, planned.cap),
       **search,
     )
     es.share_programs(programs.setdefault(es.popsize, {})).optimize(f)
     popsize = popsize or es.popsize
-    runs.append(Run(es.popsize, sigma, es.result))
-    plan.account(es.countevals, is_small)
+    runs.append(Run(es.popsize, planned.sigma0, es.result))
+    plan.account(es.countevals, planned.is_small)
     elapsed += es.elapsed
-    best = min(runs, key=lambda run: run.result.fbest).result
-    is_over = plan.is_done(restarts) or best.fbest <= options.ftarget
-    if (
-      is_over or _cost(runs) >= options.maxfevals or elapsed >= options.timeout
-    ):
-      return Summary(best.xbest, best.fbest, _cost(runs), tuple(runs))
+    summary = _summarise(runs)
+    if plan.is_done() or _is_over(options, summary, elapsed):
+      return summary
+
+
+def _summarise(runs):
+  best = min(runs, key=lambda run: run.result.fbest).result
+  return Summary(best.xbest, best.fbest, _cost(runs), tuple(runs))
+
+
+def _is_over(options, summary, elapsed):
+  """Whether the target is reached or a budget of the whole search is used."""
+  return (
+    summary.fbest <= options.ftarget
+    or summary.evaluations >= options.maxfevals
+    or elapsed >= options.timeout
+  )
 
 
 def _cost(runs):
-  """Evaluations of all runs."""
+  """Returns the evaluations of all runs."""
   return sum(run.result.evaluations for run in runs)
 
 
 def _remaining(options, used, elapsed, cap):
-  """Options of the next run: what is left of the budgets."""
+  """Returns the options of the next run: what is left of the budgets."""
   return dataclasses.replace(
     options,
     maxfevals=min(options.maxfevals - used, cap),
@@ -117,11 +132,17 @@ def _remaining(options, used, elapsed, cap):
 
 
 class _Plan:
-  """Which population and step size the next run has."""
+  """Chooses population and step size of the next run."""
 
-  def __init__(self, sigma0, factor, bipop, generator):
-    self._sigma0, self._factor, self._bipop = sigma0, factor, bipop
-    self._generator = generator
+  def __init__(self, sigma0, restarts, factor, bipop, seed):
+    if restarts < 0 or factor < 1:
+      raise ValueError(
+        'restarts must be at least 0 and incpopsize at least 1, got '
+        f'{restarts} and {factor}'
+      )
+    self._sigma0, self._restarts = sigma0, restarts
+    self._factor, self._bipop = factor, bipop
+    self._generator = np.random.default_rng(seed)
     self._large = 0
     self._cost = {True: 0, False: 0}  # Evaluations of small and of large runs.
     self._last = math.inf
@@ -132,21 +153,21 @@ class _Plan:
       self._bipop and self._large > 1 and self._cost[True] < self._cost[False]
     )
 
-  def is_done(self, restarts):
+  def is_done(self):
     """Whether the first run and all restarts are over."""
-    return self._large > restarts and not self.small_is_due()
+    return self._large > self._restarts and not self.small_is_due()
 
   def next(self, popsize):
-    """(popsize, sigma0, cap of evaluations, whether it is a small run)."""
+    """Returns the next run; `popsize` is the first run's, None before it."""
     growth = self._factor ** max(self._large - 1, 0)
     if self.small_is_due():
       share, steps = self._generator.uniform(size=2)
       size = int(popsize * (0.5 * growth) ** (share**2))
       sigma = float(self._sigma0 * 10 ** (-2 * steps))
-      return max(size, 3), sigma, self._last / 2, True
+      return Planned(max(size, 3), sigma, self._last / 2, True)
     growth = self._factor**self._large
     size = None if popsize is None else int(popsize * growth)
-    return size, self._sigma0, math.inf, False
+    return Planned(size, self._sigma0, math.inf, False)
 
   def account(self, evaluations, is_small):
     """Adds up what a run has cost."""

@@ -21,7 +21,7 @@ class Settings:
   Attributes:
     n: dimension of the search space.
     popsize: candidates per generation.
-    mu: how many of them, the best, attract the mean.
+    mu: parents: how many of the best candidates the mean moves to.
     weights: float64 [popsize], best rank first; the first mu sum to one, the
       others are negative, or zero without the active update.
     mueff: variance-effective selection mass of the positive weights.

@@ -1,4 +1,4 @@
-"""When a search is over: pycma's conditions under pycma's names.
+"""Stop conditions of a search: pycma's, under pycma's names.
 
 Hansen, A CMA-ES for mixed-integer nonlinear optimization (2011) and the
 tutorial, appendix B.3, describe most of them.
@@ -68,13 +68,13 @@ def summary(fitness) -> np.ndarray:
 
 
 def places(popsize: int) -> list[int]:
-  """Where a record's columns lie in the sorted fitness."""
+  """Returns the indices of a record's columns in the sorted fitness."""
   quarter = min(popsize - 1, math.ceil(0.1 + popsize / 4))
   return [0, quarter, popsize // 2, popsize - 1]
 
 
 class Stopping:
-  """Watches one run: fed with each generation's record, asked at any time."""
+  """Checks the conditions of one run from the records of its generations."""
 
   def __init__(self, options: Options, n: int, popsize: int, sigma0: float):
     """Fills in the defaults that depend on the sizes."""
@@ -98,7 +98,7 @@ class Stopping:
     self._condition = (0, 1.0)  # Generation, value.
 
   def feed(self, record) -> None:
-    """Takes in one generation's record, [4]."""
+    """Adds one generation's record, [4]."""
     best, quarter, _, worst = (float(value) for value in record)
     if self._count == len(self._store):
       self._store = np.concatenate([self._store, np.zeros_like(self._store)])
@@ -158,7 +158,7 @@ class Stopping:
     return self._elapsed + time.monotonic() - self._since
 
   def export(self) -> dict:
-    """What `restore` needs, as arrays."""
+    """Returns what `restore` needs, as arrays."""
     return {
       'records': self._records,
       'elapsed': np.array(self.elapsed),

@@ -23,10 +23,9 @@ CONVENTIONS = ('paper', 'deepmind')
 
 
 class Interface(NamedTuple):
-  """What the controller tells the memory at one step (xi_t in the paper).
+  """The controller's commands to the memory at one step (xi_t in the paper).
 
-  The read modes are always in the order backward, content, forward once they
-  are activated.
+  Activated read modes are always in the order backward, content, forward.
   """
 
   read_keys: Tensor  # [B, R, W]
@@ -42,7 +41,7 @@ class Interface(NamedTuple):
 
 
 class AccessState(NamedTuple):
-  """The memory and its book-keeping after a step; all zeros at the start."""
+  """The memory and its book-keeping after a step; starts as all zeros."""
 
   memory: Tensor  # [B, N, W]
   usage: Tensor  # [B, N]
@@ -139,7 +138,7 @@ def activate(raw: Interface, convention: str = 'paper') -> Interface:
 def parse_interface(
   raw: Tensor, read_heads: int, word_size: int, convention: str = 'paper'
 ) -> Interface:
-  """Cuts a controller's vector into an activated interface.
+  """Splits a controller's vector into an activated interface.
 
   Args:
     raw: [B, interface_size(read_heads, word_size)], the parts in the order of
@@ -149,7 +148,7 @@ def parse_interface(
     convention: see the module.
 
   Returns:
-    The activated interface, at least in float32.
+    The activated interface, in float32 or better.
 
   Raises:
     ValueError: raw has another length, or there is no such convention.
@@ -177,13 +176,13 @@ def step(
   convention: str = 'paper',
   extensions: extensions_lib.Extensions = extensions_lib.NONE,
 ) -> tuple[Tensor, AccessState]:
-  """One access to the memory; computes in float32 at least.
+  """One access to the memory; computes in float32 or better.
 
   Args:
     interface: activated.
     state: of the previous step.
-    convention: 'deepmind' stops the gradient of the write weights in the
-      usage; the values are the same.
+    convention: 'deepmind' stops the gradient from the usage to the last write
+      weights; the values are the same.
     extensions: activated, see `extensions`.
 
   Returns:
@@ -194,22 +193,44 @@ def step(
   interface = Interface(*map(_widen, interface))
   state = AccessState(*map(_widen, state))
   extensions = extensions_lib.Extensions(*map(_widen, extensions))
-
   last_written = state.write_weights
   if convention == 'deepmind':
     last_written = ops.stop_gradient(last_written)
   usage = addressing.usage_update(
     state.usage, last_written, state.read_weights, interface.free_gates
   )
+  reads, after = write_and_read(interface, state, usage, None, extensions)
+  return reads, AccessState(*map(ops.cast, after, dtypes))
+
+
+def write_and_read(
+  interface: Interface,
+  state: AccessState,
+  usage: Tensor,
+  order: Tensor | None = None,
+  extensions: extensions_lib.Extensions = extensions_lib.NONE,
+) -> tuple[Tensor, AccessState]:
+  """The rest of a step, in the precision of its arguments.
+
+  Args:
+    interface: activated.
+    state: of the previous step.
+    usage: of this step, [B, N].
+    order: of the usage, see `addressing.allocation_order`; None computes it.
+    extensions: activated.
+
+  Returns:
+    As `step`.
+  """
   write_weights = _write_weights(
-    interface, state.memory, usage, extensions.write_mask
+    interface, state.memory, usage, order, extensions.write_mask
   )
   kept = state.memory
-  if extensions.deallocation:  # M_{t-1} psi_t 1^T: what is freed is erased.
+  if extensions.deallocation:  # M_{t-1} psi_t 1^T erases the freed slots.
     free = interface.free_gates
     retained = addressing.retention(state.read_weights, free)
     kept = kept * retained[:, :, None]
-  memory = _write(interface, kept, write_weights)
+  memory = kept + write_weights[:, :, None] * write_change(interface, kept)
   # The link uses the precedence from before this write.
   link = _links(state.link).link_update(
     state.link, state.precedence, write_weights
@@ -219,14 +240,12 @@ def step(
     interface, memory, link, state.read_weights, extensions
   )
   reads = ops.einsum('brn,bnw->brw', read_weights, memory)
-
-  after = AccessState(
+  return reads, AccessState(
     memory, usage, write_weights, read_weights, link, precedence
   )
-  return reads, AccessState(*map(ops.cast, after, dtypes))
 
 
-def _write_weights(interface, memory, usage, mask):
+def _write_weights(interface, memory, usage, order, mask):
   """w_t = g_w (g_a a_t + (1 - g_a) c_t), content from before the write."""
   content = addressing.content_weights(
     memory,
@@ -234,16 +253,16 @@ def _write_weights(interface, memory, usage, mask):
     interface.write_strength,
     None if mask is None else mask[:, None],
   )[:, 0]  # [B, N]
-  allocation = addressing.allocation_weights(usage)
+  allocation = addressing.allocation_weights(usage, order)
   gate = interface.allocation_gate  # g_a, [B, 1]
   return interface.write_gate * (gate * allocation + (1.0 - gate) * content)
 
 
-def _write(interface: Interface, memory: Tensor, write_weights: Tensor):
-  """M_t = M_{t-1} (1 - w e^T) + w v^T, with one product by w."""
-  erased = memory * interface.erase_vector[:, None]
-  change = interface.write_vector[:, None] - erased  # [B, N, W]
-  return memory + write_weights[:, :, None] * change
+def write_change(interface: Interface, memory: Tensor) -> Tensor:
+  """What a write adds where its weight is 1, v - e M_{t-1}: [B, N, W]."""
+  return (
+    interface.write_vector[:, None] - memory * interface.erase_vector[:, None]
+  )
 
 
 def _read_weights(interface, memory, link, last_read_weights, extensions):
@@ -272,8 +291,8 @@ def _links(link):
 
 
 def _widen(tensor: Tensor) -> Tensor:
-  """The tensor in float32 where it has less, otherwise as it is."""
-  if tensor is None or isinstance(tensor, bool):  # Of an extension.
+  """Casts half precision to float32, leaves anything else as it is."""
+  if tensor is None or isinstance(tensor, bool):  # Fields of `Extensions`.
     return tensor
   if keras.backend.standardize_dtype(tensor.dtype) in ('bfloat16', 'float16'):
     return ops.cast(tensor, 'float32')

@@ -2,8 +2,8 @@
 
 Graves et al., 'Hybrid computing using a neural network with dynamic external
 memory', Nature 538 (2016), Methods; below 'the paper'. Pure functions of
-tensors. They compute in the precision they are given; `access.step` never
-gives them less than float32.
+tensors, in the precision of their arguments; `access.step` passes float32 or
+better.
 """
 
 from typing import Any
@@ -12,8 +12,8 @@ from keras import ops
 
 Tensor = Any
 
-# DeepMind's published code adds this in the same places. The paper has none:
-# a zero key, an empty memory or a full one would then divide by zero.
+# As in DeepMind's published code. Without it, as in the paper, a zero key, an
+# empty memory or a full one would divide by zero.
 EPSILON = 1e-6
 
 
@@ -81,7 +81,7 @@ def usage_update(
 
 
 def retention(read_weights: Tensor, free_gates: Tensor) -> Tensor:
-  """How much of each slot is kept: psi_t = prod_r (1 - f_r w_r).
+  """Share of each slot that is kept: psi_t = prod_r (1 - f_r w_r).
 
   Args:
     read_weights: of the previous step, [B, R, N].
@@ -118,7 +118,7 @@ def allocation_weights(usage: Tensor, order: Tensor | None = None) -> Tensor:
 
   Args:
     usage: [B, N], in [0, 1].
-    order: of `allocation_order`, where it is known already.
+    order: from `allocation_order`; None computes it.
 
   Returns:
     [B, N], not negative, with sum 1 - prod(usage).
@@ -165,7 +165,7 @@ def link_update(link: Tensor, precedence: Tensor, write_weights: Tensor):
 
 
 def precedence_update(precedence: Tensor, write_weights: Tensor) -> Tensor:
-  """How much each slot was the last one written.
+  """Degree to which each slot was the last one written.
 
   Args:
     precedence: p_{t-1}, [B, N].
@@ -199,7 +199,7 @@ def sharpen(weights: Tensor, sharpness: Tensor) -> Tensor:
   """S(d, s)_i = d_i^s / sum_j d_j^s of `extensions`, with an epsilon.
 
   Args:
-    weights: [B, R, N]. Rounding may leave them a little below zero.
+    weights: [B, R, N]; slightly negative values, from rounding, count as zero.
     sharpness: [B, R], at least 1.
 
   Returns:

@@ -29,7 +29,7 @@ class CellFlags(config_flags.Common):
   """Sizes of a cell; those of a memory are ignored by a cell without one."""
 
   units: int = _option(
-    256, 'Units of the cell, for a DNC of its LSTM controller.', minimum=1
+    256, 'Units of the cell; of a DNC, those of its LSTM controller.', minimum=1
   )
   memory_slots: int = _option(32, 'Slots of the DNC.', minimum=1)
   word_size: int = _option(32, 'Size of a slot of the DNC.', minimum=1)

@@ -9,21 +9,9 @@ Another cell is one entry in `REGISTRY`, and nothing else:
 
     REGISTRY['gru'] = Entry('GRU', keras.layers.GRUCell, ('h',), ('h',))
 
-Nothing outside this package asks for a cell by its name or class. Of a name:
-
-    cells.names()                      the registered names, sorted
-    cells.get(name) -> Entry           .title, .article, .has_memory,
-                                       .jit_pays_on_cpu, .feature_names
-    cells.make(name, units, **options) a cell; options of a memory included
-    cells.feature_names()              features that any cell offers
-
-Of a cell made here:
-
-    cells.state_names(cell)            names of its state's tensors
-    cells.features(cell, states)       what a controller may read, by name
-    cells.has_memory(cell)             whether `trace` can show one
-    cells.trace(cell, sequences)       arrays of the memory by name, or None
-    cells.sequence_layer(cell)         the layer that runs it over sequences
+Outside this package a cell's properties are asked for, never its name or class:
+of a name `names`, `get`, `make` and `feature_names`, of a cell `state_names`,
+`features`, `has_memory`, `trace` and `sequence_layer`.
 """
 
 from collections.abc import Callable
@@ -53,17 +41,15 @@ class Entry(NamedTuple):
 
   Attributes:
     title: its name in tables and figures.
-    cell: its class. `cell(units, **options)` makes one; the options of a memory
-      are passed only where there is one.
-    state_names: names of the state's tensors in flattening order, or a
-      function of a cell that gives them.
+    cell: its class; `cell(units, **options)` makes one.
+    state_names: of the state's tensors in flattening order, or a function of a
+      cell that returns them.
     feature_names: those of them that a controller or a probe may read.
     article: before the name in a sentence.
     trace: function of a cell and sequences [B, T, F]; returns arrays [B, T,
-      ...] by name, of which those that `analysis.memory_trace` knows are
-      drawn. None for a cell without a memory.
-    sequence_layer: `sequence_layer(cell, return_sequences=True)` runs the cell
-      over sequences.
+      ...] by name, as `analysis.memory_trace` draws them. None for a cell
+      without a memory.
+    sequence_layer: class of the layer that runs the cell over sequences.
     jit_pays_on_cpu: whether training is faster compiled with XLA on a CPU.
   """
 
@@ -105,10 +91,11 @@ def make(name: str, units: int, **options) -> keras.layers.Layer:
 
   Args:
     name: one of `names()`.
-    units: hidden units of the cell, of a DNC those of its LSTM controller.
-    **options: memory_slots, word_size, read_heads, key_masking, deallocation,
-      link_sharpness, sparse_links (a cell without a memory ignores them, so
-      that cells swap without an `if`), and Keras' dtype and name.
+    units: hidden units of the cell, of a DNC those of its LSTM controller; a
+      cell with a memory also takes a layer as its controller.
+    **options: Keras' dtype and name, and those of a memory, which a cell
+      without one ignores: memory_slots, word_size, read_heads, key_masking,
+      deallocation, link_sharpness, sparse_links.
 
   Returns:
     The cell, not built. The DNC's output is h beside the words read.

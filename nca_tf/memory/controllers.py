@@ -9,12 +9,11 @@ class FeedForward(keras.layers.Layer):
   """tanh(W [x; r / sqrt(1 + |r|^2)] + b): no state but the memory's.
 
   A controller without a state of its own has to keep everything in the memory
-  (Graves et al., Neural Turing Machines (2014), section 3.3.2). It sees what
-  was read, r, with a length below 1: one that has grown beyond any in training
-  still looks like one of training, and drives the gates as before. The DNC's
-  output has r as it is.
+  (Graves et al., Neural Turing Machines (2014), section 3.3.2). Its input, the
+  words read, r, is scaled to a norm below 1, so that words longer than any in
+  training still drive the gates as in training. The DNC's output has r itself.
 
-  `call([B, F + R W]) -> [B, units]`, as `DNCCell` wants of its controller.
+  `call([B, F + R W]) -> [B, units]`, as `DNCCell` calls its controller.
 
   Args:
     units: length of the output.

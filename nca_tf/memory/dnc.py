@@ -46,9 +46,9 @@ class DNCCell(keras.layers.Layer):
       output, state = cell(inputs, state)
       sequence = keras.layers.RNN(cell, return_sequences=True)(sequences)
 
-  In `keras.layers.RNN` the whole state is carried in the compute dtype, and
-  symbolic shapes of a returned state are wrong, as Keras knows only states of
-  two axes there; `DNC` has neither flaw.
+  `keras.layers.RNN` carries the whole state in the compute dtype, and gives
+  wrong symbolic shapes for a returned state, as it assumes states of two axes;
+  `DNC` has neither flaw.
 
   Args:
     controller: number of LSTM units, or any Keras RNN cell, or a feed-forward
@@ -58,9 +58,9 @@ class DNCCell(keras.layers.Layer):
     read_heads: R.
     output_size: O; None gives h and the words read, concatenated.
     convention: 'paper' or 'deepmind', see `access`.
-    key_masking: the controller chooses which parts of a word count where a key
-      is compared with it. This and the next two: see `extensions`.
-    deallocation: what is freed is erased as well.
+    key_masking: the controller masks the parts of a word that are compared
+      with a key. For this and the next two see `extensions`.
+    deallocation: freeing a slot also erases it.
     link_sharpness: the controller sharpens the weightings that follow links.
     sparse_links: K, how many links of each slot are kept: approximate, for a
       large memory, see `sparse_links`. None keeps them all.
@@ -180,7 +180,7 @@ class DNCCell(keras.layers.Layer):
     )
 
   def get_initial_state(self, batch_size: int | None = None) -> DNCState:
-    """The state before the first step: all zeros, in the dtypes kept."""
+    """The state before the first step: all zeros, in the dtypes carried."""
     controller = ()
     if self._is_recurrent:
       controller = tuple(
@@ -212,7 +212,7 @@ class DNCCell(keras.layers.Layer):
     joined = (input_shape[0], features + self.reads_size)
     if not self.controller.built:
       self.controller.build(joined)
-    # Marks the cell first: the size of a general controller needs F.
+    # Set first, as `controller_size` of a general controller needs F.
     self.built = True
     self._interface.build((input_shape[0], self.controller_size))
     if self._readout is not None:
@@ -223,21 +223,15 @@ class DNCCell(keras.layers.Layer):
     """One step, [B, F] -> [B, O]; see the class."""
     state = self.pack_state(states)
     hidden, after, _ = self.advance(inputs, state, training)
-    flat = [
-      ops.cast(new, old.dtype)
-      for new, old in zip(
-        keras.tree.flatten(after), keras.tree.flatten(states), strict=True
-      )
-    ]
-    return self.read_out(hidden), keras.tree.pack_sequence_as(states, flat)
+    return self.read_out(hidden), _cast_like(after, states)
 
   def advance(self, inputs, state: DNCState, training=False):
-    """A step without the output matrix, which a sequence needs only once.
+    """A step without the output layer; `read_out` applies it to many at once.
 
     Args:
       inputs: [B, F].
       state: of the previous step.
-      training: passed to a controller that has dropout.
+      training: for a controller with dropout.
 
     Returns:
       h beside the words read [B, H + R W], the next state, and the activated
@@ -261,7 +255,7 @@ class DNCCell(keras.layers.Layer):
     return hidden, DNCState(controller, reads, memory), interface
 
   def _parse(self, raw):
-    """The activated interface and, behind it, that of the extensions."""
+    """The activated interface, and that of the extensions, which follows it."""
     heads, words = self.read_heads, self.word_size
     size = access.interface_size(heads, words)
     extra = extensions.NONE
@@ -274,21 +268,15 @@ class DNCCell(keras.layers.Layer):
     layer = self.controller
     if not self._is_recurrent:
       return layer(joined, training=training), ()
-    # Keras' own cells want a single state bare.
+    # Keras' own cells expect a single state as a bare tensor.
     nested = isinstance(layer.state_size, (list, tuple))
     hidden, after = layer(
       joined, list(state) if nested else state[0], training=training
     )
-    # Dropout masks that Keras keeps on the cell would leak out of a loop.
+    # Keras caches dropout masks on the cell; they would leak out of a loop.
     for name in ('reset_dropout_mask', 'reset_recurrent_dropout_mask'):
       getattr(layer, name, lambda: None)()
-    flat = [
-      ops.cast(new, old.dtype)
-      for new, old in zip(
-        keras.tree.flatten(after), keras.tree.flatten(state), strict=True
-      )
-    ]
-    return hidden, keras.tree.pack_sequence_as(state, flat)
+    return hidden, _cast_like(after, state)
 
   def read_out(self, hidden):
     """W_y h + W_r r from `advance`'s first result, or that result itself."""
@@ -360,6 +348,15 @@ def _check_size(name: str, value) -> int:
 
 def _as_list(state) -> list:
   return list(state) if isinstance(state, (list, tuple)) else [state]
+
+
+def _cast_like(after, before):
+  """The tensors of `after` in the nesting and the dtypes of `before`."""
+  pairs = zip(
+    keras.tree.flatten(after), keras.tree.flatten(before), strict=True
+  )
+  flat = [ops.cast(new, old.dtype) for new, old in pairs]
+  return keras.tree.pack_sequence_as(before, flat)
 
 
 def _flat_shapes(sizes: DNCState) -> list[tuple]:

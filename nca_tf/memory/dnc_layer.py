@@ -14,7 +14,7 @@ KERNELS = ('auto', 'native', 'pure', 'plain')
 
 
 class Trace(NamedTuple):
-  """What happened in the memory at every step of a sequence."""
+  """Memory, weightings and gates at every step of a sequence."""
 
   memory: Tensor  # [B, T, N, W], after the step, as all states here
   usage: Tensor  # [B, T, N]
@@ -31,8 +31,8 @@ class DNC(keras.layers.Layer):
   """Runs a DNCCell over sequences.
 
   `call(sequences [B, T, F], mask=None, initial_state=None)`. Where the mask
-  [B, T] is false the state stays as it is, the input is not looked at, and the
-  output is the last one again (zeros before the first), as in Keras.
+  [B, T] is false the input is ignored, the state stays as it is, and the output
+  repeats the last one (zeros before the first), as in Keras.
 
       layer = DNC(DNCCell(256), return_sequences=True, return_state=True)
       outputs, state = layer(sequences)
@@ -48,9 +48,9 @@ class DNC(keras.layers.Layer):
     return_state: append the last state.
     return_trace: append the trace; memory-hungry, [B, T, N, W].
     kernel: 'auto', 'native' or 'pure', see `unroll`, or 'plain' for Keras' loop
-      and the automatic gradient. A mask, a trace, or a cell that `unroll`
-      does not support runs plainly, whatever is asked for; so does 'auto' in
-      eager mode outside training, where the tape would be for nothing.
+      and the automatic gradient. A mask, a trace and a cell that `unroll`
+      does not support always use Keras' loop; so does 'auto' in eager mode
+      outside training, where no gradient is needed.
     checkpoint: steps per chunk of `unroll`, to save memory in training.
     **kwargs: Keras' own: name, trainable.
 
@@ -127,7 +127,7 @@ class DNC(keras.layers.Layer):
     return results[0] if len(results) == 1 else tuple(results)
 
   def _unroll_fast(self, sequences, state, training):
-    """As `_unroll` by `unroll`, or None where that is not for this call."""
+    """As `_unroll` but by `unroll`; None where it does not apply."""
     if self.kernel == 'plain' or keras.backend.backend() != 'tensorflow':
       return None
     from nca_tf.memory.unrolled import unroll  # Needs TensorFlow.
@@ -136,8 +136,8 @@ class DNC(keras.layers.Layer):
     if kernel == 'auto' and not training:
       if unroll.is_eager():
         return None
-      # This graph may be for a SavedModel, which has to load in a process
-      # that has no compiled kernel.
+      # The graph may be saved, and a SavedModel has to load in a process
+      # that does not have the compiled kernel.
       kernel = 'pure'
     if not unroll.supports(self.cell):
       return None
@@ -149,9 +149,9 @@ class DNC(keras.layers.Layer):
   def _unroll(self, sequences, mask, state, training):
     """Runs the cell over time in Keras' loop.
 
-    Keras' own handling of masks assumes on some backends that an output is
-    one tensor and stands in the state, so the mask travels as a last column of
-    the inputs, and the last output as a last tensor of the state.
+    On some backends Keras' own masks assume that the output is one tensor and
+    part of the state. So the mask is passed as a last column of the inputs, and
+    the last output as a last tensor of the state.
     """
     carried = keras.tree.flatten(state)
     if mask is not None:
@@ -199,7 +199,7 @@ class DNC(keras.layers.Layer):
     return hidden, trace, keras.tree.pack_sequence_as(state, last)
 
   def compute_mask(self, inputs, mask=None):
-    """The mask goes on with a sequence of outputs."""
+    """Passes the mask on where the output is a sequence."""
     del inputs
     return mask if self.return_sequences else None
 
@@ -230,7 +230,7 @@ class DNC(keras.layers.Layer):
 
 
 class _Step:
-  """Dresses a function up as the cell that keras.layers.RNN wants."""
+  """A function in the form of a cell for keras.layers.RNN."""
 
   state_size = 1
 

@@ -2,9 +2,8 @@
 
 Csordas and Schmidhuber, Improving Differentiable Neural Computers Through
 Memory Masking, De-allocation, and Link Distribution Sharpness Control, ICLR
-2019, arXiv:1904.10278, section 3; below 'the paper'. What they need of the
-controller follows the interface of the original DNC, so that an interface
-without them is as it was.
+2019, arXiv:1904.10278, section 3. Their parameters are appended to the
+interface of the original DNC, which does not change when they are off.
 """
 
 from typing import Any, NamedTuple
@@ -15,7 +14,7 @@ Tensor = Any
 
 
 class Options(NamedTuple):
-  """Which of them a cell has."""
+  """Which extensions a cell uses."""
 
   key_masking: bool = False
   deallocation: bool = False
@@ -23,20 +22,20 @@ class Options(NamedTuple):
 
 
 class Extensions(NamedTuple):
-  """What the controller tells them at one step; None where they are off."""
+  """Their parameters at one step; None where an extension is off."""
 
   read_masks: Tensor = None  # [B, R, W], each in (0, 1)
   write_mask: Tensor = None  # [B, W]
   backward_sharpness: Tensor = None  # [B, R], at least 1
   forward_sharpness: Tensor = None  # [B, R]
-  deallocation: bool = False  # Has no part of the interface.
+  deallocation: bool = False  # Has no parameters.
 
 
 NONE = Extensions()
 
 
 def interface_size(options: Options, read_heads: int, word_size: int) -> int:
-  """By how much the raw interface grows: (R + 1) W for masks, 2 R for links."""
+  """Parameters added to the interface: (R + 1) W for masks, 2 R for links."""
   masks = (read_heads + 1) * word_size if options.key_masking else 0
   return masks + (2 * read_heads if options.link_sharpness else 0)
 
@@ -44,12 +43,12 @@ def interface_size(options: Options, read_heads: int, word_size: int) -> int:
 def parse(
   raw: Tensor, options: Options, read_heads: int, word_size: int
 ) -> Extensions:
-  """Cuts and activates the end of a controller's vector.
+  """Splits and activates the extensions' part of a controller's vector.
 
   Args:
     raw: [B, interface_size(options, read_heads, word_size)]: read masks, write
       mask, sharpness of the backward and of the forward links.
-    options: which are on.
+    options: which extensions are on.
     read_heads: R.
     word_size: W.
 

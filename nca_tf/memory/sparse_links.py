@@ -2,18 +2,18 @@
 
 Graves et al. (2016), Methods, 'Sparse link matrix': of the write weighting and
 of the precedence the K largest entries are kept, so that a write touches K rows
-of the link matrix, and of a row K entries are kept. Here what is kept is scaled
-to the sum of the whole. Scaled to a sum of one, as some code has it, a write
+of the link matrix, and of a row K entries are kept. The kept entries are scaled
+to the sum of all entries. Scaled to a sum of one, as some code does it, a write
 with its gate nearly closed would count as a full one.
 
-A link is [B, N, 2, K]: for each row K values and their columns. Zeros are no
-entries. The columns are numbers of the same type as the values, exact up to
-2^24 slots in float32 (and only up to 256 where a state is kept in bfloat16).
+A link is [B, N, 2, K]: for each row K values and their columns; a value of zero
+marks an unused entry. The columns are stored in the dtype of the values, exact
+up to 2^24 slots in float32 (only up to 256 where a state is in bfloat16).
 
-With K = N nothing is left out. On the recorded accesses to N = 64 slots (the
-test states it) the words read are off by 7 to 16 % of the largest for K = 8
-while gates and strengths are diffuse, as of a net that has learnt nothing, and
-by 1 to 3 % where they are sharp; half of that for K = 16.
+With K = N nothing is left out. On the recorded accesses to N = 64 slots (see
+the test) the error of the words read is 7 to 16 % of the largest for K = 8
+while gates and strengths are diffuse, as in an untrained network, and 1 to 3 %
+where they are sharp; half of that for K = 16.
 """
 
 from typing import Any
@@ -22,7 +22,7 @@ from keras import ops
 
 Tensor = Any
 
-# Far below any weight that matters; a sum of zero may not be divided by.
+# Far below any weight that matters; avoids a division by zero.
 _TINY = 1e-30
 
 
@@ -34,7 +34,7 @@ def keep_largest(weights: Tensor, k: int) -> tuple[Tensor, Tensor]:
     k: K.
 
   Returns:
-    Values [..., K] and where they stood, [..., K] int32.
+    Values and their indices, both [..., K]; the indices are int32.
   """
   values, places = ops.top_k(weights, k=k)
   whole = ops.sum(weights, axis=-1, keepdims=True)
@@ -43,7 +43,7 @@ def keep_largest(weights: Tensor, k: int) -> tuple[Tensor, Tensor]:
 
 
 def link_update(link: Tensor, precedence: Tensor, write_weights: Tensor):
-  """As `addressing.link_update`, of the weightings' largest entries.
+  """As `addressing.link_update`, by the weightings' largest entries.
 
   Args:
     link: L_{t-1}, [B, N, 2, K].
@@ -61,7 +61,7 @@ def link_update(link: Tensor, precedence: Tensor, write_weights: Tensor):
   spread = ops.sum(spread, axis=1)  # w with zeros elsewhere, [B, N]
   values = values * (1.0 - spread[:, :, None] - _at(spread, columns))
 
-  # The written rows: K entries that were there and K that may come.
+  # Each written row: its K old entries, and K candidates from the precedence.
   old = ops.take_along_axis(values, rows[:, :, None], axis=1)  # [B, K, K]
   where = ops.take_along_axis(columns, rows[:, :, None], axis=1)
   new = w[:, :, None] * p[:, None, :]

@@ -13,10 +13,8 @@ from nca_tf import environments
 from nca_tf.analysis import animation
 from nca_tf.command_line import faults
 from nca_tf.environments import workers
-from nca_tf.environments.workers import saved_agent
 
-_TICS_PER_SECOND = 35  # The game's own pace, which a film keeps.
-_FASTEST = 20  # Frames per second; of a faster game some are left out.
+_FASTEST = 20  # Frames per second; a film of a faster game skips some.
 _PAUSE = 1.0  # Seconds that the last frame of an episode stays.
 _SCALE = 4
 
@@ -43,7 +41,8 @@ def record(config, path: str) -> int:
   """Plays the first `config.record_episodes` episodes again and films them.
 
   Args:
-    config: evaluate.Config, settled.
+    config: A PlayConfig with a number of `record_episodes`; every setting
+      resolved.
     path: The .gif or .mp4 file.
 
   Returns:
@@ -54,11 +53,12 @@ def record(config, path: str) -> int:
     for index in range(config.record_episodes)
   ]
   spec = config.game_spec
-  stride = max(1, round(_TICS_PER_SECOND / _FASTEST / spec.frame_skip))
-  fps = _TICS_PER_SECOND / spec.frame_skip / stride
+  # A film keeps the game's own pace.
+  stride = max(1, round(spec.steps_per_second / _FASTEST))
+  fps = spec.steps_per_second / stride
   results = workers.play(
     config.env,
-    config.policy,
+    config.player,
     seeds,
     processes=config.processes,
     record=True,
@@ -69,7 +69,7 @@ def record(config, path: str) -> int:
   frames, captions, over = (
     [entry for part in parts for entry in part[i]] for i in range(3)
   )
-  name = saved_agent.label(config.policy)
+  name = config.player.label
   film = animation.side_by_side(
     {name: np.stack(frames)},
     scale=_SCALE,
@@ -103,6 +103,6 @@ def _write(film, path: pathlib.Path, fps: float):
   path.parent.mkdir(parents=True, exist_ok=True)
   with tempfile.TemporaryDirectory(dir=path.parent) as folder:
     partial = pathlib.Path(folder) / path.name
-    # The encoder takes even sizes only; what is left over becomes a border.
+    # The encoder takes even sizes only; a border makes up for the rest.
     imageio.mimwrite(partial, film, fps=fps, macro_block_size=2)
     os.replace(partial, path)

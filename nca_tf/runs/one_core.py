@@ -15,6 +15,9 @@ from nca_tf.runs import run as run_lib
 class Config(config_flags.Common):
   """Settings of every measurement on one core."""
 
+  threads: int = config_flags.option(
+    1, 'Threads that TensorFlow and NumPy may use.', minimum=1, identity=False
+  )
   core: int = config_flags.option(
     -1,
     'Processor to run on; -1 is the last one allowed.',
@@ -26,7 +29,7 @@ class Config(config_flags.Common):
   NAMED: ClassVar[tuple[str, ...]] = ()
 
   def validate(self):
-    """Refuses a core that this process may not use, and nothing to measure."""
+    """Refuses a core that this process may not use, and empty lists."""
     super().validate()
     allowed = os.sched_getaffinity(0)
     if self.core >= 0 and self.core not in allowed:
@@ -40,7 +43,14 @@ class Config(config_flags.Common):
 
 @contextlib.contextmanager
 def pinned(core: int) -> Iterator[int]:
-  """Keeps this process, and those it starts, on one core for a while."""
+  """Keeps this process, and those that it starts, on one core in the block.
+
+  Args:
+    core: Its number; -1 is the last one that this process may use.
+
+  Yields:
+    The number.
+  """
   allowed = os.sched_getaffinity(0)
   core = max(allowed) if core < 0 else core
   os.sched_setaffinity(0, {core})
@@ -51,10 +61,21 @@ def pinned(core: int) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def start(config: Config, subject: str) -> Iterator[run_lib.Run]:
-  """Opens a run of bin/benchmark and keeps it on one core."""
+def start(
+  config: Config, subject: str, computes: bool = True
+) -> Iterator[run_lib.Run]:
+  """Opens a run of bin/benchmark and keeps it on one core.
+
+  Args:
+    config: The resolved configuration.
+    subject: First argument of bin/benchmark.
+    computes: As of `run.start`.
+
+  Yields:
+    The run.
+  """
   name = f'{subject}-{config.seed}'
   with pinned(config.core) as core:
     about = f'{subject} on core {core}'
-    with run_lib.start(config, 'benchmark', name, about) as run:
+    with run_lib.start(config, 'benchmark', name, about, computes) as run:
       yield run

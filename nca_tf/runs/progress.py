@@ -11,7 +11,7 @@ _REFRESH = 0.1  # Seconds between two states of a terminal's line.
 
 
 class Progress:
-  """Shows how far a piece of work is, on stderr.
+  """Shows the progress of a piece of work, on stderr.
 
       with progress.Progress('vision', 1000, 'steps') as bar:
         for step in range(1000):
@@ -37,8 +37,7 @@ class Progress:
       label: What is being done.
       total: How many units there are.
       unit: Name of one unit, in the plural.
-      start: Units done before, by an earlier process: they do not count for
-        the rate.
+      start: Units that an earlier process has done; the rate leaves them out.
       stream: Where to write; stderr by default.
       clock: Seconds that only go forward.
     """
@@ -68,7 +67,7 @@ class Progress:
     self._write(text + self._figures, end='\n')
 
   def update(self, done: int, **figures: Any) -> None:
-    """Says that `done` units of the total are done, and shows the figures."""
+    """Sets the number of units done and the figures that are shown with it."""
     self._done = done
     self._figures = ''.join(
       f', {name} {_figure(value)}' for name, value in figures.items()

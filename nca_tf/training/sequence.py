@@ -1,4 +1,4 @@
-"""Trains a sequence model on a memory task, with growing lengths."""
+"""Trains a SequenceModel on a memory task, with a curriculum of lengths."""
 
 import keras
 import numpy as np
@@ -8,7 +8,7 @@ from nca_tf import random_numbers
 
 
 class SequenceTrainer:
-  """One update per step, on sequences that no other step has seen.
+  """Adam on a fresh batch of sequences at every step.
 
       trainer = SequenceTrainer(model, task, longest=12, seed=0, ...)
       loop.fit('dnc', trainer.step, 5000, checkpoints=..., log=...)
@@ -56,8 +56,8 @@ class SequenceTrainer:
     self._train = tf.function(self._update, autograph=False, jit_compile=jit)
     self._answer = tf.function(self.model, autograph=False, jit_compile=jit)
 
-  def reach(self, index):
-    """The longest length drawn at an update."""
+  def curriculum_length(self, index):
+    """The longest length that update `index` draws from."""
     shortest = min(self._task.SHORTEST + 1, self._longest)
     if index >= self._warm_up:
       return self._longest
@@ -68,7 +68,7 @@ class SequenceTrainer:
     """The sequences of an update."""
     rng = self._generator('train', index)
     lengths = rng.integers(
-      self._task.SHORTEST, self.reach(index) + 1, size=self._batch
+      self._task.SHORTEST, self.curriculum_length(index) + 1, size=self._batch
     )
     return self._task.draw(rng, lengths, self._task.steps(self._longest))
 
@@ -81,16 +81,16 @@ class SequenceTrainer:
       'loss': loss,
       'error': error,
       'gradient_norm': norm,
-      'longest': self.reach(index),
+      'longest': self.curriculum_length(index),
     }
 
   def evaluate(self, lengths, count, steps=None):
-    """Errors on sequences that training never draws, [lengths, count].
+    """Errors on held-out sequences, [lengths, count], in the task's unit.
 
     Args:
       lengths: of the sequences.
       count: sequences per length; the same ones at every call.
-      steps: all padded to so many, so that one graph serves them all.
+      steps: time steps to pad all sequences to, so that one graph serves all.
     """
     steps = steps or self._task.steps(max(lengths))
     return np.stack([self._errors(n, count, steps) for n in lengths])
@@ -119,7 +119,7 @@ class SequenceTrainer:
 
 
 def answer_loss(kind, outputs, targets, answers):
-  """Mean loss over the steps at which an answer is asked for.
+  """Mean loss over the steps that expect an answer.
 
   Args:
     kind: 'bits', cross-entropy of logits, in nats per bit; 'number', squared

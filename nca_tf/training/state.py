@@ -1,4 +1,4 @@
-"""Trains a StateModel on windows of games, with the state carried on."""
+"""Trains a StateModel on windows of games, carrying the state between them."""
 
 import keras
 import tensorflow as tf
@@ -19,8 +19,8 @@ class StateTrainer:
     Args:
       model: a built StateModel.
       streams: datasets.latents.Streams, whose means are the integers.
-      steps: windows in all; the learning rate falls along a cosine.
-      learning_rate: of the first of them.
+      steps: windows in all, over which the learning rate falls along a cosine.
+      learning_rate: at the first window.
       jit: compile with XLA.
     """
     self._model = model
@@ -70,7 +70,7 @@ class StateTrainer:
 
 
 def _masked_mean(nats, is_first, is_terminal, layout):
-  """Mean over what is to be learnt: of a state after death, who lives."""
+  """Mean over the targets; after the agent's death only who is alive counts."""
   follows = tf.logical_not(is_first[:, 1:])
   living = tf.logical_and(follows, tf.logical_not(is_terminal[:, 1:]))
   scored = tf.range(layout.components) < layout.scored

@@ -33,9 +33,12 @@ class Errors(typing.NamedTuple):
     return float(self.total.sum() / count) if count else float('nan')
 
   def interval(self, seed=0):
-    """The mean with its bootstrap interval over episodes."""
+    """The mean with its bootstrap interval over episodes, or NaN as `mean`."""
+    pairs = [pair for pair in zip(*self, strict=True) if pair[1]]
+    if not pairs:
+      return intervals.UNKNOWN
     return intervals.bootstrap_statistic(
-      [pair for pair in zip(*self, strict=True) if pair[1]],
+      pairs,
       lambda pairs: np.divide(*np.sum(pairs, axis=0)),
       rng=seed,
       resamples=RESAMPLES,
@@ -161,7 +164,7 @@ def done_measures(groups, seed=0):
   if labels.all() or not labels.any():
     nothing = float('nan')
     return {
-      'auc': intervals.Interval(nothing, nothing, nothing),
+      'auc': intervals.UNKNOWN,
       'precision': nothing,
       'recall': nothing,
     }

@@ -1,1 +1,1 @@
-"""Tasks that only a memory can solve, by name."""
+"""Tasks that need a memory: sequences to copy, recall, sort or add up."""

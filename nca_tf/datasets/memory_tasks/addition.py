@@ -2,8 +2,8 @@
 
 The first is the toy task of A. Mufti's DNC in Chainer (2018,
 github.com/AdeelMufti/DifferentiableNeuralComputer): trained on up to 12 terms
-and asked for up to 100, where an LSTM's answer leaves the truth soon after the
-lengths it has seen.
+and tested on up to 100, where an LSTM's error grows soon after the lengths of
+training.
 """
 
 import dataclasses
@@ -11,16 +11,16 @@ from typing import ClassVar
 
 import numpy as np
 
-from nca_tf.datasets.memory_tasks import tasks as memory_tasks
+from nca_tf.datasets.memory_tasks import tasks
 
 
 @dataclasses.dataclass(frozen=True)
-class Addition(memory_tasks.Task):
-  """One-hot digits, a delimiter in the last place; the sum beside it.
+class Addition(tasks.Task):
+  """One-hot digits and a delimiter, at which the answer is their sum.
 
-  Digits are 0..digits-1, as many as the toy's rows of 6 have room for. The
-  answer is asked for at the delimiter, as there. The toy's loss also wants
-  zeros before; here nothing is asked before.
+  Digits are 0..digits-1; the toy's rows of 6 have room for 5 of them and the
+  delimiter. Unlike the toy's loss, which also targets zeros before the
+  delimiter, only the delimiter's output counts here.
   """
 
   NAME: ClassVar[str] = 'addition'
@@ -47,7 +47,7 @@ class Addition(memory_tasks.Task):
     inputs, sums = _terms(rng, lengths, steps, self.digits)
     answers = np.arange(steps) == lengths[:, None]
     targets = np.where(answers, sums[:, None], 0)[:, :, None]
-    return memory_tasks.Batch(inputs, targets.astype(np.float32), answers)
+    return tasks.Batch(inputs, targets.astype(np.float32), answers)
 
   def errors(self, outputs, batch):
     """|output - sum| at the delimiter, [B]."""
@@ -56,10 +56,10 @@ class Addition(memory_tasks.Task):
 
 
 @dataclasses.dataclass(frozen=True)
-class AdditionBase10(memory_tasks.Task):
+class AdditionBase10(tasks.Task):
   """One-hot decimal digits, a delimiter; then the sum's digits, units first.
 
-  The sum has a fixed number of places, with zeros in front.
+  The sum has a fixed number of places, padded with zeros.
   """
 
   NAME: ClassVar[str] = 'addition_base10'
@@ -79,7 +79,7 @@ class AdditionBase10(memory_tasks.Task):
     return 10
 
   def steps(self, length: int) -> int:
-    """Terms, delimiter, places; `ValueError` where the places may be few."""
+    """Terms, delimiter, places; `ValueError` if the sum may need more."""
     if 9 * length >= 10**self.places:
       raise ValueError(
         f'length must be at most {(10**self.places - 1) // 9} terms for '
@@ -91,12 +91,12 @@ class AdditionBase10(memory_tasks.Task):
     inputs, sums = _terms(rng, lengths, steps, 10)
     figures = sums[:, None] // 10 ** np.arange(self.places) % 10  # [B, places]
     place = np.arange(steps) - lengths[:, None] - 1
-    targets, answers = memory_tasks.take(
+    targets, answers = tasks.take(
       np.eye(10, dtype=np.float32)[figures],
       np.full(len(lengths), self.places),
       place,
     )
-    return memory_tasks.Batch(inputs, targets, answers)
+    return tasks.Batch(inputs, targets, answers)
 
   def errors(self, outputs, batch):
     """Share of wrong digits, [B]."""
@@ -110,8 +110,6 @@ def _terms(rng, lengths, steps, digits):
   terms *= np.arange(terms.shape[1]) < lengths[:, None]
   time = np.arange(steps)[None]
   one_hot = np.eye(digits + 1, dtype=np.float32)
-  inputs, _ = memory_tasks.take(
-    one_hot[terms], lengths, time + 0 * terms[:, :1]
-  )
+  inputs, _ = tasks.take(one_hot[terms], lengths, time + 0 * terms[:, :1])
   inputs[np.arange(len(lengths)), lengths, -1] = 1
   return inputs, terms.sum(1)

@@ -1,17 +1,17 @@
 """Memory tasks by name."""
 
-from nca_tf.datasets.memory_tasks import addition as addition_tasks
-from nca_tf.datasets.memory_tasks import tasks as memory_tasks
+from nca_tf.datasets.memory_tasks import addition
+from nca_tf.datasets.memory_tasks import tasks
 
 _TASKS = {
   task.NAME: task
   for task in (
-    memory_tasks.Copy,
-    memory_tasks.RepeatCopy,
-    memory_tasks.AssociativeRecall,
-    memory_tasks.PrioritySort,
-    addition_tasks.Addition,
-    addition_tasks.AdditionBase10,
+    tasks.Copy,
+    tasks.RepeatCopy,
+    tasks.AssociativeRecall,
+    tasks.PrioritySort,
+    addition.Addition,
+    addition.AdditionBase10,
   )
 }
 
@@ -21,16 +21,16 @@ def names() -> tuple[str, ...]:
   return tuple(sorted(_TASKS))
 
 
-def make(name: str, **sizes) -> memory_tasks.Task:
+def make(name: str, **sizes) -> tasks.Task:
   """Makes a task.
 
   Args:
     name: one of `names()`.
-    **sizes: fields of the task; those that it does not have are left aside, so
-      that one set of flags serves them all.
+    **sizes: fields of the task; it ignores those that it does not have, so
+      that one set of flags serves all tasks.
 
   Raises:
-    ValueError: there is no such task.
+    ValueError: no task has this name.
   """
   if name not in _TASKS:
     raise ValueError(f'name must be one of {names()}, got {name!r}')

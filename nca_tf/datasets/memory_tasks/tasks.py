@@ -2,8 +2,8 @@
 
 Graves et al., Neural Turing Machines (2014), arXiv:1410.5401, section 4; the
 Differentiable Neural Computer is tested on the same and harder ones in Nature
-538 (2016). `addition_tasks` has those on numbers. NumPy only: a batch is a
-function of a Generator and of the lengths asked for.
+538 (2016). Sums of numbers are in `addition`. NumPy only: a batch is a function
+of a Generator and of the sequences' lengths.
 
 Letters in shape comments: B batch, T time steps, F inputs, O outputs, L
 longest sequence of a batch.
@@ -16,16 +16,16 @@ import numpy as np
 
 
 class Batch(NamedTuple):
-  """Sequences of different lengths, padded with zeros behind their end."""
+  """Sequences of different lengths, padded with zeros at the end."""
 
   inputs: np.ndarray  # [B, T, F], float32
   targets: np.ndarray  # [B, T, O], float32
-  answers: np.ndarray  # [B, T], bool: where an answer is asked for
+  answers: np.ndarray  # [B, T], bool: the steps that expect an answer
 
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-  """What all tasks share.
+  """Base class of the tasks.
 
       task = Copy()
       lengths = rng.integers(1, 9, size=32)
@@ -33,12 +33,12 @@ class Task:
       errors = task.errors(outputs, batch)  # [32]
 
   Attributes:
-    NAME: in the registry of `memory_task_registry`.
-    KIND: what the targets are: 'bits', each to be told by a logit; 'number',
-      to be hit by the output itself; 'classes', one-hot, by logits.
-    SHORTEST: least length there is.
+    NAME: in the registry.
+    KIND: of the targets: 'bits', each predicted by a logit; 'number',
+      predicted by the output itself; 'classes', one-hot, predicted by logits.
+    SHORTEST: the shortest possible length.
     UNIT: of `errors`.
-    LENGTH: what a length counts.
+    LENGTH: the unit of a length.
   """
 
   NAME: ClassVar[str] = ''
@@ -65,7 +65,7 @@ class Task:
     """Draws one sequence per length.
 
     Args:
-      rng: its state moves on.
+      rng: where the random numbers come from.
       lengths: [B] integers of at least SHORTEST.
       steps: T, at least `self.steps` of the longest.
 
@@ -89,8 +89,8 @@ class Task:
     """Error of each sequence in UNIT, [B].
 
     Args:
-      outputs: [B, T, O], as KIND says.
-      batch: what they answer.
+      outputs: [B, T, O], in the form that KIND gives.
+      batch: the sequences that were given.
     """
     wrong = (np.asarray(outputs) > 0) != (batch.targets > 0.5)
     wrong = (wrong & batch.answers[:, :, None]).sum((1, 2))
@@ -98,24 +98,38 @@ class Task:
 
 
 @dataclasses.dataclass(frozen=True)
-class Copy(Task):
-  """Random words, a delimiter, then the same words again (NTM, section 4.1).
+class WordTask(Task):
+  """Base class of the tasks on words of bits.
 
-  The last input is the delimiter. Nothing is shown during the answer.
+  Attributes:
+    bits: Of a word.
+    MARKS: inputs beside the bits, such as delimiters.
+    END_MARKS: outputs beside the bits.
   """
 
-  NAME: ClassVar[str] = 'copy'
+  MARKS: ClassVar[int] = 1
+  END_MARKS: ClassVar[int] = 0
   bits: int = 8
 
   @property
   def input_size(self) -> int:
-    """Bits and the delimiter."""
-    return self.bits + 1
+    """Bits and marks."""
+    return self.bits + self.MARKS
 
   @property
   def output_size(self) -> int:
-    """Bits."""
-    return self.bits
+    """Bits and end marks."""
+    return self.bits + self.END_MARKS
+
+
+@dataclasses.dataclass(frozen=True)
+class Copy(WordTask):
+  """Random words, a delimiter, then the same words again (NTM, section 4.1).
+
+  The last input is the delimiter. Inputs are zero during the answer.
+  """
+
+  NAME: ClassVar[str] = 'copy'
 
   def steps(self, length: int) -> int:
     """Words, delimiter, words."""
@@ -130,29 +144,19 @@ class Copy(Task):
 
 
 @dataclasses.dataclass(frozen=True)
-class RepeatCopy(Task):
-  """Copy as often as asked for, then an end marker (NTM, section 4.2).
+class RepeatCopy(WordTask):
+  """Copy a given number of times, then an end marker (NTM, section 4.2).
 
-  The delimiter carries the number of repetitions, a tenth of it so that it is
+  The delimiter's input is a tenth of the number of repetitions, so that it is
   of the order of 1; the last output is the end marker.
   """
 
   NAME: ClassVar[str] = 'repeat_copy'
-  bits: int = 8
+  END_MARKS: ClassVar[int] = 1
   most_repeats: int = 4
 
-  @property
-  def input_size(self) -> int:
-    """Bits and the delimiter."""
-    return self.bits + 1
-
-  @property
-  def output_size(self) -> int:
-    """Bits and the end marker."""
-    return self.bits + 1
-
   def steps(self, length: int) -> int:
-    """Words, delimiter, words as often as may be, end marker."""
+    """Words, delimiter, most repetitions of the words, end marker."""
     return length + 1 + self.most_repeats * length + 1
 
   def _draw(self, rng, lengths, steps):
@@ -174,29 +178,20 @@ class RepeatCopy(Task):
 
 
 @dataclasses.dataclass(frozen=True)
-class AssociativeRecall(Task):
-  """Items, then one of them: which came after it? (NTM, section 4.3).
+class AssociativeRecall(WordTask):
+  """Items, then one of them again: which came after it? (NTM, section 4.3).
 
-  An item is a delimiter and some words; the query is a delimiter of its own,
-  the words of an item other than the last, and that delimiter again. The
-  answer is the words of the item that followed.
+  An item is a delimiter and some words. The query is the words of any item but
+  the last, between two delimiters of another kind. The answer is the words of
+  the item that came after it.
   """
 
   NAME: ClassVar[str] = 'associative_recall'
   SHORTEST: ClassVar[int] = 2
   LENGTH: ClassVar[str] = 'items'
+  MARKS: ClassVar[int] = 2  # The items' delimiter and the query's.
   bits: int = 6
   item_words: int = 3
-
-  @property
-  def input_size(self) -> int:
-    """Bits, the items' delimiter and the query's."""
-    return self.bits + 2
-
-  @property
-  def output_size(self) -> int:
-    """Bits."""
-    return self.bits
 
   def steps(self, length: int) -> int:
     """Items with delimiters, query between two delimiters, answer."""
@@ -224,25 +219,15 @@ class AssociativeRecall(Task):
 
 
 @dataclasses.dataclass(frozen=True)
-class PrioritySort(Task):
+class PrioritySort(WordTask):
   """Words with priorities, then the most urgent in order (NTM, section 4.5).
 
-  Priorities are uniform in [-1, 1]; the answer is the four fifths of the words
-  with the highest ones (16 of 20 in the paper), the highest first.
+  Priorities are uniform in [-1, 1]. The answer is the four fifths of the words
+  that have the highest priorities (16 of 20 in the paper), highest first.
   """
 
   NAME: ClassVar[str] = 'priority_sort'
-  bits: int = 8
-
-  @property
-  def input_size(self) -> int:
-    """Bits, the priority and the delimiter."""
-    return self.bits + 2
-
-  @property
-  def output_size(self) -> int:
-    """Bits."""
-    return self.bits
+  MARKS: ClassVar[int] = 2  # The priority and the delimiter.
 
   def steps(self, length: int) -> int:
     """Words, delimiter, four fifths of the words."""
@@ -262,16 +247,16 @@ class PrioritySort(Task):
 
 
 def take(words, lengths, index):
-  """Chosen words of each sequence.
+  """Takes words of each sequence by their index.
 
   Args:
     words: [B, L, D].
-    lengths: [B], how many of the L there are.
+    lengths: [B], number of words of each sequence.
     index: [B, T].
 
   Returns:
-    Words [B, T, D], zeros where `index` is none of the sequence's, and where
-    it is one, [B, T].
+    Words [B, T, D], and a mask [B, T] of the indices within the sequence;
+    elsewhere the words are zeros.
   """
   inside = (index >= 0) & (index < lengths[:, None])
   index = np.where(inside, index, 0)[:, :, None]
@@ -285,7 +270,7 @@ def _bits(rng, lengths, size):
 
 
 def _beside(words, column):
-  """The words [B, T, D] with one more entry each, from [B, T]."""
+  """Appends a column [B, T] to words [B, T, D]."""
   column = np.asarray(column, np.float32)[:, :, None]
   return np.concatenate([words.astype(np.float32), column], axis=2)
 

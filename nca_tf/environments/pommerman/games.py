@@ -4,13 +4,11 @@ import dataclasses
 
 import numpy as np
 
+from nca_tf.environments.pommerman import original
 from nca_tf.environments.pommerman.engine import engine
 from nca_tf.environments.pommerman.engine import observation
 from nca_tf.environments.pommerman.engine.outcome import Outcome
 from nca_tf.environments.pommerman.engine.variants import Variant
-from nca_tf.environments.pommerman.original import package
-
-ENGINES = ('native', 'package')
 
 
 class NativeGames:
@@ -46,9 +44,9 @@ class PackageGames:
   """Games on the original's engine, one after the other."""
 
   def __init__(self, variant: Variant, games: int):
-    """Makes the games; ImportError where there is no package."""
+    """Makes the games; ImportError where the package is not installed."""
     self.variant = variant
-    self._games = [package.make_game(variant) for _ in range(games)]
+    self._games = [original.make_game(variant) for _ in range(games)]
     self._seen = [None] * games
 
   def reset(self, rng: np.random.Generator) -> dict:
@@ -58,7 +56,7 @@ class PackageGames:
   def restart(self, where: np.ndarray, rng: np.random.Generator) -> dict:
     """Starts games [G] bool on new boards; returns all observations."""
     for number in np.flatnonzero(where):
-      package.seed(int(rng.integers(2**32)))
+      original.seed(int(rng.integers(2**32)))
       self._seen[number] = self._games[number].reset()
     return self._observe()
 
@@ -76,11 +74,14 @@ class PackageGames:
 
   def show(self) -> dict:
     """Returns observations without fog."""
-    seen = [package.show(game) for game in self._games]
-    return package.stack(seen, self.variant)
+    seen = [original.show(game) for game in self._games]
+    return original.stack(seen, self.variant)
 
   def _observe(self):
-    return package.stack(self._seen, self.variant)
+    return original.stack(self._seen, self.variant)
+
+
+ENGINES = {'native': NativeGames, 'package': PackageGames}
 
 
 def make(name: str, variant: Variant, games: int):
@@ -99,4 +100,4 @@ def make(name: str, variant: Variant, games: int):
     raise ValueError(
       f'engine must be one of {", ".join(ENGINES)}, got {name!r}'
     )
-  return (NativeGames if name == 'native' else PackageGames)(variant, games)
+  return ENGINES[name](variant, games)

@@ -1,4 +1,4 @@
-"""G games in which scripted players hold all seats but one."""
+"""G games of one learner against scripted players."""
 
 import typing
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from nca_tf.environments.pommerman.engine.variants import Variant
 
 
 class Turn(typing.NamedTuple):
-  """What a step gave to the one who learns, in G games."""
+  """What a step gave to the learner, in G games."""
 
   observations: dict  # [G, A, ...], of all agents
   reward: np.ndarray  # [G] float64
@@ -41,7 +41,7 @@ class Match:
     Args:
       variant: The rules; without teams, the agent's death ends its game.
       games: G.
-      agent: The seat of the one who learns.
+      agent: The seat of the learner.
       players: `opponents.names()`, one for all others or one for each of them
         in the order of their seats.
       engine: 'native' or 'package'.
@@ -128,7 +128,7 @@ class Match:
 
 
 def is_decided(alive: np.ndarray, variant: Variant) -> np.ndarray:
-  """Tells which games are over before time: alive [G, A] -> [G] bool."""
+  """Tells from alive [G, A] which games end before the limit: [G] bool."""
   over = alive.sum(1) <= 1
   if variant.teams:
     teams = alive[:, ::2], alive[:, 1::2]

@@ -1,5 +1,5 @@
-"""Pommerman for four (or two) learners, in the manner of PettingZoo's parallel
-environments, which are not needed for it.
+"""Pommerman for four (or two) learners, with the interface of PettingZoo's
+parallel environments; PettingZoo itself is not needed.
 """
 
 import numpy as np
@@ -15,8 +15,8 @@ class ParallelPommerman:
   """All agents of one game act at once, by name: 'agent_0', ...
 
   Actions and observations are those of `single_agent.Pommerman`. Without
-  teams, who dies leaves `agents` with a last reward and `terminated`; in teams
-  the dead stay, for their team may win, and their actions are ignored.
+  teams, an agent that dies leaves `agents` with a last reward and `terminated`;
+  in teams the dead stay, since their team may win; their actions are ignored.
 
   Example:
     >>> env = ParallelPommerman('PommeTeam-v0')
@@ -149,7 +149,7 @@ class ParallelPommerman:
     return single_agent.draw(self._games.show(), 0, self.render_mode)
 
   def close(self):
-    """Does nothing: there is nothing to close."""
+    """Does nothing: no process or window is open."""
 
   def _seat(self, name):
     return self.possible_agents.index(name)

@@ -3,14 +3,17 @@
 Source: Resnick et al. 2018 (arXiv:1809.07124).
 """
 
+import dataclasses
 from collections.abc import Sequence
 
 import gymnasium
 import numpy as np
 
 from nca_tf.environments import game
+from nca_tf.environments import policies
 from nca_tf.environments.pommerman import drawing
 from nca_tf.environments.pommerman import match
+from nca_tf.environments.pommerman import original
 from nca_tf.environments.pommerman import views
 from nca_tf.environments.pommerman.engine import variants
 
@@ -19,12 +22,21 @@ _DEFAULT = 'PommeFFACompetition-v0'
 SPEC = game.GameSpec(
   name='pommerman',
   observation_shape=(views.SIZE, views.SIZE, 3),
-  actions=variants.ACTIONS,
+  action_names=variants.ACTION_NAMES,
+  action_kinds=('discrete',),
   action_kind='discrete',
   time_limit=variants.VARIANTS[_DEFAULT].max_steps,
+  tics_per_second=10,
   has_reward=True,
-  policies=('random_per_tic', 'random', 'wander'),
-  screen_shape=(views.SIZE, views.SIZE, 3),
+  policies={
+    'random_per_tic': policies.Script(policies.random_per_tic),
+    'random': policies.Script(policies.random),
+    'wander': policies.Script(policies.wander),
+  },
+  engines={
+    'native': game.always_installed,
+    'package': original.find_missing,
+  },
 )
 
 RENDER_MODES = ('rgb_array', 'ansi')
@@ -62,7 +74,10 @@ class Pommerman(gymnasium.Env):
     >>> observation, reward, terminated, truncated, info = env.step(5)
   """
 
-  metadata = {'render_modes': list(RENDER_MODES), 'render_fps': 10}
+  metadata = {
+    'render_modes': list(RENDER_MODES),
+    'render_fps': SPEC.tics_per_second,
+  }
 
   def __init__(
     self,
@@ -96,11 +111,12 @@ class Pommerman(gymnasium.Env):
       ImportError: The original engine is wanted and not installed.
       ValueError: An argument is wrong.
     """
-    if action_kind != 'discrete':
-      raise ValueError(f"action_kind must be 'discrete', got {action_kind!r}")
-    for name, value in (('frame_skip', frame_skip), ('time_limit', time_limit)):
-      if value < 1:
-        raise ValueError(f'{name} must be at least 1, got {value}')
+    dataclasses.replace(  # Checks the options.
+      SPEC,
+      action_kind=action_kind,
+      frame_skip=frame_skip,
+      time_limit=time_limit,
+    )
     check_render_mode(render_mode)
     rules = variants.get_variant(variant, max_steps=time_limit)
     views.check(observation)
@@ -187,7 +203,7 @@ def split_action(action, variant: variants.Variant):
 
 
 def check_render_mode(mode: str | None):
-  """Refuses a way of rendering that there is not: ValueError."""
+  """Raises ValueError for an unknown way of rendering."""
   if mode not in (None, *RENDER_MODES):
     raise ValueError(
       f'render_mode must be None, {" or ".join(RENDER_MODES)}, got {mode!r}'

@@ -1,4 +1,4 @@
-"""What a learner is given to see: a picture, a vector of integers, or maps."""
+"""What a learner observes: a picture, a vector of integers, or maps."""
 
 import gymnasium
 import numpy as np
@@ -15,7 +15,7 @@ _SINGLE = ('ammo', 'blast_strength', 'can_kick')
 
 
 def check(kind: str):
-  """Refuses a kind that there is not: ValueError."""
+  """Raises ValueError for an unknown kind of observation."""
   if kind not in KINDS:
     raise ValueError(
       f'observation must be one of {", ".join(KINDS)}, got {kind!r}'

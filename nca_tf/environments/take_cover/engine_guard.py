@@ -8,7 +8,7 @@ The guard moves to its own session, works in FOLDER (so that the engine's
 files land there) and starts ENGINE as its child. The kernel tells the guard
 when the owner is gone, also by `kill -9` of its whole process group; the
 guard then kills the engine. However the engine ended, the guard removes FOLDER
-and the engine's shared memory, which a killed one would leave behind.
+and the engine's shared memory, which a killed one does not remove.
 If the guard itself is killed, the kernel kills the engine. No process id is
 looked up, so none can be mistaken. Linux only (prctl).
 """

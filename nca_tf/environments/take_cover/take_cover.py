@@ -4,6 +4,7 @@ Source: Ha & Schmidhuber 2018 (arXiv:1803.10122), section 4. Their engine
 clamped skill 5 to Ultra-Violence, which is skill 4 in ViZDoom >= 1.1.
 """
 
+import dataclasses
 import os
 import pathlib
 import shlex
@@ -17,24 +18,29 @@ import numpy as np
 from PIL import Image
 
 from nca_tf.environments import game
+from nca_tf.environments import policies
 from nca_tf.environments.take_cover import engine_guard
+from nca_tf.environments.take_cover import policies as scripts
 
 SPEC = game.GameSpec(
   name='vizdoom',
   observation_shape=(64, 64, 3),
-  actions=3,
+  action_names=('left', 'stay', 'right'),
+  action_kinds=('discrete', 'continuous'),
   action_kind='discrete',
   time_limit=2100,
+  tics_per_second=35,
   has_reward=False,
-  policies=(
-    'random',
-    'random_per_tic',
-    'wander',
-    'stay',
-    'metronome',
-    'always_left',
-    'always_right',
-  ),
+  policies={
+    'random': policies.Script(policies.random),
+    'random_per_tic': policies.Script(policies.random_per_tic),
+    'wander': policies.Script(policies.wander),
+    'stay': policies.Script(scripts.always, ('stay',)),
+    'metronome': policies.Script(scripts.metronome, (120,)),
+    'always_left': policies.Script(scripts.always, ('left',)),
+    'always_right': policies.Script(scripts.always, ('right',)),
+  },
+  still_policy='stay',
   screen_shape=(120, 160, 3),
   screen_rows=100,  # The bar with the health and ammunition is cut off.
   mirrored_actions=(2, 1, 0),
@@ -99,7 +105,10 @@ class TakeCover(gymnasium.Env):
     >>> env.close()
   """
 
-  metadata = {'render_modes': ['rgb_array'], 'render_fps': 35}
+  metadata = {
+    'render_modes': ['rgb_array'],
+    'render_fps': SPEC.tics_per_second,
+  }
 
   def __init__(
     self,
@@ -123,27 +132,23 @@ class TakeCover(gymnasium.Env):
       ImportError: ViZDoom is not installed.
       ValueError: An argument is out of range.
     """
-    if action_kind not in ('discrete', 'continuous'):
-      raise ValueError(
-        f"action_kind must be 'discrete' or 'continuous', got {action_kind!r}"
-      )
-    for name, value in (('frame_skip', frame_skip), ('time_limit', time_limit)):
-      if value < 1:
-        raise ValueError(f'{name} must be at least 1, got {value}')
+    self._spec = dataclasses.replace(
+      SPEC,
+      action_kind=action_kind,
+      frame_skip=frame_skip,
+      time_limit=time_limit,
+    )
     if render_mode not in (None, 'rgb_array'):
       raise ValueError(
         f"render_mode must be None or 'rgb_array', got {render_mode!r}"
       )
     self._vizdoom = _import_vizdoom()
-    self._frame_skip = frame_skip
-    self._time_limit = time_limit
     self._frames = frames
     self.render_mode = render_mode
     self.observation_space = gymnasium.spaces.Box(
       0, 255, SPEC.observation_shape, np.uint8
     )
-    self._continuous = action_kind == 'continuous'
-    if self._continuous:
+    if action_kind == 'continuous':
       self.action_space = gymnasium.spaces.Box(-1, 1, (1,), np.float32)
     else:
       self.action_space = gymnasium.spaces.Discrete(SPEC.actions)
@@ -175,14 +180,14 @@ class TakeCover(gymnasium.Env):
     """Plays `frame_skip` tics.
 
     Raises:
-      GameCrashed: The engine died; `reset` starts another one.
+      GameCrashed: The engine died; `reset` starts a new one.
       RuntimeError: The episode is over.
       ValueError: `action` is not in the action space.
     """
     if self._over:
       raise RuntimeError('the episode is over: call reset() before step()')
     buttons = _BUTTONS[self._choose(action)]
-    tics = min(self._frame_skip, self._time_limit - self._tics)
+    tics = min(self._spec.frame_skip, self._spec.time_limit - self._tics)
     try:
       before = self._game.get_episode_time()
       self._game.set_action(list(buttons))
@@ -194,7 +199,7 @@ class TakeCover(gymnasium.Env):
     except self._engine_errors() as error:
       self._fail(error)
     self._tics += played
-    truncated = not terminated and self._tics >= self._time_limit
+    truncated = not terminated and self._tics >= self._spec.time_limit
     self._over = terminated or truncated
     info = {'tics': self._tics}
     return self._observation, float(played), terminated, truncated, info
@@ -217,7 +222,7 @@ class TakeCover(gymnasium.Env):
     if value.size != 1:
       raise ValueError(f'action must be one number, got {action!r}')
     value = value.reshape(()).item()
-    if self._continuous:
+    if self._spec.action_kind == 'continuous':
       if not -1 <= value <= 1:
         raise ValueError(f'action must be in [-1, 1], got {value}')
       return 1 + int(value > _THRESHOLD) - int(value < -_THRESHOLD)
@@ -254,7 +259,7 @@ class TakeCover(gymnasium.Env):
   def _start_engine(self):
     vizdoom = self._vizdoom
     folder = pathlib.Path(tempfile.mkdtemp(prefix='nca_tf_'))
-    # Once: in `close`, or when an environment that nobody closed goes away.
+    # Once: in `close`, or when an environment that was not closed is collected.
     self._remove_folder = weakref.finalize(
       self, shutil.rmtree, folder, ignore_errors=True
     )

@@ -1,6 +1,6 @@
-"""Processes that play: the same episodes whatever dies meanwhile.
+"""Processes that play the same episodes even when some of them die.
 
-No TensorFlow before an agent is loaded.
+They import TensorFlow only to load an agent.
 """
 
 from nca_tf.environments.workers.players import Players

@@ -1,8 +1,8 @@
-"""Plays many episodes in parallel processes, the same ones whatever happens.
+"""Plays many episodes in parallel processes, with reproducible results.
 
 Each episode is determined by its seed, so a worker or an engine that dies is
 replaced and its episode played again: the results do not depend on the number
-of processes, nor on what died. Workers use one thread and end when the process
+of processes or on what died. Workers use one thread and end when the process
 that started them does, however that happens. They import TensorFlow only where
 an agent plays.
 
@@ -18,11 +18,10 @@ from typing import Any
 import numpy as np
 
 from nca_tf import environments
-from nca_tf.environments import policies
 from nca_tf.environments.workers import episode
+from nca_tf.environments.workers import player as player_lib
 from nca_tf.environments.workers import pool
-from nca_tf.environments.workers import saved_agent
-from nca_tf.environments.workers import worker as player
+from nca_tf.environments.workers import worker
 
 
 class Players:
@@ -38,7 +37,7 @@ class Players:
   def __init__(
     self,
     name: str,
-    policy: str | os.PathLike,
+    policy: str | os.PathLike | player_lib.Player,
     *,
     processes: int = 0,
     record: bool = False,
@@ -47,15 +46,17 @@ class Players:
     keep_going: bool = False,
   ):
     """Checks the arguments, those of `play`; the first call starts workers."""
-    policy = os.fspath(policy)
     options = dict(options or {})
     if processes < 0:
       raise ValueError(f'processes must be at least 0, got {processes}')
-    if _is_blind(name, policy, options) and not record:
+    spec = environments.get_spec(name, **options)
+    self._player = player_lib.resolve(policy, spec)
+    if self._player.blind and not record:
       options.setdefault('frames', False)
-    environments.make(name, **options).close()  # Wrong options are told here.
-    self._policy = policy
-    job = player.Job(name, policy, record, options, patience)
+    environments.make(name, **options).close()  # Refuses wrong options here.
+    job = worker.Job(
+      name, environments.GAMES[name], self._player, record, options, patience
+    )
     self._pool = pool.Pool(job, processes or _cores(), keep_going)
 
   def play(
@@ -67,7 +68,7 @@ class Players:
 
     Another call drops what an earlier one has not played yet.
     """
-    return self._results(_make_tasks(self._policy, seeds, parameters))
+    return self._results(_make_tasks(self._player, seeds, parameters))
 
   def _results(self, tasks) -> Iterator[episode.Result]:
     pool = self._pool
@@ -90,7 +91,7 @@ class Players:
 
 def play(
   name: str,
-  policy: str | os.PathLike,
+  policy: str | os.PathLike | player_lib.Player,
   seeds: Sequence[int],
   *,
   parameters: Sequence[np.ndarray | None] | None = None,
@@ -108,7 +109,7 @@ def play(
 
   Args:
     name: A game of `environments.names()`.
-    policy: A scripted policy of that game, or the folder of an agent.
+    policy: A scripted policy of that game, the folder of an agent, or a player.
     seeds: One non-negative integer per episode.
     parameters: For an agent, the controller's [P] in each episode; None, also
       in the place of one, is the agent's own.
@@ -144,32 +145,16 @@ def _play_once(players: Players, results) -> Iterator[episode.Result]:
     yield from results
 
 
-def _make_tasks(policy: str, seeds, parameters):
+def _make_tasks(player: player_lib.Player, seeds, parameters):
   """Returns (index, seed, parameters) of each episode."""
   seeds = [int(seed) for seed in seeds]
   if any(seed < 0 for seed in seeds):
     raise ValueError(f'seeds must be non-negative, got {min(seeds)}')
-  vectors = _check_parameters(policy, parameters, len(seeds))
+  vectors = _check_parameters(player, parameters, len(seeds))
   return list(zip(range(len(seeds)), seeds, vectors, strict=True))
 
 
-def _is_blind(name: str, policy: str, options) -> bool:
-  """Tells a scripted policy from an agent that may play this game."""
-  spec = environments.get_spec(name, **options)
-  if policy in spec.policies or saved_agent.find(policy) is None:
-    return policies.make(policy, spec).blind
-  saved_agent.check(
-    policy,
-    {
-      'env': name,
-      'action_kind': spec.action_kind,
-      'frame_skip': spec.frame_skip,
-    },
-  )
-  return saved_agent.SavedAgent.blind
-
-
-def _check_parameters(policy: str, parameters, count: int):
+def _check_parameters(player: player_lib.Player, parameters, count: int):
   """Returns one float32 vector, or None, per episode."""
   if parameters is None:
     return [None] * count
@@ -177,15 +162,19 @@ def _check_parameters(policy: str, parameters, count: int):
     raise ValueError(
       f'parameters must be {count}, one per seed, got {len(parameters)}'
     )
-  if saved_agent.find(policy) is None:
-    raise ValueError(f'policy must be an agent to take parameters: {policy!r}')
-  size = saved_agent.read_info(policy)['parameters']
   vectors = [
     None if each is None else np.asarray(each, np.float32)
     for each in parameters
   ]
-  for each in vectors:
-    if each is not None and each.shape != (size,):
+  given = [each for each in vectors if each is not None]
+  size = player.parameters
+  if size is None and (given or player.folder is None):
+    raise ValueError(
+      'policy must be an agent whose controller takes parameters, got '
+      f'{player.label!r}'
+    )
+  for each in given:
+    if each.shape != (size,):
       raise ValueError(
         f'parameters must be of shape [{size}], got {list(each.shape)}'
       )

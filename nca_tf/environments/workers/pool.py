@@ -14,7 +14,7 @@ import numpy as np
 
 from nca_tf import environments
 from nca_tf.environments.workers import episode
-from nca_tf.environments.workers import worker as player
+from nca_tf.environments.workers import worker as worker_lib
 
 _ROOT = str(pathlib.Path(__file__).absolute().parents[3])
 _COMMAND = (
@@ -35,10 +35,11 @@ _AHEAD = 4  # Episodes per worker that may be finished before their turn.
 class _Worker:
   """A worker process and the tasks it has not answered yet."""
 
-  def __init__(self, job: player.Job, folder: str):
+  def __init__(self, job: worker_lib.Job, folder: str):
     ours, theirs = socket.socketpair()
     with theirs:
-      path = [_ROOT, *filter(None, [os.environ.get('PYTHONPATH')])]
+      # Games that the owner has added may lie wherever it imports from.
+      path = [_ROOT, os.environ.get('PYTHONPATH'), *sys.path]
       self.process = subprocess.Popen(
         [sys.executable, '-c', _COMMAND, _ROOT, str(theirs.fileno())],
         stdin=subprocess.DEVNULL,
@@ -49,7 +50,7 @@ class _Worker:
           # One frame at a time is no work for a GPU, which others need.
           'CUDA_VISIBLE_DEVICES': '-1',
           'TF_CPP_MIN_LOG_LEVEL': os.environ.get('TF_CPP_MIN_LOG_LEVEL', '3'),
-          'PYTHONPATH': os.pathsep.join(path),
+          'PYTHONPATH': os.pathsep.join(dict.fromkeys(filter(None, path))),
           'TMPDIR': folder,
         },
         # Ctrl-C is for the caller, which then ends its workers in order.
@@ -88,7 +89,7 @@ class _Worker:
       self.connection.send(None)
     self.connection.close()
 
-  def close(self, grace: float = player.GRACE):
+  def close(self, grace: float = worker_lib.GRACE):
     """Ends the process: politely first, then with a signal."""
     self.dismiss()
     try:
@@ -102,14 +103,14 @@ class Pool:
   """Workers, the tasks that wait, and the results that wait for their turn.
 
   Attributes:
-    results: Those that nobody has taken yet, by index.
+    results: Those that the caller has not taken yet, by index.
   """
 
-  def __init__(self, job: player.Job, count: int, keep_going: bool):
+  def __init__(self, job: worker_lib.Job, count: int, keep_going: bool):
     """Starts nothing yet.
 
     Args:
-      job: What the workers are told.
+      job: What the workers get once.
       count: How many of them.
       keep_going: Whether an episode that failed time after time becomes a
         result without a score, and does not end everything.
@@ -170,7 +171,7 @@ class Pool:
     """
     self._workers.remove(worker)
     tasks = list(worker.tasks)
-    worker.close(grace=0 if error is None else player.GRACE)
+    worker.close(grace=0 if error is None else worker_lib.GRACE)
     if not tasks:
       tasks = [self._waiting.popleft()] if self._waiting else []
     if tasks and self._is_given_up(*tasks[0][:2], error):
@@ -183,11 +184,11 @@ class Pool:
   def _is_given_up(self, index: int, seed: int, error: Exception | None):
     """Counts a failure of an episode; raises where none may fail."""
     self._attempts[index] += 1
-    if error is None and self._attempts[index] < player.ATTEMPTS:
+    if error is None and self._attempts[index] < worker_lib.ATTEMPTS:
       return False
     if not self._keep_going:
       raise error or RuntimeError(
-        f'{player.ATTEMPTS} workers died while playing the episode with '
+        f'{worker_lib.ATTEMPTS} workers died while playing the episode with '
         f'seed {seed}'
       )
     return True

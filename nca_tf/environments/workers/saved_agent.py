@@ -1,22 +1,22 @@
 """An agent's SavedModel as a policy: it looks, remembers and acts.
 
-Written by `training.export.export_agent`. TensorFlow is imported when the first
-agent is loaded, so that scripted policies play without it. How many threads it
-uses follows the environment's variables; `workers` sets them to one, with which
-an episode is determined by its seed and the controller's parameters.
+Written by `saved_models.export.export_agent`, or by anything that writes the
+signatures `initial_state` and `act` and an `agent.json`. TensorFlow is imported
+when the first agent is loaded, so that scripted policies play without it. It
+uses as many threads as the environment's variables say; `workers` sets them to
+one, with which the seed and the controller's parameters determine an episode.
 """
 
 import json
 import os
 import pathlib
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 _INFO = 'agent.json'
 SETTINGS = ('env', 'action_kind', 'frame_skip')
-_NEEDED = (*SETTINGS, 'parameters', 'digest')
+_NEEDED = (*SETTINGS, 'digest')
 
 
 def find(folder: str | os.PathLike) -> pathlib.Path | None:
@@ -34,8 +34,9 @@ def read_info(folder: str | os.PathLike) -> dict[str, Any]:
     folder: Its SavedModel, or a run's folder with one.
 
   Returns:
-    env, action_kind, frame_skip, features, parameters (their number), digest
-    (of all weights), and what the agent was trained by.
+    env, action_kind, frame_skip, digest (of all weights); where a controller's
+    parameters can be replaced, parameters (their number); and what else its
+    writer has added.
 
   Raises:
     ValueError: There is no agent, or its description is damaged.
@@ -55,32 +56,6 @@ def read_info(folder: str | os.PathLike) -> dict[str, Any]:
   if lacking:
     raise ValueError(f'{path / _INFO} must name {", ".join(lacking)}')
   return info
-
-
-def label(policy: str | os.PathLike) -> str:
-  """Returns a short name for an agent, and scripted policies as they are."""
-  if find(policy) is None:
-    return os.fspath(policy)
-  return f'agent-{read_info(policy)["digest"]}'
-
-
-def check(folder: str | os.PathLike, settings: Mapping[str, Any]):
-  """Refuses to let an agent play what it was not made for.
-
-  Args:
-    folder: The agent.
-    settings: env, action_kind and frame_skip of the game, or some of them.
-
-  Raises:
-    ValueError: One of them is another than the agent's.
-  """
-  info = read_info(folder)
-  for name, value in settings.items():
-    if info[name] != value:
-      raise ValueError(
-        f'{name} must be {info[name]}, the one of the agent {folder}, '
-        f'got {value}'
-      )
 
 
 class SavedAgent:
@@ -114,10 +89,14 @@ class SavedAgent:
     initial = signatures['initial_state'](batch=tf.constant(1))
     self._names = sorted(initial)
     self._initial = [initial[name] for name in self._names]
-    # [P]. Own parameters and others' go through one and the same graph, so that
-    # the same numbers play the same game.
-    self._own = signatures['parameters']()['parameters']
-    self._step = self._compile(signatures['act_as'])
+    self._own = None  # [P] of the controller, where it has replaceable ones.
+    if 'parameters' in self._info:
+      self._own = signatures['parameters']()['parameters']
+    # Own parameters and others' go through one and the same graph, so that the
+    # same numbers play the same game.
+    self._step = self._compile(
+      signatures['act' if self._own is None else 'act_as']
+    )
     self.reset()
 
   def reset(self, rng: np.random.Generator | None = None, parameters=None):
@@ -128,45 +107,48 @@ class SavedAgent:
       parameters: [P] of the controller; None is the agent's own.
 
     Raises:
-      ValueError: There are not P parameters.
+      ValueError: There are not P parameters, or the agent takes none.
     """
     del rng
     self._state = self._initial
-    self._parameters = self._own
-    if parameters is not None:
-      parameters = np.asarray(parameters, np.float32)
-      if parameters.shape != tuple(self._own.shape):
-        raise ValueError(
-          f'parameters must be of shape {list(self._own.shape)}, '
-          f'got {list(parameters.shape)}'
-        )
-      self._parameters = self._tf.constant(parameters)
+    self._parameters = [] if self._own is None else [self._own]
+    if parameters is None:
+      return
+    if self._own is None:
+      raise ValueError('parameters must be None: this agent takes none')
+    parameters = np.asarray(parameters, np.float32)
+    if parameters.shape != tuple(self._own.shape):
+      raise ValueError(
+        f'parameters must be of shape {list(self._own.shape)}, '
+        f'got {list(parameters.shape)}'
+      )
+    self._parameters = [self._tf.constant(parameters)]
 
   def act(self, observation: np.ndarray):
     """Returns the action on a frame, uint8 [64, 64, 3]."""
     frame = self._tf.constant(observation)
-    action, *self._state = self._step(frame, self._parameters, *self._state)
+    action, *self._state = self._step(frame, *self._parameters, *self._state)
     if self._info['action_kind'] == 'continuous':
       return np.float32(action.numpy())
     return int(action)
 
-  def _compile(self, act_as):
-    """Returns (frame, parameters, *state) -> (action, *state) for one game."""
+  def _compile(self, act):
+    """Returns (frame, [parameters,] *state) -> (action, *state), unbatched."""
     tf, names = self._tf, self._names
+    own = [] if self._own is None else [self._own]
+    single = ('frames', 'parameters')[: 1 + len(own)]
 
-    def step(frame, parameters, *state):
-      outputs = act_as(
-        frames=frame[None],
-        parameters=parameters[None],
-        **dict(zip(names, state, strict=True)),
-      )
+    def step(*inputs):
+      inputs = dict(zip((*single, *names), inputs, strict=True))
+      for name in single:
+        inputs[name] = inputs[name][None]
+      outputs = act(**inputs)
       return outputs['action'][0], *(outputs[f'next_{name}'] for name in names)
 
-    frames = act_as.structured_input_signature[1]['frames']
+    frames = act.structured_input_signature[1]['frames']
     return tf.function(
       step, autograph=False, jit_compile=True
     ).get_concrete_function(
       tf.TensorSpec(frames.shape[1:], frames.dtype),
-      tf.TensorSpec(self._own.shape, self._own.dtype),
-      *(tf.TensorSpec(part.shape, part.dtype) for part in self._initial),
+      *(tf.TensorSpec(x.shape, x.dtype) for x in [*own, *self._initial]),
     )

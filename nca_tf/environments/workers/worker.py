@@ -11,9 +11,8 @@ import time
 from typing import Any, NamedTuple
 
 from nca_tf import environments
-from nca_tf.environments import policies
 from nca_tf.environments.workers import episode
-from nca_tf.environments.workers import saved_agent
+from nca_tf.environments.workers import player as player_lib
 
 ATTEMPTS = 5  # Per episode, before its failure is taken to be no accident.
 GRACE = 3.0  # Seconds to close the engine and end.
@@ -21,21 +20,31 @@ _STEPS_PER_REARM = 100
 
 
 class Job(NamedTuple):
-  """What a player is told once: see `workers.play`."""
+  """What a worker gets once: see `workers.play`.
+
+  Attributes:
+    name: Of the game.
+    entry: Its line in `environments.GAMES`, to which the owner may have added.
+    player: Who plays.
+    record: Whether results hold actions, rewards and frames.
+    options: Of `environments.make`.
+    patience: Seconds that the engine may take to answer.
+  """
 
   name: str
-  policy: str
+  entry: tuple[str, str, str]
+  player: player_lib.Player
   record: bool
   options: dict[str, Any]
   patience: float
 
 
 class _Stopped(Exception):
-  """The process that wanted the episode is gone."""
+  """The process that owns this worker is gone."""
 
 
 class _Watch:
-  """Ends a worker that nobody waits for, or whose engine does not answer."""
+  """Ends a worker whose owner is gone, or whose engine does not answer."""
 
   def __init__(self, handle: int, patience: float):
     self._handle = handle
@@ -95,14 +104,6 @@ def _replay(env, policy, task, record: bool, watch: _Watch) -> episode.Result:
         raise
 
 
-def _make_policy(job: Job):
-  spec = environments.get_spec(job.name, **job.options)
-  if job.policy in spec.policies:
-    return policies.make(job.policy, spec)
-  with _silence():
-    return saved_agent.SavedAgent(job.policy)
-
-
 @contextlib.contextmanager
 def _silence():
   """Hides TensorFlow's greeting, which no setting of it does."""
@@ -130,7 +131,7 @@ def _is_killed(connection, owner: int) -> bool:
 
 
 def serve(handle: int):
-  """Plays the episodes that are asked for: the process's main function.
+  """Plays the episodes that it receives: the process's main function.
 
   Receives `(Job, folder)`, then tasks `(index, seed, parameters)`, each
   answered by a `Result`, and None at the end. An exception is sent as the last
@@ -145,8 +146,10 @@ def serve(handle: int):
   try:
     job, folder = connection.recv()
     watch = _Watch(handle, job.patience)
+    environments.GAMES[job.name] = job.entry
     env = environments.make(job.name, **job.options)
-    policy = _make_policy(job)
+    with _silence():
+      policy = job.player.make(environments.get_spec(job.name, **job.options))
     while (task := connection.recv()) is not None:
       connection.send(_replay(env, policy, task, job.record, watch))
     folder = None  # Dismissed: the owner cleans up.

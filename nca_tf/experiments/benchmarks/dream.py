@@ -1,7 +1,8 @@
 """The dream's speed: lane-steps per CPU-second, policy included.
 
-M is untrained and nobody dies, so that all lanes work all the time; the cost of
-a step does not depend on what M has learnt. Everything runs on one core.
+M is untrained and no episode ends early, so that all lanes work all the time;
+the cost of a step does not depend on what M has learnt. Everything runs on one
+core.
 """
 
 import dataclasses
@@ -14,9 +15,9 @@ import tensorflow as tf
 from nca_tf.analysis import table
 from nca_tf.command_line import config_flags
 from nca_tf.memory import cells
-from nca_tf.runs import one_core as processor
+from nca_tf.runs import one_core
 from nca_tf.runs import progress
-from nca_tf.runs import run_folder
+from nca_tf.runs import report as report_lib
 from nca_tf.world_model import controller as controller_lib
 from nca_tf.world_model import dream as dream_lib
 from nca_tf.world_model import model as model_lib
@@ -26,7 +27,7 @@ _option = config_flags.option
 LATENT = 64
 ROLLOUTS = 16
 
-# name: (cell, units, lane-steps per CPU-second wanted at 1024 lanes)
+# Name: cell, units, target of lane-steps per CPU-second at 1024 lanes.
 MODELS = {
   'lstm-256': ('lstm', 256, 50_000),
   'lstm-512': ('lstm', 512, 20_000),
@@ -35,12 +36,9 @@ MODELS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(processor.Config):
-  """What to measure; the defaults are the README's."""
+class Config(one_core.Config):
+  """What to measure; RESULTS.md has the results of the defaults."""
 
-  threads: int = _option(
-    1, 'Threads that TensorFlow may use.', minimum=1, identity=False
-  )
   models: tuple[str, ...] = _option(
     tuple(MODELS), 'World models.', choices=tuple(MODELS)
   )
@@ -56,28 +54,20 @@ class Config(processor.Config):
       'horizon': 4,
       'rounds': 1,
     },
-    'laptop': {},
-    'paper': {},
   }
 
 
 def run(config: Config):
   """Measures all models in turn, writes and prints the report."""
-  name = f'dream-{config.seed}'
-  with (
-    run_folder.RunFolder.open(config, 'benchmark', name) as folder,
-    processor.pinned(config.core) as core,
-  ):
-    print(f'benchmark: dream on core {core}, in {folder.path}', flush=True)
-    if not folder.is_finished('speed'):
-      folder.finish('speed', _measure(config))
-    view = _report(folder.info('speed'), config)
-    (folder.path / 'results.md').write_text(view.markdown())
-    print(view.text())
+  with one_core.start(config, 'dream') as run:
+    results = run.stages({'speed': lambda: _measure(config)})
+    view = _tabulate(results['speed'], config)
+    report = report_lib.Report({'': view}, numbers=results)
+    run.publish(report, 'results', 'results.json')
 
 
 def _measure(config):
-  """Lane-steps per CPU-second: {model: {lanes: [rounds]}}."""
+  """Returns lane-steps per CPU-second: {model: {lanes: [rounds]}}."""
   pairs = [(name, lanes) for name in config.models for lanes in config.lanes]
   found = {name: {} for name in config.models}
   total = len(pairs) * (config.rounds + 1)
@@ -85,7 +75,7 @@ def _measure(config):
     games = {}
     for done, (name, lanes) in enumerate(pairs):
       games[name, lanes] = _make(name, lanes, config.horizon)
-      games[name, lanes](0)  # compiles
+      games[name, lanes](0)  # Compiles.
       bar.update(done + 1)
     done = len(pairs)
     for number in range(config.rounds):
@@ -100,7 +90,7 @@ def _measure(config):
 
 
 def _make(name, lanes, horizon):
-  """A function of the round that plays and returns the number of steps."""
+  """Returns a function that plays one round and returns its steps."""
   cell, units, _ = MODELS[name]
   model = model_lib.MemoryModel(
     cells.make(cell, units, memory_slots=64, word_size=32, read_heads=4),
@@ -112,12 +102,9 @@ def _make(name, lanes, horizon):
   model.done_head.bias.assign([-50.0])
   starts = np.zeros((10, LATENT), np.float32)
   dream = dream_lib.Dream(model, (starts, starts), horizon, 1.15)
-  sizes = {'z': LATENT, 'h': units, 'c': units}
-  if cell == 'dnc':
-    sizes['reads'] = 4 * 32
-  controller = controller_lib.LinearController(sizes, 3)
-  # One lane plays as many episodes as take about a second; many lanes as many
-  # as there are lanes, candidates with rollouts as in training.
+  controller = controller_lib.LinearController(_feature_sizes(model), 3)
+  # Many lanes play one episode each, candidates times rollouts as in training.
+  # One lane plays as many as take about a second.
   candidates = max(1, lanes // ROLLOUTS)
   rollouts = min(lanes, ROLLOUTS) if lanes > 1 else ROLLOUTS
   parameters = np.random.default_rng(0).normal(
@@ -138,18 +125,26 @@ def _make(name, lanes, horizon):
   return lambda number: int(compiled(tf.constant([7, number])))
 
 
-def _report(found, config):
+def _feature_sizes(model):
+  """Returns what the controller reads: z and M's state without the memory."""
+  features = model.features(model.initial(1))
+  sizes = {name: value.shape[-1] for name, value in features.items()}
+  sizes.pop('memory', None)
+  return {'z': LATENT, **sizes}
+
+
+def _tabulate(found, config):
   view = table.Table(
-    ['world model', 'lanes', 'lane-steps per CPU-s', 'to one lane', 'bar'],
+    ['world model', 'lanes', 'lane-steps per CPU-s', 'to one lane', 'target'],
     digits=1,
   )
   for name in config.models:
     rates = {int(k): float(np.median(v)) for k, v in found[name].items()}
     for lanes, rate in sorted(rates.items()):
-      bar = ''
+      target = ''
       if lanes == 1024:
         wanted = MODELS[name][2]
-        bar = f'{wanted}: {"pass" if rate >= wanted else "miss"}'
+        target = f'{wanted}: {"pass" if rate >= wanted else "miss"}'
       ratio = rate / rates[1] if 1 in rates else None
-      view.add(name, lanes, rate, ratio, bar)
+      view.add(name, lanes, rate, ratio, target)
   return view

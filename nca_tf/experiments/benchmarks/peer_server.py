@@ -1,9 +1,9 @@
-"""Answers requests to the functions of a script, over standard input.
+"""Answers requests to the functions of a script, over stdin and stdout.
 
-`peer_process` starts this file with the path of a script, in an environment
-that may lack this library. The script's CALLS are its functions by name. One
-JSON object per line: {"call": name, ...arguments} is answered by
-{"answer": value}.
+`peers.PeerProcess` starts this file with the path of a script, in an
+environment that may lack this library. The script's CALLS are its functions by
+name. Requests and answers are JSON, one object per line: {"call": name,
+...arguments} is answered by {"answer": value}.
 """
 
 import importlib
@@ -14,9 +14,10 @@ import sys
 
 
 def serve(calls):
-  """Answers requests until the pipe is closed."""
+  """Answers requests until stdin is closed."""
   answers = os.fdopen(os.dup(sys.stdout.fileno()), 'w')
-  os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # What libraries print.
+  # What libraries print goes to stderr, not between the answers.
+  os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
   for line in sys.stdin:
     request = json.loads(line)
     answer = calls[request.pop('call')](**request)

@@ -1,4 +1,4 @@
-"""Other libraries to compare with: their environment and a process in it."""
+"""Other libraries to compare with: an environment and a process of theirs."""
 
 import contextlib
 import fcntl
@@ -17,7 +17,7 @@ from nca_tf.command_line import faults
 
 _STAMP = 'installed'
 _SERVER = pathlib.Path(__file__).with_name('peer_server.py')
-# One core is measured: no library may start threads beside it.
+# The measurement is of one core: no library may start further threads.
 _ONE_THREAD = {
   'JAX_PLATFORMS': 'cpu',
   'MKL_NUM_THREADS': '1',
@@ -28,11 +28,12 @@ _ONE_THREAD = {
 
 
 def install(requirements: Sequence[str], base: pathlib.Path | None = None):
-  """Makes the environment of some packages, unless there is one already.
+  """Makes a virtual environment with some packages, unless there is one.
 
   Args:
     requirements: For pip, with versions, e.g. `['cma==4.5.0']`.
-    base: Folder of such environments; `nca_tf/peers` in the user's cache.
+    base: Folder of such environments; by default `nca_tf/peers` in the user's
+      cache folder.
 
   Returns:
     The environment's Python.
@@ -81,12 +82,12 @@ def _call(command, purpose):
 
 
 class PeerProcess:
-  """A script whose functions answer requests, see `peer_server`.
+  """A process that runs a script's functions on request, see `peer_server`.
 
-      with peer_process.PeerProcess(python, 'peers.py') as peers:
+      with peers_lib.PeerProcess(python, 'peers.py') as peers:
         values = peers.ask('values', objective={'name': 'sphere'}, x=[[1.0]])
 
-  It runs on the cores of this process, with one thread.
+  It inherits the cores that this process may use, and has one thread.
   """
 
   def __init__(self, python, script: pathlib.Path):
@@ -102,10 +103,15 @@ class PeerProcess:
     )
 
   def ask(self, call: str, **arguments: Any) -> Any:
-    """Returns the script's answer, waiting for it.
+    """Calls one of the script's functions; returns what it returns.
+
+    Args:
+      call: The function's name in the script's CALLS.
+      **arguments: Its arguments, for JSON.
 
     Raises:
-      faults.Fault: The script has ended; the message has its last words.
+      faults.Fault: The process has ended; the message has the last line of its
+        stderr.
     """
     with contextlib.suppress(BrokenPipeError):
       request = json.dumps({'call': call, **arguments})
@@ -115,8 +121,8 @@ class PeerProcess:
     if not answer:
       self._process.wait()
       self._errors.seek(0)
-      words = self._errors.read().strip().splitlines()[-1:]
-      raise faults.Fault(f"the peers' process ended: {' '.join(words)}")
+      last = self._errors.read().strip().splitlines()[-1:]
+      raise faults.Fault(f"the peers' process ended: {' '.join(last)}")
     return json.loads(answer)['answer']
 
   def close(self) -> None:

@@ -1,8 +1,8 @@
 """Pommerman's speed: steps of games per CPU-second, beside the original.
 
-A step of a game moves all its agents. Games that are over begin anew on boards
-of their own, which is part of the time, as is the drawing of random actions.
-Everything runs in one process, on one core.
+A step of a game moves all its agents. The time includes new boards for games
+that are over, and the drawing of random actions. Everything runs in one
+process, on one core.
 """
 
 import dataclasses
@@ -16,19 +16,19 @@ import numpy as np
 from nca_tf.analysis import table
 from nca_tf.command_line import config_flags
 from nca_tf.command_line import faults
+from nca_tf.environments.pommerman import original
 from nca_tf.environments.pommerman.engine import engine
 from nca_tf.environments.pommerman.engine import observation
 from nca_tf.environments.pommerman.engine import variants
 from nca_tf.environments.pommerman.opponents import simple_agent
-from nca_tf.environments.pommerman.original import package
-from nca_tf.runs import one_core as processor
+from nca_tf.runs import one_core
 from nca_tf.runs import progress
-from nca_tf.runs import run_folder
+from nca_tf.runs import report as report_lib
 
 _option = config_flags.option
 
 ORIGINAL = 'original'
-# name: (what it is, steps per CPU-second wanted at 1024 games)
+# Name: what it is, target of steps per CPU-second at 1024 games.
 WORK = {
   'step': ('random agents, no observations', 150_000),
   'observe': ('random agents, observations', 100_000),
@@ -39,12 +39,9 @@ _WARM_UP = 40  # Steps before the clock starts: games have then spread out.
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(processor.Config):
-  """What to measure; the defaults are the README's."""
+class Config(one_core.Config):
+  """What to measure; RESULTS.md has the results of the defaults."""
 
-  threads: int = _option(
-    1, 'Threads that NumPy may use.', minimum=1, identity=False
-  )
   variants: tuple[str, ...] = _option(
     ('PommeFFACompetition-v0', 'PommeTeamCompetition-v0', 'OneVsOne-v0'),
     'Rules.',
@@ -60,8 +57,8 @@ class Config(processor.Config):
   rounds: int = _option(5, 'Measurements of each.', minimum=1)
   package: str = _option(
     '',
-    'Folder that holds the package `pommerman` of the original, such as a '
-    'checkout; empty is the one that is installed, if any.',
+    'Folder with the package `pommerman` of the original, such as a checkout; '
+    'empty means the one that is installed, if any.',
   )
 
   NAMED: ClassVar = ('variants', 'work', 'games')
@@ -72,12 +69,10 @@ class Config(processor.Config):
       'steps': 64,
       'rounds': 1,
     },
-    'laptop': {},
-    'paper': {},
   }
 
   def validate(self):
-    """Refuses a wrong core, nothing to measure, and a missing package."""
+    """Refuses a folder without the package as well."""
     super().validate()
     if self.package:
       _load_package(self.package)
@@ -87,7 +82,7 @@ def _load_package(folder):
   """Imports the original from a folder."""
   sys.path.insert(0, folder)
   try:
-    place = package.load().__file__ or ''
+    original.load()
   except ImportError as error:
     raise faults.UsageError(
       f'--package must be a folder with the package pommerman, got {folder!r} '
@@ -95,36 +90,29 @@ def _load_package(folder):
     ) from error
   finally:
     sys.path.remove(folder)
-  return place
 
 
 def run(config: Config):
   """Measures everything in turn, writes and prints the report."""
-  name = f'pommerman-{config.seed}'
-  with (
-    run_folder.RunFolder.open(config, 'benchmark', name) as folder,
-    processor.pinned(config.core) as core,
-  ):
-    print(f'benchmark: pommerman on core {core}, in {folder.path}', flush=True)
-    if not folder.is_finished('speed'):
-      folder.finish('speed', _measure(config))
-    rates = folder.info('speed')
-    view = _report(rates)
-    (folder.path / 'results.md').write_text(view.markdown())
-    print(view.text())
-    if not any(key.startswith(ORIGINAL) for key in rates):
-      print('the original is not installed: --package names a folder with it')
+  with one_core.start(config, 'pommerman', computes=False) as run:
+    results = run.stages({'speed': lambda: _measure(config)})
+    note = ''
+    if not any(key.startswith(ORIGINAL) for key in results['speed']):
+      note = 'The original is not installed: --package names a folder with it.'
+    tables = {'': _tabulate(results['speed'])}
+    report = report_lib.Report(tables, note, numbers=results)
+    run.publish(report, 'results', 'results.json')
 
 
 def _measure(config):
-  """Steps per CPU-second: {'work/variant/games': [rounds]}."""
+  """Returns steps per CPU-second: {'work/variant/games': [rounds]}."""
   players = {}
   for rules in map(variants.get_variant, config.variants):
     for work in config.work:
       for games in config.games:
         key = f'{work}/{rules.name}/{games}'
         players[key] = _play(rules, work, games, config)
-    if package.is_installed() or config.package:
+    if original.is_installed() or config.package:
       players[f'{ORIGINAL}/{rules.name}/1'] = _play_original(rules, config)
   found = {key: [] for key in players}
   # Round by round, so that a busy machine slows all of them alike.
@@ -139,7 +127,7 @@ def _measure(config):
 
 
 def _play(rules, work, games, config):
-  """Yields the rate of one measurement after the other."""
+  """Yields steps per CPU-second, a measurement each time."""
   rng = np.random.default_rng(config.seed)
   state = engine.reset(rules, games, rng)
   agents = simple_agent.SimpleAgents(rules) if work == 'simple' else None
@@ -170,10 +158,10 @@ def _play(rules, work, games, config):
 
 
 def _play_original(rules, config):
-  """Yields rates of the original with random agents; it always observes."""
+  """Yields steps per CPU-second of the original; it always observes."""
   rng = np.random.default_rng(config.seed)
   random.seed(config.seed)
-  game = package.make_game(rules)
+  game = original.make_game(rules)
   game.reset()
   steps = min(config.steps, 2000)  # Of one game: it is slow.
   shape = (steps, rules.agents)
@@ -186,10 +174,21 @@ def _play_original(rules, config):
     yield steps / (time.process_time() - start)
 
 
-def _report(rates):
-  """Makes the table of medians, `_measure`'s by key."""
+def _tabulate(rates):
+  """Returns the table of medians.
+
+  Args:
+    rates: What `_measure` returns.
+  """
   view = table.Table(
-    ['variant', 'games', 'work', 'steps per CPU-s', 'to the original', 'bar'],
+    [
+      'variant',
+      'games',
+      'work',
+      'steps per CPU-s',
+      'to the original',
+      'target',
+    ],
     digits=0,
   )
   medians = {key: float(np.median(values)) for key, values in rates.items()}
@@ -197,11 +196,11 @@ def _report(rates):
     work, name, games = key.split('/')
     text, wanted = WORK.get(work, ('random agents, observations', None))
     text = f'{text} ({ORIGINAL})' if work == ORIGINAL else text
-    bar = ''
+    target = ''
     if wanted and games == '1024':
-      bar = f'{wanted}: {"pass" if rate >= wanted else "miss"}'
+      target = f'{wanted}: {"pass" if rate >= wanted else "miss"}'
     original = medians.get(f'{ORIGINAL}/{name}/1')
-    # The original was measured with random agents alone.
+    # The original plays random agents only, so that SimpleAgents have no ratio.
     ratio = rate / original if original and work != 'simple' else None
-    view.add(name, int(games), text, rate, ratio, bar)
+    view.add(name, int(games), text, rate, ratio, target)
   return view

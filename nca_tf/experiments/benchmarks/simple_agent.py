@@ -1,12 +1,11 @@
 """Our SimpleAgent against the original's, where that package is installed.
 
-One against one, on our engine. If both decide alike, then the results of ours
-against theirs are those of theirs against theirs.
+One against one, on our engine. If both decide alike, then ours does as well
+against theirs as theirs does against itself.
 """
 
 import dataclasses
-import json
-import math
+import functools
 from typing import ClassVar
 
 import numpy as np
@@ -15,23 +14,24 @@ from nca_tf.analysis import intervals
 from nca_tf.analysis import table
 from nca_tf.command_line import config_flags
 from nca_tf.command_line import faults
+from nca_tf.environments.pommerman import original
 from nca_tf.environments.pommerman.engine import engine
 from nca_tf.environments.pommerman.engine import observation
 from nca_tf.environments.pommerman.engine import variants
 from nca_tf.environments.pommerman.opponents import simple_agent
-from nca_tf.environments.pommerman.original import package
 from nca_tf.runs import progress
-from nca_tf.runs import run_folder
+from nca_tf.runs import report as report_lib
+from nca_tf.runs import run as run_lib
 
 PAIRS = {
-  'theirs, theirs': (package.SimpleAgents, package.SimpleAgents),
-  'ours, theirs': (simple_agent.SimpleAgents, package.SimpleAgents),
+  'theirs, theirs': (original.SimpleAgents, original.SimpleAgents),
+  'ours, theirs': (simple_agent.SimpleAgents, original.SimpleAgents),
   'ours, ours': (simple_agent.SimpleAgents, simple_agent.SimpleAgents),
 }
 _NOTE = """\
 Shares of the games in percent. Brackets: 95 % intervals of the binomial \
-distribution (Wilson 1927). The first named begins in either \
-corner equally often.
+distribution (Wilson 1927). The first of a pair starts in each of the two \
+corners equally often.
 """
 
 
@@ -49,8 +49,6 @@ class Config(config_flags.Common):
 
   PRESETS: ClassVar = {
     'smoke': {'games': 4, 'max_steps': 40},
-    'laptop': {},
-    'paper': {},
   }
 
 
@@ -59,7 +57,7 @@ def play(pair, config: Config, seed: int, report=lambda done: None) -> dict:
 
   Args:
     pair: Two classes of players.
-    config: Of the games.
+    config: Gives variant, number of games and most steps.
     seed: Determines boards and choices.
     report: Called with the number of games that are over.
 
@@ -68,7 +66,7 @@ def play(pair, config: Config, seed: int, report=lambda done: None) -> dict:
     the mean number of steps.
   """
   rng = np.random.default_rng(seed)
-  package.seed(seed)
+  original.seed(seed)
   variant = variants.get_variant(config.variant, max_steps=config.max_steps)
   state = engine.reset(variant, config.games, rng)
   seat = np.arange(config.games) % 2  # Of the first of the pair.
@@ -107,44 +105,45 @@ def run(config: Config):
     faults.UsageError: The original is not installed.
   """
   try:
-    package.load()
+    original.load()
   except ImportError as error:
     raise faults.UsageError(str(error)) from error
-  name = f'simple_agent-{config.seed}'
-  with run_folder.RunFolder.open(config, 'benchmark', name) as folder:
-    for number, (pair, makers) in enumerate(PAIRS.items()):
-      if folder.is_finished(pair):
-        continue
-      seed = config.seed + number
-      with progress.Progress(pair, config.games, 'games') as bar:
-        folder.finish(pair, play(makers, config, seed, bar.update))
-    found = {pair: folder.info(pair) for pair in PAIRS}
-    (folder.path / 'results.json').write_text(json.dumps(found, indent=2))
-    view = report(found, config.games)
-    (folder.path / 'results.md').write_text(view.markdown() + '\n' + _NOTE)
-    print(f'{view.text()}\n\n{_NOTE}')
+
+  def play_pair(pair, seed):
+    with progress.Progress(pair, config.games, 'games') as bar:
+      return play(PAIRS[pair], config, seed, bar.update)
+
+  subject = 'simple_agent'
+  name = f'{subject}-{config.seed}'
+  with run_lib.start(config, 'benchmark', name, subject, computes=False) as run:
+    results = run.stages(
+      {
+        pair: functools.partial(play_pair, pair, config.seed + number)
+        for number, pair in enumerate(PAIRS)
+      }
+    )
+    tables = {'': tabulate(results, config.games)}
+    report = report_lib.Report(tables, _NOTE, numbers=results)
+    run.publish(report, 'results', 'results.json')
 
 
-def report(found: dict, games: int) -> table.Table:
-  """Makes the table of results, `play`'s by pair."""
+def tabulate(found: dict, games: int) -> table.Table:
+  """Returns the table of results.
+
+  Args:
+    found: What `play` returned, by pair.
+    games: Of each pair.
+  """
   view = table.Table(
     ['pair', 'games', 'first wins', 'second wins', 'ties', 'steps'], digits=1
   )
   for pair, counts in found.items():
     shares = [
-      _share(counts[name], games) for name in ('first', 'second', 'tie')
+      intervals.share(counts[name], games)
+      for name in ('first', 'second', 'tie')
     ]
-    view.add(pair, games, *shares, counts['steps'])
+    percents = [
+      intervals.Interval(*(100 * value for value in share)) for share in shares
+    ]
+    view.add(pair, games, *percents, counts['steps'])
   return view
-
-
-def _share(count, games):
-  share, z = count / games, 1.96
-  scale = 1 + z**2 / games
-  middle = (share + z**2 / (2 * games)) / scale
-  spread = (
-    z / scale * math.sqrt(share * (1 - share) / games + z**2 / (4 * games**2))
-  )
-  return intervals.Interval(
-    100 * share, 100 * (middle - spread), 100 * (middle + spread)
-  )

@@ -1,45 +1,31 @@
-"""What can be measured against other libraries and against its own floor.
+"""What `bin/benchmark` can measure.
 
-A subject is one file `benchmark_<subject>.py` with `Config` and `run`, and one
-line below.
+A subject is a `Config` and a function `run`, in one module or in two of a
+folder, and one line below.
 """
 
+import functools
+import importlib
 
-def _cma_es():
-  from nca_tf.experiments.benchmarks.cma_es import run as subject
-
-  return subject.Config, subject.run
-
-
-def _dnc():
-  from nca_tf.experiments.benchmarks.dnc import run as subject
-
-  return subject.Config, subject.run
-
-
-def _dream():
-  from nca_tf.experiments.benchmarks import dream as subject
-
-  return subject.Config, subject.run
+# Name: the modules, of this package, that have `Config` and `run`.
+_MODULES = {
+  'cma_es': ('cma_es.settings', 'cma_es.run'),
+  'dnc': ('dnc.settings', 'dnc.run'),
+  'dream': ('dream', 'dream'),
+  'pommerman': ('pommerman', 'pommerman'),
+  'simple_agent': ('simple_agent', 'simple_agent'),
+}
 
 
-def _pommerman():
-  from nca_tf.experiments.benchmarks import pommerman as subject
-
-  return subject.Config, subject.run
-
-
-def _simple_agent():
-  from nca_tf.experiments.benchmarks import simple_agent as subject
-
-  return subject.Config, subject.run
+def _load(*modules):
+  """Returns a subject's configuration class and its `run`."""
+  settings, run = (
+    importlib.import_module(f'{__package__}.{name}') for name in modules
+  )
+  return settings.Config, run.run
 
 
-# Name: function that imports the subject; `config_flags.main_of` calls it.
+# Name: function that imports the subject, for `config_flags.main_of`.
 SUBJECTS = {
-  'cma_es': _cma_es,
-  'dnc': _dnc,
-  'dream': _dream,
-  'pommerman': _pommerman,
-  'simple_agent': _simple_agent,
+  name: functools.partial(_load, *modules) for name, modules in _MODULES.items()
 }

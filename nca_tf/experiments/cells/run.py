@@ -21,6 +21,7 @@ from nca_tf.experiments.controller import settings as controller_settings
 from nca_tf.experiments.games import evaluate
 from nca_tf.experiments.world_model import run as world_model_run
 from nca_tf.experiments.world_model import settings as world_model_settings
+from nca_tf.play import score
 from nca_tf.runs import run as run_lib
 from nca_tf.world_model import forecast as forecast_lib
 from nca_tf.world_model import measures
@@ -74,7 +75,7 @@ class Comparison:
         seed=int(random_numbers.key(self._config.seed, 'final')[0]),
         episodes=self._config.final_episodes,
       )
-      episodes = evaluate.play(config, folder / f'{name}.jsonl')
+      episodes = score.play(config, folder / f'{name}.jsonl')
       found[name] = [episode['score'] for episode in episodes]
     return found
 

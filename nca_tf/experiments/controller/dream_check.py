@@ -75,7 +75,7 @@ def find_fault(in_dream, in_game, spec) -> str | None:
     in_game: from `play_game`.
     spec: GameSpec of the episodes.
   """
-  still = 'stay'  # The policy that stands still, where the game has it.
+  still = spec.still_policy
   if still not in in_dream:
     return None
   dreamt, played = np.mean(in_dream[still]), np.mean(in_game[still])

@@ -4,7 +4,7 @@ import numpy as np
 
 from nca_tf.analysis import score_figures
 from nca_tf.analysis import table
-from nca_tf.experiments.games import evaluate
+from nca_tf.play import score
 from nca_tf.runs import report as report_lib
 
 
@@ -14,7 +14,7 @@ def summary(chosen, evaluations, figures) -> report_lib.Report:
   Args:
     chosen: What the stage `choose` left.
     evaluations: Score, iteration, evolution, generation of each evaluation.
-    figures: Of the final episodes, from `evaluate.summarise`.
+    figures: Of the final episodes, from `score.summarise`.
   """
   view = table.Table(
     ['iteration', 'evolution', 'generation', 'selection'], digits=1
@@ -23,7 +23,7 @@ def summary(chosen, evaluations, figures) -> report_lib.Report:
     view.add(*which, mean)
   return report_lib.Report(
     {'': view},
-    head=f'{evaluate.describe("agent", figures)}\n\n'
+    head=f'{score.describe("agent", figures)}\n\n'
     f'chosen: iteration {chosen["iteration"]}, evolution '
     f'{chosen["evolution"]}, generation {chosen["generation"]}, by '
     f'{chosen["mean"]:.1f} in selection\n',

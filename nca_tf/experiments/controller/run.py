@@ -19,6 +19,7 @@ from nca_tf.experiments.controller import settings
 from nca_tf.experiments.games import evaluate
 from nca_tf.experiments.world_model import run as world_model_run
 from nca_tf.experiments.world_model import settings as world_model_settings
+from nca_tf.play import score
 from nca_tf.runs import progress
 from nca_tf.runs import run as run_lib
 from nca_tf.world_model import world_model as world_model_lib
@@ -161,8 +162,8 @@ class ControllerTraining:
       time_limit=config.world_model_config.time_limit,
       processes=config.processes,
     )
-    episodes = evaluate.play(final.settled, self.run.path / 'episodes.jsonl')
-    return evaluate.summarise(
+    episodes = score.play(final.resolved, self.run.path / 'episodes.jsonl')
+    return score.summarise(
       [episode['score'] for episode in episodes],
       [not episode['terminated'] for episode in episodes],
       config.seed,

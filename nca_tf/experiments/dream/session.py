@@ -75,7 +75,7 @@ class Session:
   @property
   def tics_per_second(self) -> float:
     """The game's own pace."""
-    return 35
+    return self.spec.tics_per_second
 
   @property
   def horizon(self) -> int:

@@ -14,13 +14,13 @@ _NAMED = 5  # Mismatches of a kind that are named.
 
 @dataclasses.dataclass(frozen=True)
 class Config(config_flags.Common):
-  """Which recordings; nothing is written, so there is no run folder."""
+  """Which recordings to replay; it writes nothing and has no run folder."""
 
   game: str = config_flags.option(
-    'pommerman', 'Game that they are of.', choices=('pommerman',)
+    'pommerman', 'Game of the recordings.', choices=('pommerman',)
   )
   files: tuple[str, ...] = config_flags.option(
-    (), 'Recordings; or name them behind the flags.'
+    (), 'Recordings; or name them after the flags.'
   )
 
   PRESETS: ClassVar = {'smoke': {}, 'laptop': {}, 'paper': {}}
@@ -36,7 +36,7 @@ def run(config: Config) -> None:
   """Reads all files, replays them and prints what differs.
 
   Raises:
-    faults.UsageError: A file is none that can be replayed.
+    faults.UsageError: A file cannot be replayed.
     faults.Fault: Something differs.
   """
   traces = {path: _read(path) for path in config.files}

@@ -1,12 +1,13 @@
 """Settings of every experiment in which someone plays a game."""
 
 import dataclasses
+import functools
+from typing import Any
 
 from nca_tf import environments
 from nca_tf.command_line import config_flags
 from nca_tf.command_line import faults
-from nca_tf.environments.pommerman.original import package
-from nca_tf.environments.workers import saved_agent
+from nca_tf.environments.workers import player as player_lib
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,7 +15,7 @@ class PlayConfig(config_flags.Common):
   """Which game is played, by whom and for how long."""
 
   env: str = config_flags.option(
-    'vizdoom', 'Game to play.', choices=environments.names()
+    'vizdoom', 'Game to play.', choices=environments.names
   )
   action_kind: str = config_flags.option(
     'discrete',
@@ -37,9 +38,9 @@ class PlayConfig(config_flags.Common):
   )
   engine: str = config_flags.option(
     'native',
-    "Who plays Pommerman: our engine, or the original's package where it is "
-    'installed.',
-    choices=('native', 'package'),
+    "What computes the game: native is the library's own engine; package is "
+    "the original's of Pommerman, where that is installed.",
+    choices=environments.engines,
     identity=False,
   )
   processes: int = config_flags.option(
@@ -51,44 +52,40 @@ class PlayConfig(config_flags.Common):
   )
 
   def validate(self):
-    """Refuses a policy that the game does not have, or an agent of another."""
+    """Refuses what the game does not have, and an agent of another game."""
+    super().validate()
     self._check_game()
-    names = self.game_spec.policies
-    if self.policy in names:
-      return
-    if saved_agent.find(self.policy) is None:
-      raise faults.UsageError(
-        f'--policy must be one of {", ".join(names)}, or the folder of an '
-        f'agent, got {self.policy!r}'
-      )
     try:
-      info = saved_agent.read_info(self.policy)
+      self.player  # noqa: B018  It is read here for the first time.
     except ValueError as error:
-      raise faults.UsageError(f'--policy: {error}') from error
-    for name in saved_agent.SETTINGS:
-      if getattr(self, name) != info[name]:
-        raise faults.UsageError(
-          f'--{name} must be {info[name]}, the one of the agent {self.policy}, '
-          f'got {getattr(self, name)}'
-        )
+      raise faults.UsageError(f'--{error}') from error
 
   def _check_game(self):
     """Refuses an engine or a kind of action that the game does not have."""
-    if self.env == 'pommerman' and self.action_kind != 'discrete':
+    if self.env not in environments.names():  # An agent may be of any game.
       raise faults.UsageError(
-        f'--action_kind must be discrete in pommerman, got {self.action_kind!r}'
+        f'--env must be one of {", ".join(environments.names())}, got '
+        f'{self.env!r}'
       )
-    if self.engine == 'native':
-      return
-    if self.env != 'pommerman':
-      raise faults.UsageError(
-        f'--engine must be native in {self.env}, got {self.engine!r}'
-      )
-    if not package.is_installed():
-      raise faults.UsageError(f'--engine: {package.MISSING}')
+    spec = environments.get_spec(self.env)
+    for name, value, known in (
+      ('action_kind', self.action_kind, spec.action_kinds),
+      ('engine', self.engine, spec.engines),
+    ):
+      if value not in known:
+        raise faults.UsageError(
+          f'--{name} must be {" or ".join(known)} in {self.env}, got {value!r}'
+        )
+    if missing := spec.engines[self.engine]():
+      raise faults.UsageError(f'--engine: {missing}')
+
+  @functools.cached_property
+  def player(self) -> player_lib.Player:
+    """Who plays, `ValueError` where --policy names nobody who can."""
+    return player_lib.resolve(self.policy, self.game_spec)
 
   @property
-  def game_options(self):
+  def game_options(self) -> dict[str, Any]:
     """Options of `environments.make`."""
     options = {'action_kind': self.action_kind}
     if self.time_limit:
@@ -100,6 +97,6 @@ class PlayConfig(config_flags.Common):
     return options
 
   @property
-  def game_spec(self):
-    """What is known of the game, environments.GameSpec."""
+  def game_spec(self) -> environments.GameSpec:
+    """What is known of the game."""
     return environments.get_spec(self.env, **self.game_options)

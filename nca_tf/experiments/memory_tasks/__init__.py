@@ -1,1 +1,1 @@
-"""bin/train_memory_task: what DNC and LSTM can keep."""
+"""bin/train_memory_task: recurrent cells on tasks that need a memory."""

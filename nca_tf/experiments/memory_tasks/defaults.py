@@ -1,14 +1,14 @@
-"""What each memory task is trained with where no flag says otherwise.
+"""Default settings of each memory task, where no flag sets them.
 
-Found by trying on a small machine; the sizes are the least that were seen to
-do, so that a run takes minutes on one core.
+Found by trial on a small machine; the sizes are the smallest found sufficient,
+so that a run takes minutes on one core.
 """
 
 from typing import NamedTuple
 
 
 class Setting(NamedTuple):
-  """Of one task; the fields are flags of bin/train_memory_task."""
+  """Defaults of one task, for flags of bin/train_memory_task."""
 
   longest: int
   updates: int
@@ -23,9 +23,9 @@ class Setting(NamedTuple):
 
 
 SETTINGS = {
-  # A controller that keeps no state of its own cannot count words itself, so
-  # that longer sequences are nothing new to it. It goes on writing during the
-  # answer: twice 16 words need as many slots.
+  # A controller without a state of its own cannot count words, and so handles
+  # sequences longer than those of training. It also writes during the answer:
+  # 16 words and their answer take twice as many slots.
   'copy': Setting(8, 12000, 5e-3, 40, 8, controller='feedforward'),
   'repeat_copy': Setting(4, 8000, 5e-3, 16, 8),
   # 12 items of 2 words, with delimiters, query and answer, are 44 steps.
@@ -56,8 +56,8 @@ def test_lengths(task: str, shortest: int, longest: int) -> tuple[int, ...]:
 
   Args:
     task: its name.
-    shortest: length there is.
-    longest: length trained on.
+    shortest: the shortest possible length.
+    longest: the longest length of training.
   """
   # Each eighth, rounded; the longest and twice it are always among them.
   inside = {max(shortest, longest * i // 4) for i in range(1, 9)}

@@ -1,18 +1,24 @@
-"""The stages of train_memory_task: a training per cell and seed."""
+"""Trains each cell with each seed on a memory task, tests and exports it."""
+
+import functools
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from nca_tf import random_numbers
+from nca_tf.experiments.memory_tasks import report
+from nca_tf.experiments.memory_tasks import settings
+from nca_tf.memory import cells
 from nca_tf.memory import controllers
 from nca_tf.memory import sequence_model
 from nca_tf.runs import checkpoints as checkpoints_lib
-from nca_tf.saved_models import export
+from nca_tf.runs import run as run_lib
+from nca_tf.saved_models import export as export_lib
 from nca_tf.training import loop
 from nca_tf.training import sequence as sequence_training
 
-_OF_THE_MEMORY = (
+_MEMORY_OPTIONS = (
   'memory_slots',
   'word_size',
   'read_heads',
@@ -22,24 +28,66 @@ _OF_THE_MEMORY = (
 )
 
 
-class Stages:
-  """Trainings of one run: what is finished is loaded, what is not is made."""
+def run(config: settings.Config) -> None:
+  """Trains what the run folder has not finished yet, tests it and reports."""
+  name = f'{config.task}-{config.cell}-{config.seed}'
+  about = f'{config.task}, {config.cell}'
+  with run_lib.start(config, settings.NAME, name, about) as folder:
+    training = Training(folder)
+    print(training.describe(), flush=True)
+    for seed in training.seeds:
+      for cell in config.cells:
+        train = functools.partial(training.train, cell, seed)
+        folder.stage(f'{cell}-{seed}', train)
+        export = functools.partial(training.export, cell, seed)
+        folder.stage(f'export-{cell}-{seed}', export)
+    folder.publish(report.make(training), numbers='errors.json')
+    following = f'--cell=both --seeds=3 --preset={config.preset}'
+    folder.goodbye(
+      SavedModels=str(folder.export),
+      Next=f'bin/{settings.NAME} --task={config.task} {following}',
+    )
 
-  def __init__(self, config, folder, log):
-    """Takes the configuration, the open run folder and its metrics log."""
-    self.config = config
-    self.folder = folder
-    self.log = log
+
+class Training:
+  """The trainings of one run, one per cell and seed.
+
+  Attributes:
+    run: The open run, with its configuration.
+    task: A datasets.memory_tasks Task.
+    seeds: Seeds of the trainings.
+    units: Units by cell.
+    parameters: Number of weights by cell.
+  """
+
+  def __init__(self, run: run_lib.Run):
+    """Sizes the cells."""
+    self.run = run
+    self.config = config = run.config
     self.task = config.make_task()
     self.seeds = range(config.seed, config.seed + config.seeds)
-    sizes = self.task.input_size, self.task.output_size
-    self.units = {'dnc': config.own('units')}
-    self.parameters = {'dnc': self.model('dnc', 0).count_params()}
-    # An LSTM with as many weights, unless its size was asked for.
-    self.units['lstm'] = config.lstm_units or sequence_model.nearest_units(
-      'lstm', self.parameters['dnc'], *sizes
+    self.units, self.parameters = {}, {}
+    for cell in config.cells:
+      self._size(cell)
+
+  def _size(self, cell):
+    """Sizes a cell with a memory by the flags, another one by its weights."""
+    if cells.get(cell).has_memory:
+      units = self.config.own('units')
+    else:
+      units = self.config.lstm_units or self._units_like_the_reference(cell)
+    self.units[cell] = units
+    self.parameters[cell] = self.model(cell, 0).count_params()
+
+  def _units_like_the_reference(self, cell):
+    if settings.REFERENCE not in self.parameters:
+      self._size(settings.REFERENCE)
+    return sequence_model.nearest_units(
+      cell,
+      self.parameters[settings.REFERENCE],
+      self.task.input_size,
+      self.task.output_size,
     )
-    self.parameters['lstm'] = self.model('lstm', 0).count_params()
 
   def describe(self) -> str:
     """One line: what is trained, and how many weights it has."""
@@ -53,14 +101,15 @@ class Stages:
       f'{config.own("longest")} {self.task.LENGTH}; {sizes}'
     )
 
-  def model(self, cell, seed):
+  def model(self, cell: str, seed: int) -> sequence_model.SequenceModel:
     """A new model with the weights that a seed starts from."""
     config = self.config
     keras.utils.set_random_seed(
       int(random_numbers.key(seed, f'weights of {cell}')[0])
     )
     units = self.units[cell]
-    if cell == 'dnc' and config.own('controller') == 'feedforward':
+    feedforward = config.own('controller') == 'feedforward'
+    if feedforward and cells.get(cell).has_memory:
       reads_size = config.own('read_heads') * config.own('word_size')
       units = controllers.FeedForward(units, reads_size, name='controller')
     return sequence_model.make(
@@ -68,21 +117,17 @@ class Stages:
       units,
       self.task.input_size,
       self.task.output_size,
-      **{name: config.own(name) for name in _OF_THE_MEMORY},
+      **{name: config.own(name) for name in _MEMORY_OPTIONS},
     )
 
-  def train(self, cell, seed):
-    """Trains, and tests at every length."""
-    stage = f'{cell}-{seed}'
-    if self.folder.is_finished(stage):
-      return
+  def train(self, cell: str, seed: int) -> dict:
+    """Trains; returns the errors of all test sequences at every length."""
     config = self.config
     trainer = self._trainer(cell, seed)
     steps = self.task.steps(max(config.lengths))
-    longest = config.own('longest')
+    lengths = sorted({config.own('longest'), max(config.lengths)})
 
-    def look(_):
-      lengths = sorted({longest, max(config.lengths)})
+    def evaluate(_):
       errors = trainer.evaluate(lengths, config.test_sequences, steps)
       means = errors.mean(1)
       return {
@@ -90,51 +135,44 @@ class Stages:
       }
 
     loop.fit(
-      stage,
+      f'{cell}-{seed}',
       trainer.step,
       config.own('updates'),
       checkpoints=self._checkpoints(cell, seed, trainer),
-      log=self.log,
-      held_out=look,
+      log=self.run.log,
+      held_out=evaluate,
     )
     errors = trainer.evaluate(config.lengths, config.test_sequences, steps)
-    self.folder.finish(
-      stage,
-      {
-        'lengths': config.lengths,
-        'errors': np.round(errors, 6),
-        'parameters': self.parameters[cell],
-      },
-    )
+    return {
+      'lengths': config.lengths,
+      'errors': np.round(errors, 6),
+      'parameters': self.parameters[cell],
+    }
 
-  def export(self, cell, seed):
+  def export(self, cell: str, seed: int) -> None:
     """Writes the SavedModel of a trained cell."""
-    stage = f'export-{cell}-{seed}'
-    if not self.folder.is_finished(stage):
-      model = self.load(cell, seed)
-      export.export_sequence_model(
-        model, self.task.input_size, self.folder.export / f'{cell}-{seed}'
-      )
-      self.folder.finish(stage)
+    folder = self.run.export / f'{cell}-{seed}'
+    model = self.load(cell, seed)
+    export_lib.export_sequence_model(model, self.task.input_size, folder)
 
-  def load(self, cell, seed):
+  def load(self, cell: str, seed: int) -> sequence_model.SequenceModel:
     """A trained model."""
     trainer = self._trainer(cell, seed)
     self._checkpoints(cell, seed, trainer).restore()
     return trainer.model
 
-  def errors(self, cell):
-    """Of every seed the errors of every sequence, [seeds, lengths, count]."""
+  def errors(self, cell: str) -> np.ndarray:
+    """Errors of every test sequence, [seeds, lengths, sequences]."""
     return np.array(
-      [self.folder.info(f'{cell}-{seed}')['errors'] for seed in self.seeds]
+      [self.run.info(f'{cell}-{seed}')['errors'] for seed in self.seeds]
     )
 
-  def trace(self, cell, seed):
-    """A held-out sequence as long as any in training, and what happens in it.
+  def trace(self, cell: str, seed: int):
+    """A held-out sequence of the longest training length, and its trace.
 
     Returns:
-      A Batch of one sequence, the outputs [T, O], and the Trace of it as
-      arrays by name; None for a cell without a memory.
+      A Batch of one sequence, the outputs [T, O], and the arrays [T, ...] of
+      `cells.trace`; None for a cell without a memory.
     """
     longest = self.config.own('longest')
     rng = np.random.default_rng(random_numbers.key(seed, 'traced sequence'))
@@ -164,7 +202,7 @@ class Stages:
 
   def _checkpoints(self, cell, seed, trainer):
     return checkpoints_lib.Checkpoints(
-      self.folder.checkpoints / f'{cell}-{seed}',
+      self.run.checkpoints / f'{cell}-{seed}',
       model=trainer.model,
       optimizer=trainer.optimizer,
     )

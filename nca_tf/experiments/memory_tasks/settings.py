@@ -1,43 +1,43 @@
-"""A DNC, an LSTM of as many weights, or both, on a task for a memory.
+"""A DNC, an LSTM of as many weights, or another cell, on a memory task.
 
 The tasks are those of Graves et al., Neural Turing Machines (2014), section 4,
-and sums of digits; see nca_tf.datasets.memory_tasks and addition_tasks.
+and sums of digits; see nca_tf.datasets.memory_tasks.
 """
 
 import dataclasses
 from typing import ClassVar
 
-from nca_tf import precision
 from nca_tf.command_line import config_flags
 from nca_tf.command_line import faults
-from nca_tf.datasets.memory_tasks import registry as memory_task_registry
-from nca_tf.experiments.memory_tasks import defaults as memory_task_settings
-from nca_tf.experiments.memory_tasks import report as memory_task_report
-from nca_tf.experiments.memory_tasks import run as memory_task_stages
+from nca_tf.datasets.memory_tasks import registry
+from nca_tf.experiments.memory_tasks import defaults
+from nca_tf.memory import cell_flags
 from nca_tf.memory import cells
-from nca_tf.runs import metrics
-from nca_tf.runs import run_folder
 
 NAME = 'train_memory_task'
+BOTH = ('dnc', 'lstm')  # What --cell=both compares.
+REFERENCE = 'dnc'  # Cells without a memory get as many weights as this one.
 _option = config_flags.option
 
 
 def _own(none, help, **limits):
-  """A setting that each task has its own default for, said by `none`."""
-  return _option(none, f"{help}; {none} takes the task's own.", **limits)
+  """A flag whose value `none` stands for the default of the task."""
+  return _option(none, f"{help}; {none} takes the task's default.", **limits)
+
+
+def _cell_choices():
+  return (*cells.names(), 'both')
 
 
 @dataclasses.dataclass(frozen=True)
 class Config(config_flags.Common):
-  """Settings of one task; the laptop preset is a few minutes on one core."""
+  """Settings of one task; the laptop preset takes minutes on one core."""
 
-  task: str = _option(
-    'copy', 'What is to be learned.', choices=memory_task_registry.names()
-  )
+  task: str = _option('copy', 'Task to learn.', choices=registry.names())
   cell: str = _option(
     'dnc',
-    'Recurrent cell; both compares them, with as many weights.',
-    choices=(*cells.names(), 'both'),
+    'Recurrent cell; both compares a DNC and an LSTM of as many weights.',
+    choices=_cell_choices,
   )
   seeds: int = _option(
     1,
@@ -52,7 +52,7 @@ class Config(config_flags.Common):
   )
   test_lengths: tuple[int, ...] = _option(
     (),
-    'Lengths tested; none takes those up to twice --longest, for addition up '
+    'Lengths to test; none takes those up to twice --longest, for addition up '
     'to 100.',
     minimum=1,
   )
@@ -69,24 +69,27 @@ class Config(config_flags.Common):
   units: int = _own(0, "Units of the DNC's controller", minimum=0)
   controller: str = _own(
     'auto',
-    "The DNC's controller: one without a state of its own has to use the "
-    'memory',
+    "The DNC's controller; feedforward has no state of its own and has to use "
+    'the memory',
     choices=('auto', 'lstm', 'feedforward'),
   )
   lstm_units: int = _option(
-    0, 'Units of the LSTM; 0 gives it as many weights as the DNC.', minimum=0
+    0,
+    'Units of an LSTM, or of another cell without a memory; 0 gives it as many '
+    'weights as the DNC has.',
+    minimum=0,
   )
   memory_slots: int = _own(0, 'Slots of the DNC', minimum=0)
   word_size: int = _own(0, 'Size of a slot of the DNC', minimum=0)
   read_heads: int = _own(0, 'Read heads of the DNC', minimum=0)
   key_masking: bool = _option(
-    False, 'The DNC masks its keys (Csordas and Schmidhuber, 2019).'
+    False, 'Mask the keys of the DNC (Csordas and Schmidhuber, 2019).'
   )
   deallocation: bool = _option(
-    False, 'The DNC erases what it frees (the same).'
+    False, 'Erase the slots that the DNC frees (the same).'
   )
   link_sharpness: bool = _option(
-    False, 'The DNC sharpens what follows links (the same).'
+    False, 'Sharpen the weightings of the DNC that follow links (the same).'
   )
   updates: int = _own(0, 'Updates of each training', minimum=0)
   batch: int = _option(16, 'Sequences per update.', minimum=1)
@@ -132,20 +135,20 @@ class Config(config_flags.Common):
   @property
   def cells(self) -> tuple[str, ...]:
     """Cells to train."""
-    return cells.names() if self.cell == 'both' else (self.cell,)
+    return BOTH if self.cell == 'both' else (self.cell,)
 
   def own(self, name: str):
-    """A setting, which is the task's own where no flag names another."""
+    """A setting, or the task's own default where no flag sets it."""
     value = getattr(self, name)
-    setting = memory_task_settings.SETTINGS[self.task]
+    setting = defaults.SETTINGS[self.task]
     none = self.__dataclass_fields__[name].default
     if name in setting._fields and value == none:
       return getattr(setting, name)
     return value
 
   def make_task(self):
-    """The task in these sizes."""
-    return memory_task_registry.make(
+    """The task, of the sizes that the flags ask for."""
+    return registry.make(
       self.task,
       bits=self.bits,
       item_words=self.item_words,
@@ -157,12 +160,12 @@ class Config(config_flags.Common):
     """Lengths to test at."""
     if self.test_lengths:
       return tuple(sorted(set(self.test_lengths)))
-    return memory_task_settings.test_lengths(
+    return defaults.test_lengths(
       self.task, self.make_task().SHORTEST, self.own('longest')
     )
 
   def validate(self):
-    """Refuses lengths that the task does not have."""
+    """Refuses lengths that the task cannot have, and too many read heads."""
     super().validate()
     task = self.make_task()
     for flag, length in (
@@ -178,32 +181,4 @@ class Config(config_flags.Common):
         task.steps(length)
       except ValueError as error:
         raise faults.UsageError(f'--{flag}: {error}') from error
-    if self.own('read_heads') > self.own('memory_slots'):
-      raise faults.UsageError(
-        f'--read_heads must be at most --memory_slots, got '
-        f'{self.own("read_heads")} heads for {self.own("memory_slots")} slots'
-      )
-
-
-def run(config: Config):
-  """Trains what the run folder has not finished yet, tests it and reports."""
-  name = f'{config.task}-{config.cell}-{config.seed}'
-  with run_folder.RunFolder.open(config, NAME, name) as folder:
-    print(f'{NAME}: {config.task}, {config.cell}, in {folder.path}', flush=True)
-    precision.set_precision(config.precision)
-    log = metrics.MetricsLog(folder.path, folder.tensorboard)
-    stages = memory_task_stages.Stages(config, folder, log)
-    print(stages.describe(), flush=True)
-    for seed in stages.seeds:
-      for cell in config.cells:
-        stages.train(cell, seed)
-        stages.export(cell, seed)
-    memory_task_report.write(stages)
-    print((folder.path / 'summary.txt').read_text())
-    print(f'SavedModels: {folder.export}')
-    print(f'Figures:     {folder.figures}')
-    print(f'Look at it:  .venv/bin/tensorboard --logdir={folder.tensorboard}')
-    print(
-      f'Next:        bin/{NAME} --task={config.task} --cell=both --seeds=3 '
-      f'--preset={config.preset}'
-    )
+    cell_flags.check_heads(self.own('read_heads'), self.own('memory_slots'))

@@ -1,1 +1,1 @@
-"""bin/compare_predictions: DNC against LSTM at predicting Pommerman."""
+"""bin/compare_predictions: recurrent cells at predicting Pommerman."""

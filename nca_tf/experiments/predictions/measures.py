@@ -1,7 +1,7 @@
 """Scores of predicted states: sums by game, and intervals of their ratios.
 
-A measure is a share or a mean over steps or components, so it is kept as a sum
-and a count of each game; whole games (and seeds) are what is drawn again.
+A measure is a share or a mean over steps or components, kept as a sum and a
+count per game; the bootstrap resamples whole seeds and whole games.
 Letters: M predictions, N components, G games.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from nca_tf.analysis import intervals
-from nca_tf.world_model.states import layout as integer_states
+from nca_tf.world_model.states import layout as layout_lib
 
 RESAMPLES = 2000
 _MAPS = ('board', 'bomb strength', 'bomb life')
@@ -25,15 +25,15 @@ def score(
   present: np.ndarray,
   living: np.ndarray,
   game: np.ndarray,
-  layout: integer_states.Layout,
+  layout: layout_lib.Layout,
   nats: np.ndarray | None = None,
 ) -> dict:
   """Sums the measures of predictions by game.
 
   Args:
     predicted: [M, N] integers.
-    truth: [M, N] what came.
-    present: [M, N] the last state that the predictor has seen.
+    truth: [M, N] the true states.
+    present: [M, N] the last state that was given to the predictor.
     living: [M] bool; where the agent has died, only `alive` counts.
     game: [M] numbers of games, 0 to G - 1.
     layout: of the states.
@@ -100,8 +100,10 @@ def difference(seeds: Sequence, others: Sequence, seed: int = 0):
   )
 
 
-def share_of_way(seeds, worst, best, seed: int = 0) -> intervals.Interval:
-  """How far a mean comes from the worst to the best: (w - x) / (w - b)."""
+def share_of_oracle_gap(
+  seeds, worst, best, seed: int = 0
+) -> intervals.Interval:
+  """Share of the gap from worst to best that is closed: (w - x) / (w - b)."""
 
   def statistic(each):
     x, w, b = (sums / counts for sums, counts in each)
@@ -111,7 +113,7 @@ def share_of_way(seeds, worst, best, seed: int = 0) -> intervals.Interval:
 
 
 def _resample(measures, statistic, seed):
-  """Draws seeds again, and the games of each, alike in all measures."""
+  """Resamples seeds and their games, the same ones for all measures."""
   rng = np.random.default_rng(seed)
   stacked = [
     np.stack([np.asarray(measure[k], float) for measure in measures], 1)

@@ -1,86 +1,88 @@
-"""What a person sees of compare_predictions: tables and pictures."""
+"""The report of compare_predictions: tables, figures, numbers."""
 
-import json
-
-from nca_tf.analysis import canvas
 from nca_tf.analysis import intervals
 from nca_tf.analysis import table
-from nca_tf.experiments.predictions import measures as prediction_measures
-from nca_tf.experiments.predictions import pictures as prediction_pictures
-from nca_tf.experiments.predictions import run as prediction_stages
+from nca_tf.experiments.predictions import measures
+from nca_tf.experiments.predictions import pictures
+from nca_tf.experiments.predictions import rollout
+from nca_tf.experiments.predictions import settings
+from nca_tf.memory import cells as cells_lib
+from nca_tf.runs import report as report_lib
 
 _NOTES = """\
 {games} held-out games of four random agents per seed, {count} seed(s); steps \
-behind agent 0's death do not count, its death itself only for `alive`. \
-Brackets: 95 % bootstrap intervals, seeds drawn again and then the games of \
-each; with so few seeds they are rough. Differences are paired by game.
-wrong: components of the 372 whose predicted value is not the true one. \
-exact: states without any. NLL: nats of a whole state; a mixture's are of the \
-probability that it gives to the interval of an integer. way: share of the way \
-from copying the last state to the oracle, which knows the hidden state and \
-the agent's own action and guesses the values that are most frequent when the \
-others' actions are drawn {samples} times. An untrained model says \
-"nothing changes" in the categorical coding, by its construction.
-Further ahead, M is given a game up to its step {starts}, and then feeds on \
-its own predictions and the actions that were taken.
+after agent 0's death do not count, its death itself only for `alive`. \
+Brackets: 95 % bootstrap intervals, resampled over seeds and then over the \
+games of each; with so few seeds they are rough. Differences are paired by game.
+wrong: components of the {components} whose predicted value is not the true \
+one. exact: states without any. NLL: nats of a whole state; a mixture's are of \
+the probability that it gives to the interval of an integer. gap closed: share \
+of the gap between copying the last state and the oracle, which knows the \
+hidden state and the agent's own action and predicts the values that are most \
+frequent when the others' actions are sampled {samples} times. An untrained \
+model in the categorical coding predicts, by construction, that nothing changes.
+More than one step ahead is open loop: M is given a game up to its step \
+{starts}, and from then on its own predictions and the actions that were taken.
 """
 
 
-def write(stages):
-  """Writes summary.txt, summary.md, scores.json and the figures."""
-  read = Scores(stages)
+def make(comparison) -> report_lib.Report:
+  """The report of a finished `run.Comparison`."""
+  scores = Scores(comparison)
+  config, count = comparison.config, comparison.layout.scored
   tables = {
-    'One step ahead': _main_table(read),
-    'Right, percent': _share_table(read, 'right', prediction_measures.GROUPS),
+    'One step ahead': _main_table(scores, count),
+    'Right, percent': _share_table(scores, 'right', measures.GROUPS),
     'Right of what changed, percent': _share_table(
-      read, 'changed', prediction_measures.CHANGED
+      scores, 'changed', measures.CHANGED
     ),
-    'Wrong of 372, steps ahead': _horizon_table(read),
-    'Wrong of 372, DNC less LSTM': _difference_table(read),
+    f'Wrong of {count}, steps ahead': _horizon_table(scores),
   }
-  config = stages.config
+  first, *others = config.cells
+  differences = {other: _differences(scores, first, other) for other in others}
+  for other, found in differences.items():
+    titles = f'{_title(first)} less {_title(other)}'
+    tables[f'Wrong of {count}, {titles}'] = _difference_table(found)
   notes = _NOTES.format(
     games=config.held_out,
     count=len(config.seeds),
+    components=count,
     samples=config.oracle_samples,
-    starts=', '.join(map(str, prediction_stages.STARTS)),
+    starts=', '.join(map(str, rollout.STARTS)),
   )
-  text = [f'{title}\n\n{view.text()}\n' for title, view in tables.items()]
-  markdown = [
-    f'## {title}\n\n{view.markdown()}' for title, view in tables.items()
-  ]
-  folder = stages.folder
-  (folder.path / 'summary.txt').write_text('\n'.join([*text, notes]))
-  (folder.path / 'summary.md').write_text('\n'.join([*markdown, notes]))
-  (folder.path / 'scores.json').write_text(json.dumps(_numbers(read), indent=2))
-  for name, figure in (
-    ('epochs', prediction_pictures.draw_epochs(stages, read)),
-    ('horizons', prediction_pictures.draw_horizons(stages, read)),
-    *prediction_pictures.draw_boards(stages),
-  ):
-    canvas.save(figure, folder.figures / f'{name}.png')
-    stages.log.image(f'figures/{name}', canvas.to_image(figure), 0)
-  stages.log.text('summary', '\n'.join([*markdown, notes]))
+  numbers = {'scores': _numbers(scores)}
+  for other, found in differences.items():
+    numbers[f'{first} less {other}'] = {
+      f'{coding}, {horizon}': value
+      for (coding, horizon), value in found.items()
+    }
+  return report_lib.Report(
+    tables, notes, numbers=numbers, figures=pictures.draw(comparison, scores)
+  )
+
+
+def _title(cell):
+  return cells_lib.get(cell).title
 
 
 class Scores:
-  """Everything that was scored, read once.
+  """Everything that was scored, loaded once.
 
   Attributes:
     names: Rows of the tables: baselines, untrained and trained models.
-    models: (cell, coding) of the models.
   """
 
-  def __init__(self, stages):
-    """Reads the scores of all seeds."""
-    self.models = stages.models
+  def __init__(self, comparison):
+    """Loads the scores of all seeds."""
+    config = comparison.config
     self.names = [
-      *prediction_stages.BASELINES,
-      *(prediction_stages.name_of(*model, False) for model in self.models),
-      *(prediction_stages.name_of(*model) for model in self.models),
+      *settings.BASELINES,
+      *(settings.label(*model, trained=False) for model in config.models),
+      *(settings.label(*model) for model in config.models),
     ]
+    self.codings = config.codings
     self._found = {
-      name: [stages.scores(name, seed) for seed in stages.config.seeds]
+      name: [comparison.scores(name, seed) for seed in config.seeds]
       for name in self.names
     }
 
@@ -91,97 +93,92 @@ class Scores:
       return None
     return found
 
-  def ratio(self, name: str, measure: str, horizon: int = 1, percent=False):
+  def ratio(
+    self, name: str, measure: str, horizon: int = 1, percent: bool = False
+  ) -> intervals.Interval | None:
     """The measure with its interval, or None."""
     sums = self.sums(name, measure, horizon)
     if sums is None:
       return None
-    value = prediction_measures.ratio(sums)
-    if not percent:
-      return value
-    return intervals.Interval(*(100 * part for part in value))
+    value = measures.ratio(sums)
+    return _percent(value) if percent else value
 
 
-def _main_table(read):
+def _percent(value):
+  return intervals.Interval(*(100 * part for part in value))
+
+
+def _main_table(scores, count):
   view = table.Table(
-    ['', 'wrong of 372', 'exact, %', 'NLL', 'way, %'], digits=2
+    ['', f'wrong of {count}', 'exact, %', 'NLL', 'gap closed, %'], digits=2
   )
-  ends = [read.sums(name, 'wrong') for name in prediction_stages.BASELINES]
-  for name in read.names:
-    way = None
-    if name not in prediction_stages.BASELINES:
-      way = prediction_measures.share_of_way(read.sums(name, 'wrong'), *ends)
-      way = intervals.Interval(*(100 * part for part in way))
+  ends = [scores.sums(name, 'wrong') for name in settings.BASELINES]
+  for name in scores.names:
+    closed = None
+    if name not in settings.BASELINES:
+      wrong = scores.sums(name, 'wrong')
+      closed = _percent(measures.share_of_oracle_gap(wrong, *ends))
     view.add(
       name,
-      read.ratio(name, 'wrong'),
-      read.ratio(name, 'exact', percent=True),
-      read.ratio(name, 'nll'),
-      way,
+      scores.ratio(name, 'wrong'),
+      scores.ratio(name, 'exact', percent=True),
+      scores.ratio(name, 'nll'),
+      closed,
     )
   return view
 
 
-def _share_table(read, kind, groups):
+def _share_table(scores, kind, groups):
   view = table.Table(['', *groups], digits=2)
-  for name in read.names:
+  for name in scores.names:
     values = [
-      read.ratio(name, f'{kind}/{group}', percent=True) for group in groups
+      scores.ratio(name, f'{kind}/{group}', percent=True) for group in groups
     ]
     view.add(name, *(None if each is None else each.mean for each in values))
   return view
 
 
-def _horizon_table(read):
-  horizons = prediction_stages.HORIZONS
-  view = table.Table(['', *map(str, horizons)], digits=2)
-  for name in read.names:
-    view.add(name, *(read.ratio(name, 'wrong', each) for each in horizons))
+def _horizon_table(scores):
+  view = table.Table(['', *map(str, settings.HORIZONS)], digits=2)
+  for name in scores.names:
+    view.add(
+      name, *(scores.ratio(name, 'wrong', each) for each in settings.HORIZONS)
+    )
   return view
 
 
-def _differences(read):
-  """(coding, horizon): the interval of DNC less LSTM."""
+def _differences(scores, first, other):
+  """{(coding, horizon): interval of the first cell less the other}."""
   found = {}
-  for coding in dict.fromkeys(coding for _, coding in read.models):
-    if not {('dnc', coding), ('lstm', coding)} <= set(read.models):
-      continue
-    for horizon in prediction_stages.HORIZONS:
+  for coding in scores.codings:
+    for horizon in settings.HORIZONS:
       both = [
-        read.sums(prediction_stages.name_of(cell, coding), 'wrong', horizon)
-        for cell in ('dnc', 'lstm')
+        scores.sums(settings.label(cell, coding), 'wrong', horizon)
+        for cell in (first, other)
       ]
       if None not in both:
-        found[coding, horizon] = prediction_measures.difference(*both)
+        found[coding, horizon] = measures.difference(*both)
   return found
 
 
-def _difference_table(read):
-  found = _differences(read)
-  horizons = prediction_stages.HORIZONS
-  view = table.Table(['', *map(str, horizons)], digits=3)
+def _difference_table(found):
+  view = table.Table(['', *map(str, settings.HORIZONS)], digits=3)
   for coding in dict.fromkeys(coding for coding, _ in found):
-    view.add(coding, *(found.get((coding, each)) for each in horizons))
+    view.add(coding, *(found.get((coding, each)) for each in settings.HORIZONS))
   return view
 
 
-def _numbers(read):
+def _numbers(scores):
   """The tables' numbers, for programs: [mean, low, high] of each."""
-  measures = ['wrong', 'exact', 'nll']
-  measures += [f'right/{name}' for name in prediction_measures.GROUPS]
-  measures += [f'changed/{name}' for name in prediction_measures.CHANGED]
+  names = ['wrong', 'exact', 'nll']
+  names += [f'right/{name}' for name in measures.GROUPS]
+  names += [f'changed/{name}' for name in measures.CHANGED]
   return {
-    'scores': {
-      name: {
-        str(horizon): {
-          measure: read.ratio(name, measure, horizon) for measure in measures
-        }
-        for horizon in prediction_stages.HORIZONS
+    name: {
+      str(horizon): {
+        measure: scores.ratio(name, measure, horizon) for measure in names
       }
-      for name in read.names
-    },
-    'dnc less lstm': {
-      f'{coding}, {horizon}': value
-      for (coding, horizon), value in _differences(read).items()
-    },
+      for horizon in settings.HORIZONS
+    }
+    for name in scores.names
   }

@@ -1,4 +1,4 @@
-"""What a StateModel says of whole games: one step ahead, or left alone.
+"""Predictions of a StateModel for whole games: one step ahead, or open loop.
 
 Letters: B games at once, T steps, N components, H horizon, M predictions.
 """
@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 _BATCH = 64
-STARTS = (0, 4, 8, 12)  # Steps of a game behind which M is left alone.
+STARTS = (0, 4, 8, 12)  # Last steps of a game that M is given, open loop.
 
 
 class Predictor:
@@ -21,19 +21,19 @@ class Predictor:
   def __init__(self, model):
     """Takes a built StateModel."""
     self._model = model
-    # Lengths are no part of the graphs: one graph each, whatever they are.
+    # Lengths are left open, so that one graph each serves games of any length.
     states = tf.TensorSpec([_BATCH, None, model.layout.components], tf.int32)
     actions = tf.TensorSpec([_BATCH, None], tf.int32)
     self._predict, self._dream = (
       tf.function(each, autograph=False, input_signature=[states, actions])
-      for each in (self._one_step, self._left_alone)
+      for each in (self._one_step, self._open_loop)
     )
 
   def predict(self, games):
-    """One step ahead, every state being given.
+    """One step ahead, from every true state.
 
     Args:
-      games: prediction_data.Games.
+      games: pommerman_games.Games.
 
     Returns:
       [M] indices of the states with a successor, [M, N] uint8 predictions of
@@ -58,15 +58,15 @@ class Predictor:
     return tuple(np.concatenate(part) for part in (now, predicted, nats))
 
   def dream(self, games, horizon: int):
-    """Left alone from some states on, with the actions that were taken.
+    """Open loop from some states on, with the actions that were taken.
 
     Args:
-      games: prediction_data.Games.
+      games: pommerman_games.Games.
       horizon: H.
 
     Returns:
       [M] indices of the last states that it was given, in the order of
-      `starts(games)`, and [M, H, N] uint8 predictions; those behind the end of
+      `starts(games)`, and [M, H, N] uint8 predictions; those after the end of
       a game mean nothing.
     """
     first, length = _spans(games)
@@ -100,7 +100,7 @@ class Predictor:
       model.initial(batch),
     )
 
-  def _left_alone(self, x, action):
+  def _open_loop(self, x, action):
     """Dreams [B, H, N] int32 of x [B, T, N] and action [B, T + H - 1]."""
     model = self._model
     given = tf.shape(x)[1]
@@ -125,13 +125,13 @@ class Predictor:
 
 
 def starts(games) -> np.ndarray:
-  """Indices of the states from which a model is left alone."""
+  """Indices of the states from which a model predicts open loop."""
   first, length = _spans(games)
   return np.concatenate([first[length > s + 1] + s for s in STARTS])
 
 
 def has_future(games, now: np.ndarray, steps: int) -> np.ndarray:
-  """Whether a game goes on for some steps; it may end with the last of them."""
+  """Whether a game lasts some steps more; it may end with the last of them."""
   later = np.minimum(now + steps, len(games.game) - 1)
   return (now + steps < len(games.game)) & (
     games.game[later] == games.game[now]
@@ -145,7 +145,7 @@ def _spans(games):
 
 
 def _grid(first, length, chosen, steps):
-  """[_BATCH, steps] indices; games repeat their last, batches their first."""
+  """[_BATCH, steps] indices, padded with last steps and with the first game."""
   chosen = np.concatenate(
     [chosen, np.full(_BATCH - len(chosen), chosen[0], np.int64)]
   )

@@ -1,64 +1,72 @@
-"""The stages of compare_predictions; each one resumes and is done once."""
+"""Plays the games, trains and scores every model; each stage is done once."""
 
+import functools
 import json
 
 import keras
 import numpy as np
 
+from nca_tf import files
 from nca_tf.command_line import faults
 from nca_tf.datasets import latents
 from nca_tf.environments.pommerman.engine import variants
-from nca_tf.experiments.predictions import games as prediction_data
-from nca_tf.experiments.predictions import measures as prediction_measures
-from nca_tf.experiments.predictions import rollout as prediction_rollout
-from nca_tf.memory import cells
+from nca_tf.experiments.predictions import measures
+from nca_tf.experiments.predictions import pommerman_games
+from nca_tf.experiments.predictions import report
+from nca_tf.experiments.predictions import rollout
+from nca_tf.experiments.predictions import settings
 from nca_tf.runs import checkpoints
 from nca_tf.runs import progress
+from nca_tf.runs import run as run_lib
 from nca_tf.training import loop
 from nca_tf.training import state as state_training
 from nca_tf.world_model.states import codings
 from nca_tf.world_model.states import state_model
 
-HORIZONS = (1, 5, 10, 20)
-STARTS = prediction_rollout.STARTS
-BASELINES = ('copy', 'oracle')
-_LOOK = 200  # Held-out games looked at while it trains.
+_EVALUATED = 200  # Held-out games that a model is tested on while it trains.
 
 
-def name_of(cell, coding, trained=True):
-  """How tables call a model."""
-  return f'{cell}, {coding}' + ('' if trained else ', untrained')
+def run(config: settings.Config) -> None:
+  """Does what the run folder has not finished yet, and reports."""
+  name = f'pommerman-{config.seed}'
+  with run_lib.start(config, settings.NAME, name) as folder:
+    comparison = Comparison(folder)
+    for seed in config.seeds:
+      collect = functools.partial(comparison.collect, seed)
+      folder.stage(f'collect-{seed}', collect)
+      baselines = functools.partial(comparison.score_baselines, seed)
+      folder.stage(f'baselines-{seed}', baselines)
+      for cell, coding in config.models:
+        score = functools.partial(comparison.score, seed, cell, coding)
+        folder.stage(f'score-{coding}-{cell}-{seed}', score)
+    folder.publish(report.make(comparison))
+    folder.goodbye(
+      Next='the same command with more --seeds or another --run_dir'
+    )
 
 
-class Stages:
+class Comparison:
   """One comparison: what is finished is loaded, what is not is made.
 
   Every seed has its own games, which all models of that seed share:
-  `games-SEED.npz` and, with the oracle's guesses, `held_out-SEED.npz`. What a
-  model scored is in `scores/`.
+  `games-SEED.npz` and, with the oracle's guesses, `held_out-SEED.npz`. Scores
+  of models and baselines are in `scores/`.
+
+  Attributes:
+    run: The open run, with its configuration.
+    layout: Of the states.
   """
 
-  def __init__(self, config, folder, log):
-    """Takes the configuration, the open run folder and its metrics log."""
-    self.config = config
-    self.folder = folder
-    self.log = log
-    self.variant = variants.get_variant(prediction_data.VARIANT)
-    self.layout = prediction_data.make_layout(self.variant)
-    (folder.path / 'scores').mkdir(exist_ok=True)
+  def __init__(self, run: run_lib.Run):
+    """Takes the open run."""
+    self.run = run
+    self.config = run.config
+    self.layout = pommerman_games.make_layout(
+      variants.get_variant(pommerman_games.VARIANT)
+    )
 
-  @property
-  def models(self):
-    """(cell, coding) of every model, those of one coding side by side."""
-    config = self.config
-    return [
-      (cell, coding) for coding in config.codings for cell in config.cells
-    ]
-
-  def collect(self, seed):
+  def collect(self, seed: int) -> None:
     """Plays the games of a seed."""
-    if self.folder.is_finished(f'collect-{seed}'):
-      return
     config = self.config
     for number, (name, games, samples) in enumerate(
       (
@@ -68,38 +76,33 @@ class Stages:
     ):
       rng = np.random.default_rng((config.seed + seed, number))
       with progress.Progress(f'{name}, seed {seed}', games, 'games') as bar:
-        played = prediction_data.collect(games, rng, samples, bar.update)
-      prediction_data.save(played, self._path(name, seed))
-    self.folder.finish(f'collect-{seed}')
+        played = pommerman_games.collect(games, rng, samples, bar.update)
+      pommerman_games.save(played, self._path(name, seed))
 
   def _path(self, name, seed):
-    return self.folder.path / f'{name}-{seed}.npz'
+    return self.run.path / f'{name}-{seed}.npz'
 
-  def load(self, name, seed):
+  def load(self, name: str, seed: int) -> pommerman_games.Games:
     """Games of a seed: 'games' or 'held_out'."""
-    return prediction_data.load(self._path(name, seed))
+    return pommerman_games.load(self._path(name, seed))
 
-  def score_baselines(self, seed):
-    """Copying the last state, and the oracle, on the held-out games."""
-    stage = f'baselines-{seed}'
-    if self.folder.is_finished(stage):
-      return
+  def score_baselines(self, seed: int) -> None:
+    """Scores copying the last state, and the oracle, on the held-out games."""
     games = self.load('held_out', seed)
     now = np.flatnonzero(~np.append(games.is_first[1:], True))
     self._keep(
       'oracle', seed, {1: self._score(games, now, 1, games.oracle[now])}
     )
     copied = {1: self._score(games, now, 1, games.state[now])}
-    for horizon in HORIZONS[1:]:
-      now = prediction_rollout.starts(games)
-      now = now[prediction_rollout.has_future(games, now, horizon)]
+    for horizon in settings.HORIZONS[1:]:
+      now = rollout.starts(games)
+      now = now[rollout.has_future(games, now, horizon)]
       copied[horizon] = self._score(games, now, horizon, games.state[now])
     self._keep('copy', seed, copied)
-    self.folder.finish(stage)
 
   def _score(self, games, now, horizon, predicted, nats=None):
     truth = games.state[now + horizon]
-    return prediction_measures.score(
+    return measures.score(
       predicted,
       truth,
       games.state[now],
@@ -109,6 +112,9 @@ class Stages:
       nats,
     )
 
+  def _scores_path(self, name, seed):
+    return self.run.path / 'scores' / f'{name}-{seed}.json'
+
   def _keep(self, name, seed, scores):
     text = json.dumps(
       {
@@ -116,30 +122,24 @@ class Stages:
         for horizon, each in scores.items()
       }
     )
-    path = self.folder.path / 'scores' / f'{name}-{seed}.json'
-    path.write_text(text)
+    files.write_whole(self._scores_path(name, seed), text)
 
-  def scores(self, name, seed):
+  def scores(self, name: str, seed: int) -> dict[int, dict[str, np.ndarray]]:
     """{horizon: {measure: [G, 2]}} of a model or a baseline."""
-    path = self.folder.path / 'scores' / f'{name}-{seed}.json'
-    found = json.loads(path.read_text())
+    found = json.loads(self._scores_path(name, seed).read_text())
     return {
       int(horizon): {key: np.array(sums) for key, sums in each.items()}
       for horizon, each in found.items()
     }
 
-  def make_model(self, seed, cell, coding):
+  def make_model(
+    self, seed: int, cell: str, coding: str
+  ) -> state_model.StateModel:
     """An untrained M."""
     config = self.config
     keras.utils.set_random_seed(config.seed + seed)
     model = state_model.StateModel(
-      cells.make(
-        cell,
-        config.units,
-        memory_slots=config.memory_slots,
-        word_size=config.word_size,
-        read_heads=config.read_heads,
-      ),
+      config.make_cell(cell),
       self.layout,
       codings.make(coding, self.layout),
       variants.ACTIONS,
@@ -147,20 +147,16 @@ class Stages:
     model.build()
     return model
 
-  def score(self, seed, cell, coding):
-    """Trains M, and scores it before and behind that on held-out games."""
-    stage = f'score-{coding}-{cell}-{seed}'
-    if self.folder.is_finished(stage):
-      return
+  def score(self, seed: int, cell: str, coding: str) -> None:
+    """Trains M, and scores it on held-out games before and after that."""
     streams = self._streams(seed)
     model = self.make_model(seed, cell, coding)
-    predictor = prediction_rollout.Predictor(model)
-    name = name_of(cell, coding, trained=False)
+    predictor = rollout.Predictor(model)
+    name = settings.label(cell, coding, trained=False)
     self._keep(name, seed, self._score_model(predictor, seed))
     self._train(model, predictor, streams, seed, f'{coding}-{cell}-{seed}')
-    name = name_of(cell, coding)
+    name = settings.label(cell, coding)
     self._keep(name, seed, self._score_model(predictor, seed))
-    self.folder.finish(stage)
 
   def _train(self, model, predictor, streams, seed, stage):
     config = self.config
@@ -188,12 +184,12 @@ class Stages:
       trainer.step,
       total,
       checkpoints=checkpoints.Checkpoints(
-        self.folder.checkpoints / stage,
+        self.run.checkpoints / stage,
         model=model,
         optimizer=trainer.optimizer,
         state=trainer.state,
       ),
-      log=self.log,
+      log=self.run.log,
       held_out=evaluate,
     )
 
@@ -208,15 +204,17 @@ class Stages:
       raise faults.UsageError(f'--games, --batch, --window: {error}') from error
 
   def _few(self, seed):
-    """The held-out games that are looked at while M learns."""
+    """The held-out games that M is tested on while it trains."""
     games = self.load('held_out', seed)
-    chosen = games.game < _LOOK
+    chosen = games.game < _EVALUATED
     return type(games)(*(values[chosen] for values in games))
 
-  def load_model(self, seed, cell, coding):
+  def load_model(
+    self, seed: int, cell: str, coding: str
+  ) -> state_model.StateModel:
     """A trained M."""
     model = self.make_model(seed, cell, coding)
-    where = self.folder.checkpoints / f'{coding}-{cell}-{seed}'
+    where = self.run.checkpoints / f'{coding}-{cell}-{seed}'
     checkpoints.Checkpoints(where, model=model).restore()
     return model
 
@@ -224,9 +222,9 @@ class Stages:
     games = self.load('held_out', seed)
     now, predicted, nats = predictor.predict(games)
     scores = {1: self._score(games, now, 1, predicted, nats)}
-    now, dreamt = predictor.dream(games, max(HORIZONS))
-    for horizon in HORIZONS[1:]:
-      chosen = prediction_rollout.has_future(games, now, horizon)
+    now, dreamt = predictor.dream(games, max(settings.HORIZONS))
+    for horizon in settings.HORIZONS[1:]:
+      chosen = rollout.has_future(games, now, horizon)
       scores[horizon] = self._score(
         games, now[chosen], horizon, dreamt[chosen, horizon - 1]
       )

@@ -1,4 +1,4 @@
-"""DNC against LSTM at predicting Pommerman's next state, integer by integer.
+"""Recurrent cells at predicting Pommerman's next state, integer by integer.
 
 Games of four random agents on our engine; every model of a seed learns from the
 same games for the same number of epochs and is scored on the same held-out
@@ -9,26 +9,30 @@ knows all but what the other agents do.
 import dataclasses
 from typing import ClassVar
 
-from nca_tf import precision
 from nca_tf.command_line import config_flags
 from nca_tf.command_line import faults
-from nca_tf.experiments.predictions import report as prediction_report
-from nca_tf.experiments.predictions import run as prediction_stages
+from nca_tf.memory import cell_flags
 from nca_tf.memory import cells as cells_lib
-from nca_tf.runs import metrics
-from nca_tf.runs import run_folder
 from nca_tf.world_model.states import codings as codings_lib
 
 NAME = 'compare_predictions'
+HORIZONS = (1, 5, 10, 20)  # Steps ahead that are scored.
+BASELINES = ('copy', 'oracle')
 _option = config_flags.option
 
 
+def _changed(name, default):
+  return config_flags.changed(cell_flags.CellFlags, name, default)
+
+
 @dataclasses.dataclass(frozen=True)
-class Config(config_flags.Common):
+class Config(cell_flags.CellFlags):
   """Settings of all models alike."""
 
   cells: tuple[str, ...] = _option(
-    ('dnc', 'lstm'), 'Cells to compare.', choices=cells_lib.names()
+    ('dnc', 'lstm'),
+    'Cells to compare; differences are of the first and each other one.',
+    choices=cells_lib.names,
   )
   codings: tuple[str, ...] = _option(
     ('categorical', 'mixture'),
@@ -51,12 +55,10 @@ class Config(config_flags.Common):
   batch: int = _option(8, 'Games learnt from at once.', minimum=1)
   window: int = _option(24, 'Steps that gradients go back through.', minimum=1)
   rate: float = _option(3e-3, 'Learning rate to start from.', minimum=0.0)
-  units: int = _option(
-    128, "Units of the LSTM, and of the DNC's controller.", minimum=1
-  )
-  memory_slots: int = _option(16, "Slots of the DNC's memory.", minimum=1)
-  word_size: int = _option(16, 'Numbers in a slot.', minimum=1)
-  read_heads: int = _option(2, 'Slots read at once.', minimum=1)
+  units: int = _changed('units', 128)
+  memory_slots: int = _changed('memory_slots', 16)
+  word_size: int = _changed('word_size', 16)
+  read_heads: int = _changed('read_heads', 2)
 
   PRESETS: ClassVar = {
     'smoke': {
@@ -84,8 +86,19 @@ class Config(config_flags.Common):
     },
   }
 
+  @property
+  def cell_names(self) -> tuple[str, ...]:
+    """Names of the cells to compare."""
+    return self.cells
+
+  @property
+  def models(self) -> list[tuple[str, str]]:
+    """(cell, coding) of every model, those of one coding side by side."""
+    return [(cell, coding) for coding in self.codings for cell in self.cells]
+
   def validate(self):
-    """Refuses lists with nothing or something twice in them."""
+    """Refuses lists that are empty or name something twice."""
+    super().validate()
     for name in ('cells', 'codings', 'seeds'):
       values = getattr(self, name)
       if not values or len(set(values)) < len(values):
@@ -95,22 +108,6 @@ class Config(config_flags.Common):
         )
 
 
-def run(config: Config):
-  """Runs what the run folder has not finished yet, and reports."""
-  with run_folder.RunFolder.open(
-    config, NAME, f'pommerman-{config.seed}'
-  ) as folder:
-    print(f'{NAME}: in {folder.path}', flush=True)
-    precision.set_precision(config.precision)
-    log = metrics.MetricsLog(folder.path, folder.tensorboard)
-    stages = prediction_stages.Stages(config, folder, log)
-    for seed in config.seeds:
-      stages.collect(seed)
-      stages.score_baselines(seed)
-      for cell, coding in stages.models:
-        stages.score(seed, cell, coding)
-    prediction_report.write(stages)
-    print((folder.path / 'summary.txt').read_text())
-    print(f'Figures:    {folder.figures}')
-    print(f'Look at it: .venv/bin/tensorboard --logdir={folder.tensorboard}')
-    print('Next:       the same command with more --seeds or another --run_dir')
+def label(cell: str, coding: str, trained: bool = True) -> str:
+  """The name of a model in tables, figures and files of scores."""
+  return f'{cell}, {coding}' + ('' if trained else ', untrained')

@@ -1,4 +1,6 @@
-"""The toy's pictures: a moving picture of the search, and its convergence."""
+"""The toy's report, its animation of a search, and the convergence plot."""
+
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -9,6 +11,8 @@ from PIL import ImageDraw
 
 from nca_tf.analysis import canvas
 from nca_tf.evolution import objectives
+from nca_tf.experiments.toy_cma_es import settings
+from nca_tf.runs import report as report_lib
 
 LIMITS = (-1.0, 20.0)  # Of both axes, as in the original animation.
 _SIDE = 560  # Pixels of a frame.
@@ -22,28 +26,50 @@ _PARTS = (
 COLOURS = tuple(colour for _, colour in _PARTS)
 
 
-class Search:
-  """One run for the animation, all of its generations.
+class Search(NamedTuple):
+  """One search for the animation, all of its generations."""
 
-  Attributes:
-    population: [G, P, 2] candidates.
-    mean: [G, 2] mean they were drawn around.
-    covariance: [G, 2, 2] sigma^2 C they were drawn with.
-    best: [G, 2] best candidate up to this generation.
-    best_fitness: [G].
+  population: np.ndarray  # [G, P, 2], the candidates
+  mean: np.ndarray  # [G, 2], which they were drawn around
+  covariance: np.ndarray  # [G, 2, 2], sigma^2 C, which they were drawn with
+  best: np.ndarray  # [G, 2], the best candidate up to this generation
+  best_fitness: np.ndarray  # [G]
+
+
+def make(figures) -> report_lib.Report:
+  """Returns the report: how many searches have found the minimum.
+
+  Args:
+    figures: What the stage 'search' left; 'restarts': what that stage left, if
+      it was done.
   """
+  lines = [describe(figures)]
+  if 'restarts' in figures:
+    lines.append(describe_restarts(figures['restarts']))
+  return report_lib.Report(head='\n'.join(lines))
 
-  def __init__(self, population, mean, covariance, best, best_fitness):
-    """Takes arrays of G generations."""
-    self.population = population
-    self.mean = mean
-    self.covariance = covariance
-    self.best = best
-    self.best_fitness = best_fitness
+
+def describe(figures) -> str:
+  """Returns the figures of the searches without restarts, as a line."""
+  text = (
+    f'first step {figures["sigma"]:g}: {figures["found"]} of '
+    f'{figures["seeds"]} seeds within {settings.TOLERANCE:g} of the minimum'
+  )
+  if figures['median_generation'] is not None:
+    text += f', median generation {figures["median_generation"]:.0f}'
+  return text
+
+
+def describe_restarts(figures) -> str:
+  """Returns the figures of the searches with restarts, as a line."""
+  return (
+    'with up to {restarts} restarts: {found} of {seeds} seeds, median '
+    '{median_evaluations:.0f} evaluations, at most {most_runs} runs'
+  ).format(**figures)
 
 
 def animate(search: Search) -> np.ndarray:
-  """Frames of a search above the function's contours, uint8 [G, H, W, 3]."""
+  """Draws a search over the function's contours, uint8 [G, H, W, 3]."""
   page, place = _background()
   return np.stack(
     [_frame(page, place, search, i) for i in range(len(search.mean))]
@@ -51,12 +77,12 @@ def animate(search: Search) -> np.ndarray:
 
 
 def convergence(distances, tolerance: float, title: str) -> Figure:
-  """Distance from the minimum over the generations, and who is there.
+  """Draws the distance from the minimum, and the share that has arrived.
 
   Args:
     distances: [S, G + 1] of each seed's mean, the start first; positive.
-    tolerance: what counts as found.
-    title: above both panels.
+    tolerance: What counts as found.
+    title: Stands above both panels.
   """
   distances = np.maximum(np.asarray(distances), 1e-16)
   figure = canvas.new_figure(1000, 420)
@@ -94,7 +120,7 @@ def convergence(distances, tolerance: float, title: str) -> Figure:
 
 
 def _background():
-  """The function with axes, large, and where a point of it lies in pixels."""
+  """Returns the contours with axes, and the map from points to pixels."""
   side = _SIDE * _FINE
   figure = canvas.new_figure(_SIDE, _SIDE)
   figure.set_dpi(canvas.DPI * _FINE)
@@ -155,7 +181,7 @@ def _frame(page, place, search, i):
   )
   _dots(draw, place(search.mean[i : i + 1]), 4, canvas.GREEN)
   _dots(draw, place(search.best[i : i + 1]), 4, canvas.BLUE)
-  # What lies outside the axes is cut off.
+  # Cuts off what lies outside the axes.
   result = page.copy()
   result.paste(overlay.crop(box), box)
   sigma = np.sqrt(np.trace(search.covariance[i]) / 2)

@@ -38,7 +38,7 @@ class DreamPicture:
       recordings: data.Recordings.
     """
     self._run, self._model, self._codec = run, model, codec
-    tics_per_second = 35  # Of the game.
+    tics_per_second = run.config.game_spec.tics_per_second
     self._frames_per_second = _SPEED * tics_per_second
     longest = max(latents.episodes, key=lambda part: part.stop - part.start)
     frames = recordings.episode_frames(int(latents.episode[longest.start]))

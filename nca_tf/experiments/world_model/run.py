@@ -14,12 +14,12 @@ import numpy as np
 from nca_tf.command_line import faults
 from nca_tf.datasets import latents as latents_lib
 from nca_tf.datasets import rollouts
-from nca_tf.experiments.games import record_rollouts
 from nca_tf.experiments.world_model import data
 from nca_tf.experiments.world_model import measures
 from nca_tf.experiments.world_model import report
 from nca_tf.experiments.world_model import settings
 from nca_tf.memory import cells
+from nca_tf.play import collect as collect_lib
 from nca_tf.runs import checkpoints
 from nca_tf.runs import progress
 from nca_tf.runs import run as run_lib
@@ -77,10 +77,10 @@ def train(config: settings.Config) -> int:
 
 
 def collect(label, folder, env, policy, episodes, seed, **options) -> None:
-  """`record_rollouts.collect`, with `label` on its progress."""
+  """`play.collect.collect`, with `label` on its progress."""
   done = min(rollouts.count(folder), episodes)
   with progress.Progress(label, episodes, 'episodes', done) as bar:
-    record_rollouts.collect(
+    collect_lib.collect(
       folder,
       env,
       policy,

@@ -142,6 +142,12 @@ class Config(ModelFlags, VisionFlags, games_settings.PlayConfig):
         f'--held_out must be at most --episodes, got {self.held_out} of '
         f'{self.episodes}: no episode would be left for the measures'
       )
+    shape = self.game_spec.observation_shape
+    if shape != vision.FRAME_SHAPE:
+      raise faults.UsageError(
+        f'--env must be a game with frames of {vision.FRAME_SHAPE}, got '
+        f'{self.env!r} with {shape}'
+      )
     if self.mirror and not self.game_spec.mirrored_actions:
       raise faults.UsageError(
         f'--mirror must be off for --env={self.env}, whose mirror image is '

@@ -1,10 +1,11 @@
 """One memory access and its gradient, both written out by hand.
 
-The same equations as `access.step` (Graves et al. 2016, Methods), for the raw
-interface and with a reset in front; tests compare the two. The gradient keeps
-of a step only its raw interface, the states before and after, and the order of
-the sorted usages; contents and gates are computed again. It is exact: what it
-leaves out is what `access.step` leaves out as well, the gradient of the order.
+The same equations as `access.step` (Graves et al. 2016, Methods), but from the
+raw interface and with an optional reset of the state before the access; tests
+compare the two. The gradient needs of a step only its raw interface, the states
+before and after, and the order of the sorted usages; contents and gates are
+computed again. It is as exact as that of `access.step`: both leave out the
+gradient of the order.
 
 Below, d_x is the gradient of the loss with respect to x, and w, M, L, p, wr, u
 are the write weights, memory, link, precedence, read weights and usage.
@@ -22,7 +23,7 @@ Tensor = Any
 
 
 class Settings(NamedTuple):
-  """What does not change over a sequence."""
+  """Constants of a sequence."""
 
   read_heads: int
   word_size: int
@@ -38,44 +39,20 @@ def forward(raw, keep, state: access.AccessState, settings, order=None):
       for all ones.
     state: of the previous step.
     settings: Settings.
-    order: the slots by rising usage, if they are known from another run of
-      the same step: [B, N] int32. Rounding may decide otherwise at ties.
+    order: [B, N] int32, the slots by rising usage from an earlier run of the
+      same step, as rounding may sort ties otherwise; None sorts them.
 
   Returns:
     The words read [B, R, W], the next state, and the order.
   """
   state = kept(state, keep)
-  heads, words, convention = settings
-  interface = access.parse_interface(raw, heads, words, convention)
+  interface = access.parse_interface(raw, *settings)
   usage = addressing.usage_update(
     state.usage, state.write_weights, state.read_weights, interface.free_gates
   )
   if order is None:
     order = addressing.allocation_order(usage)
-  content = _write_content(interface, state.memory)
-  allocation = addressing.allocation_weights(usage, order)
-  gate = interface.allocation_gate
-  write_weights = interface.write_gate * (
-    gate * allocation + (1.0 - gate) * content
-  )
-  change = _change(interface, state.memory)
-  memory = state.memory + write_weights[:, :, None] * change
-  link = addressing.link_update(state.link, state.precedence, write_weights)
-  precedence = addressing.precedence_update(state.precedence, write_weights)
-  contents = addressing.content_weights(
-    memory, interface.read_keys, interface.read_strengths
-  )
-  backward_, forward_ = addressing.follow_links(link, state.read_weights)
-  modes = interface.read_modes[..., None]
-  read_weights = (
-    modes[:, :, 0] * backward_
-    + modes[:, :, 1] * contents
-    + modes[:, :, 2] * forward_
-  )
-  reads = ops.einsum('brn,bnw->brw', read_weights, memory)
-  after = access.AccessState(
-    memory, usage, write_weights, read_weights, link, precedence
-  )
+  reads, after = access.write_and_read(interface, state, usage, order)
   return reads, after, order
 
 
@@ -86,89 +63,54 @@ def backward(raw, keep, before, after, order, d_reads, d_after, settings):
     raw: as given to `forward`.
     keep: as given to `forward`.
     before: the state given to `forward`.
-    after: the state it returned; link and precedence are not looked at.
-    order: it returned.
+    after: the state that `forward` returned; link and precedence are unused.
+    order: the order that `forward` returned.
     d_reads: [B, R, W].
-    d_after: gradients of the state it returned, an AccessState.
+    d_after: gradients of the state that `forward` returned, an AccessState.
     settings: Settings.
 
   Returns:
     Gradients of raw and of the state before.
   """
   before = kept(before, keep)
-  heads, words, convention = settings
-  interface = access.parse_interface(raw, heads, words, convention)
+  interface = access.parse_interface(raw, *settings)
   w = after.write_weights
-
-  # Reads: words r = wr' M', then wr' = the mixture of three weightings.
-  d_read = d_after.read_weights + ops.einsum(
-    'brw,bnw->brn', d_reads, after.memory
+  d_memory, d_links, d_head = _read_backward(
+    interface, before, after, d_reads, d_after
   )
-  d_memory = d_after.memory + ops.einsum(
-    'brn,brw->bnw', after.read_weights, d_reads
+  d_link, d_precedence, d_write, d_last_read = d_links
+  d_p, d_write = _precedence_backward(
+    before.precedence, w, d_after.precedence, d_write + d_after.write_weights
   )
-  d_content = interface.read_modes[..., None][:, :, 1] * d_read
-  content, content_gradient = addressing_gradient.content(
-    after.memory, interface.read_keys, interface.read_strengths
+  d_memory, d_w, d_vector, d_erase = _memory_backward(
+    interface, before.memory, w, d_memory
   )
-  d_rows, d_read_keys, d_read_strengths = content_gradient(d_content)
-  d_memory = d_memory + d_rows
-  d_link, d_precedence, d_write, d_last_read, along = addressing_gradient.links(
-    before.link,
-    before.precedence,
-    w,
-    before.read_weights,
-    interface.read_modes,
-    d_read,
-    d_after.link,
-  )
-  d_modes = ops.stack(
-    [along[0], ops.sum(d_read * content, -1), along[1]], axis=-1
-  )
-
-  # Precedence p' = (1 - sum w) p + w.
-  d_next = d_after.precedence
-  total = ops.sum(w, axis=-1, keepdims=True)
-  d_precedence = d_precedence + (1.0 - total) * d_next
-  shrink = ops.sum(d_next * before.precedence, axis=-1, keepdims=True)
-  d_write = d_write + d_after.write_weights + d_next - shrink
-
-  # Memory M' = M + w (v - e M).
-  change = _change(interface, before.memory)
-  d_write = d_write + ops.sum(d_memory * change, axis=-1)
-  d_vector = ops.einsum('bn,bnw->bw', w, d_memory)
-  weighted = w[:, :, None] * d_memory
-  d_erase = -ops.sum(weighted * before.memory, axis=1)
-  d_memory = d_memory - weighted * interface.erase_vector[:, None]
-
-  gates, d_usage, d_rows, d_write_key, d_write_strength = _write_backward(
+  d_write = d_write + d_w
+  d_gates, d_usage, d_rows, d_key, d_strength = _write_backward(
     interface, before.memory, after.usage, order, d_write
   )
-  d_memory = d_memory + d_rows
-  d_usage = d_after.usage + d_usage
-  d_usage, d_last_write, d_freed, d_free_gates = addressing_gradient.usage(
-    before.usage,
-    before.write_weights,
-    before.read_weights,
-    interface.free_gates,
-    d_usage,
+  d_usage, d_last_write, d_freed, d_free_gates = _usage_backward(
+    interface, before, d_after.usage + d_usage, settings.convention
   )
-  if convention == 'deepmind':
-    d_last_write = ops.zeros_like(d_last_write)
   d_interface = access.Interface(
-    read_keys=d_read_keys,
-    read_strengths=d_read_strengths,
-    write_key=d_write_key,
-    write_strength=d_write_strength,
+    read_keys=d_head[0],
+    read_strengths=d_head[1],
+    write_key=d_key,
+    write_strength=d_strength,
     erase_vector=d_erase,
     write_vector=d_vector,
     free_gates=d_free_gates,
-    allocation_gate=gates[0],
-    write_gate=gates[1],
-    read_modes=d_modes,
+    allocation_gate=d_gates[0],
+    write_gate=d_gates[1],
+    read_modes=d_head[2],
   )
   d_before = access.AccessState(
-    d_memory, d_usage, d_last_write, d_last_read + d_freed, d_link, d_precedence
+    d_memory + d_rows,
+    d_usage,
+    d_last_write,
+    d_last_read + d_freed,
+    d_link,
+    d_precedence + d_p,
   )
   d_raw = _activation_backward(raw, interface, d_interface, settings)
   return d_raw, kept(d_before, keep)
@@ -186,17 +128,55 @@ def kept(tensors, keep):
   )
 
 
-def _change(interface, memory):
-  """What a full write adds, v - e M: [B, N, W]."""
-  return (
-    interface.write_vector[:, None] - memory * interface.erase_vector[:, None]
+def _read_backward(interface, before, after, d_reads, d_after):
+  """Through r = wr' M' and wr', the mixture of three weightings.
+
+  Returns:
+    The gradient of M'; those of L, p, w and wr; those of keys, strengths and
+    modes.
+  """
+  d_read = d_after.read_weights + ops.einsum(
+    'brw,bnw->brn', d_reads, after.memory
   )
+  d_memory = d_after.memory + ops.einsum(
+    'brn,brw->bnw', after.read_weights, d_reads
+  )
+  d_content = interface.read_modes[..., None][:, :, 1] * d_read
+  content, content_gradient = addressing_gradient.content(
+    after.memory, interface.read_keys, interface.read_strengths
+  )
+  d_rows, d_keys, d_strengths = content_gradient(d_content)
+  *d_links, along = addressing_gradient.links(
+    before.link,
+    before.precedence,
+    after.write_weights,
+    before.read_weights,
+    interface.read_modes,
+    d_read,
+    d_after.link,
+  )
+  d_modes = ops.stack(
+    [along[0], ops.sum(d_read * content, -1), along[1]], axis=-1
+  )
+  return d_memory + d_rows, d_links, (d_keys, d_strengths, d_modes)
 
 
-def _write_content(interface, memory):
-  return addressing.content_weights(
-    memory, interface.write_key[:, None], interface.write_strength
-  )[:, 0]
+def _precedence_backward(p, w, d_after, d_w):
+  """Through p' = (1 - sum w) p + w; adds to the gradient of w."""
+  total = ops.sum(w, axis=-1, keepdims=True)
+  shrink = ops.sum(d_after * p, axis=-1, keepdims=True)
+  return (1.0 - total) * d_after, d_w + d_after - shrink
+
+
+def _memory_backward(interface, memory, w, d_memory):
+  """Through M' = M + w (v - e M): gradients of M, w, v and e."""
+  change = access.write_change(interface, memory)
+  d_w = ops.sum(d_memory * change, axis=-1)
+  d_vector = ops.einsum('bn,bnw->bw', w, d_memory)
+  weighted = w[:, :, None] * d_memory
+  d_erase = -ops.sum(weighted * memory, axis=1)
+  d_memory = d_memory - weighted * interface.erase_vector[:, None]
+  return d_memory, d_w, d_vector, d_erase
 
 
 def _write_backward(interface, memory, usage, order, d_write):
@@ -216,6 +196,20 @@ def _write_backward(interface, memory, usage, order, d_write):
   )
   d_usage = addressing_gradient.allocation(usage, order, gate * d_mixed)
   return (d_gate, d_write_gate), d_usage, d_rows, d_key[:, 0], d_strength
+
+
+def _usage_backward(interface, before, d_usage, convention):
+  """Through the usage: gradients of u, w, wr and the free gates."""
+  d_usage, d_w, d_read, d_free = addressing_gradient.usage(
+    before.usage,
+    before.write_weights,
+    before.read_weights,
+    interface.free_gates,
+    d_usage,
+  )
+  if convention == 'deepmind':  # It stops the gradient there.
+    d_w = ops.zeros_like(d_w)
+  return d_usage, d_w, d_read, d_free
 
 
 def _activation_backward(raw, interface, d_interface, settings):

@@ -1,8 +1,8 @@
 """Gradients of `addressing`, written out by hand.
 
-Exact, as tests show against the automatic ones; what is left out there is left
-out here: the gradient of the order of the sorted usages. Below, d_x is the
-gradient of the loss with respect to x.
+Tests compare them with the automatic ones. Like those, they leave out the
+gradient of the order of the sorted usages. Below, d_x is the gradient of the
+loss with respect to x.
 """
 
 from typing import Any
@@ -88,11 +88,9 @@ def allocation(usage: Tensor, order: Tensor, d_weights: Tensor) -> Tensor:
   free = ops.take_along_axis(addressing.nonusage(usage), order, axis=-1)
   below = addressing.product_below(free)
   slope = below * ops.take_along_axis(d_weights, order, axis=-1)
-  behind = ops.flip(ops.cumsum(ops.flip(slope * free, -1), axis=-1), -1)
-  behind = ops.concatenate(
-    [behind[:, 1:], ops.zeros_like(behind[:, :1])], axis=-1
-  )
-  slope = (addressing.EPSILON - 1.0) * (slope - behind / (1.0 - free))
+  later = ops.flip(ops.cumsum(ops.flip(slope * free, -1), axis=-1), -1)
+  later = ops.concatenate([later[:, 1:], ops.zeros_like(later[:, :1])], axis=-1)
+  slope = (addressing.EPSILON - 1.0) * (slope - later / (1.0 - free))
   return ops.take_along_axis(slope, ops.argsort(order), axis=-1)
 
 
@@ -112,7 +110,7 @@ def links(link, p, w, last, modes, d_read, d_link):
   d_backward, d_forward = modes[:, :, 0] * d_read, modes[:, :, 2] * d_read
   d_last = modes[:, :, 0] * x + modes[:, :, 2] * y
 
-  # By sums over heads rather than a product: they fuse under XLA.
+  # Sums over heads rather than one product, as they fuse under XLA.
   for head in range(last.shape[1]):
     d_link = d_link + (
       last[:, head, :, None] * d_backward[:, head, None, :]

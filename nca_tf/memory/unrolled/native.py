@@ -1,8 +1,8 @@
 """The compiled memory access: `access_gradient` as two TensorFlow operations.
 
-g++ compiles native_access.cc at the first use into the user's cache folder (a
-quarter of a minute of CPU time); where that is not possible, `is_usable` is
-false and one line in the log says why. NCA_TF_NATIVE=off does without it.
+g++ compiles native_access.cc at the first use into the user's cache folder,
+which takes about 15 s of CPU time. Where that is not possible, `is_usable` is
+false and the log says why. NCA_TF_NATIVE=off turns it off.
 """
 
 import fcntl
@@ -23,12 +23,11 @@ from nca_tf.memory import access
 
 SOURCES = tuple(
   pathlib.Path(__file__).with_name(name)
-  for name in ('native_access.cc', 'native_access.h')
+  for name in ('native_access.cc', 'native_access.h', 'native_addressing.h')
 )
 # The kernel's loops over the heads are unrolled for as many.
 MOST_HEADS = 8
-# Sums may be reordered, which vectors need, but NaN and infinity stay what
-# they are.
+# Sums may be reordered, which vectorisation needs; NaN and infinity are kept.
 _FLAGS = (
   '-O3',
   '-march=native',
@@ -45,8 +44,7 @@ _FLAGS = (
 def is_usable(read_heads: int = 1) -> bool:
   """Whether the operations can run here: compiled, on a CPU, and without XLA.
 
-  Under XLA, which compiles the pure form into the rest of its program, there
-  are no operations from outside.
+  XLA cannot call operations from a library; it compiles the pure form instead.
   """
   if read_heads > MOST_HEADS or tf.config.list_physical_devices('GPU'):
     return False
@@ -125,7 +123,7 @@ def _cache():
 
 
 def _processor():
-  """What -march=native depends on."""
+  """The processor's features, on which -march=native depends."""
   try:
     lines = pathlib.Path('/proc/cpuinfo').read_text().splitlines()
   except OSError:

@@ -25,7 +25,7 @@ class Weights(NamedTuple):
 
 
 class Carry(NamedTuple):
-  """What goes from step to step, or the gradient of that."""
+  """The state carried from step to step, or its gradient."""
 
   h: Tensor  # [B, H]
   c: Tensor  # [B, H]
@@ -34,11 +34,11 @@ class Carry(NamedTuple):
 
 
 class Tape(NamedTuple):
-  """What the gradient needs of each step: TensorArrays, one entry a step."""
+  """TensorArrays of what the gradient needs, one entry per step."""
 
   gates: Any  # z, [B, 4 H]
   raw: Any  # the interface before activation, [B, S]
-  c: Any  # before the step, and zero where it starts anew
+  c: Any  # before the step, zero where an episode begins
   access: access.AccessState  # before the step
 
 
@@ -46,7 +46,7 @@ class Recurrence:
   """The steps over one batch of sequences."""
 
   def __init__(self, kernel, settings, sequences, keep, weights: Weights):
-    """Prepares; computes nothing.
+    """Takes the batch; computes nothing.
 
     Args:
       kernel: has `forward` and `backward` as `access_gradient` has them.
@@ -82,13 +82,13 @@ class Recurrence:
     """Runs the steps of a span.
 
     Args:
-      span: (first step, the one behind the last).
+      span: (first step, one past the last).
       carry: before the first step.
-      hidden: TensorArray of all steps, takes h beside the words read; () when
-        they are not wanted.
-      orders: TensorArray of all steps, takes the order of the usages.
-      tape: takes what `backward` needs, from its first entry on; or ().
-      replay: whether these steps ran before: reads `orders` instead.
+      hidden: TensorArray of all steps, receives h beside the words read; ()
+        where they are not needed.
+      orders: TensorArray of all steps, receives the order of the usages.
+      tape: a Tape that receives what `backward` needs, or ().
+      replay: read `orders`, which an earlier run of these steps has written.
 
     Returns:
       The carry after the last step, hidden, orders, tape.
@@ -125,7 +125,7 @@ class Recurrence:
     return loop(lambda t, *_: t < end, body, carried)[1:]
 
   def backward(self, span, after, tape, orders, d_hidden, d_carry, slopes):
-    """The gradient of `forward`, with what its tape has.
+    """The gradient of `forward`.
 
     Args:
       span: as given to `forward`.
@@ -134,14 +134,14 @@ class Recurrence:
       orders: from `forward`.
       d_hidden: TensorArray of all steps.
       d_carry: gradient of the carry after the last step.
-      slopes: two TensorArrays of all steps, take the gradients of the gates
-        and of the interface before activation.
+      slopes: two TensorArrays of all steps, receive the gradients of the
+        gates and of the interface before activation.
 
     Returns:
       The gradient of the carry before the first step, and slopes.
     """
     begin, end = span
-    # Once a sequence, as a transposed right factor is slow in each step.
+    # Transposed once, as a transposed right factor is slow in each step.
     inputs = self._sequences.shape[-1]
     by_gates = tf.transpose(self._weights.gates[inputs:])
     by_interface = tf.transpose(self._weights.interface)
@@ -204,7 +204,7 @@ class Recurrence:
     return None if self._keeps is None else self._keeps.read(t)
 
   def _split(self, hidden):
-    """H and the words read, side by side in `hidden`."""
+    """The h and the words read that stand side by side in `hidden`."""
     return hidden[..., : self._units], hidden[..., self._units :]
 
 
@@ -243,9 +243,9 @@ def _outer(left, right):
 
 
 def loop(condition, body, carried):
-  """A while loop, one iteration after the other.
+  """A while loop that runs one iteration at a time.
 
-  By default ten may be under way at once, and hold the memory of ten.
+  TensorFlow's default runs up to ten at once, and needs the memory of ten.
   """
   return tf.while_loop(condition, body, carried, parallel_iterations=1)
 

@@ -1,16 +1,16 @@
-"""A DNC over whole sequences, with one gradient for the whole.
+"""A DNC over whole sequences, with a gradient written by hand.
 
 The recurrence of `DNCCell` with an LSTM as its controller, forwards and
-backwards, written out by hand for TensorFlow; exact to rounding. What makes it
-faster than the automatic gradient, and smaller:
+backwards, for TensorFlow; exact to rounding. It is faster than the automatic
+gradient and takes less memory:
 
-- Of a step it keeps the state before it, the gates' and the interface's inputs
-  and the order of the sorted usages. The rest is computed again.
-- The gradients of the weights are not summed up step by step: those of gates
-  and interfaces are collected, and one large product follows the loop.
-- `checkpoint` keeps states at the ends of chunks alone and runs each chunk
-  again for its gradient, with the order of the usages from the first run:
-  rounding could sort ties otherwise, and the gradient would be another's.
+- It keeps of each step the state before it, the pre-activations of gates and
+  interface, and the order of the sorted usages. The rest is computed again.
+- The gradients of the weights are not summed step by step: those of gates and
+  interfaces are collected, and one large product follows the loop.
+- `checkpoint` keeps states only at the starts of chunks and runs each chunk
+  again for its gradient, with the order of the usages from the first run, as
+  rounding could sort ties otherwise and change the gradient.
 
 The memory access itself is `access_gradient` in TensorFlow's operations, or
 the compiled kernel of `native`.
@@ -57,7 +57,7 @@ def supports(cell) -> bool:
 
 
 def is_eager() -> bool:
-  """Whether TensorFlow computes at once, without a graph."""
+  """Whether TensorFlow executes eagerly, without a graph."""
   return tf.executing_eagerly()
 
 
@@ -72,15 +72,15 @@ def unroll(
   """Runs a cell over sequences.
 
   Args:
-    cell: one that `supports` accepts.
+    cell: a cell that `supports` accepts.
     sequences: [B, T, F] in the cell's dtype.
     state: before the first step.
-    keep: [B, T], 0 at the steps that start from a state of zeros (where a new
-      episode begins), else 1; None for all ones.
+    keep: [B, T], 0 where a new episode begins, whose step starts from a state
+      of zeros, else 1; None for all ones.
     checkpoint: steps per chunk, see the module; None keeps every step. About
       sqrt(T) takes the least memory; the forward pass is computed twice.
-    kernel: 'native' or 'pure', see the module; 'auto' takes the native one
-      where it works: on a CPU, with a compiler, and outside XLA.
+    kernel: 'native' or 'pure', see the module; 'auto' uses the native one
+      where possible: on a CPU, with a compiler, and outside XLA.
 
   Returns:
     As from `DNCCell.advance`: h beside the words read, [B, T, H + R W], and
@@ -163,7 +163,7 @@ def _whole(loops, carry):
 
 
 def _in_chunks(loops, carry, length):
-  """The same with the carries at the chunks' starts instead of a tape."""
+  """As `_whole`, but keeps the carries at the chunks' starts, not a tape."""
   chunks = -(-loops.steps // length)
   kept = {}
 

@@ -1,4 +1,4 @@
-"""Two codings of integer states: what a model reads, and what it predicts.
+"""Two codings of integer states: a model's inputs and its predictions.
 
 'mixture': scaled integers in, a mixture of Gaussians over each scaled integer
 out, as MDN-RNNs do (Bishop 1994). 'categorical': one-hot in, logits out.
@@ -11,12 +11,12 @@ import tensorflow_probability as tfp
 from keras import ops
 
 from nca_tf.world_model import mixture
-from nca_tf.world_model.states import layout as integer_states
+from nca_tf.world_model.states import layout as layout_lib
 
 _SCALE = 10.0  # Integers are divided by it.
 _HALF = 0.5 / _SCALE
 _FLOOR = 0.01  # Least deviation: a tenth of an integer.
-_SHARPNESS = 4.0  # Logit of "stays as it is", before any training.
+_SHARPNESS = 4.0  # Initial logit of the present value.
 _TINY = 1e-6
 
 
@@ -27,7 +27,7 @@ class MixtureCoding:
   deviation.
   """
 
-  def __init__(self, layout: integer_states.Layout, components: int = 5):
+  def __init__(self, layout: layout_lib.Layout, components: int = 5):
     """Takes the layout, and K >= 1."""
     if components < 1:
       raise ValueError(f'components must be at least 1, got {components}')
@@ -36,13 +36,13 @@ class MixtureCoding:
     self._limits = layout.limits.astype(np.float32)
     self._normal = tfp.distributions.Normal(0.0, 1.0)
 
-  def outputs(self, group: integer_states.Group) -> int:
+  def outputs(self, group: layout_lib.Group) -> int:
     """Numbers that describe one component of a group."""
     del group
     return 3 * self._components
 
-  def bias(self, group: integer_states.Group) -> np.ndarray:
-    """Outputs to start from: the present value, and steps of all sizes."""
+  def bias(self, group: layout_lib.Group) -> np.ndarray:
+    """Initial outputs: the present value, and steps of all sizes."""
     steps = np.zeros(self._components)
     reach = (group.classes - 1) / _SCALE
     steps[1:] = np.linspace(-reach, reach, self._components + 1)[1:-1]
@@ -51,13 +51,13 @@ class MixtureCoding:
     deviation = np.full(self._components, np.log(np.expm1(0.1)))
     return np.concatenate([logits, steps, deviation])
 
-  def read(self, group: integer_states.Group, values):
+  def read(self, group: layout_lib.Group, values):
     """Integers [..., n] -> inputs [..., n, 1]."""
     del group
     return ops.cast(values, 'float32')[..., None] / _SCALE
 
-  def skip(self, group: integer_states.Group):
-    """Weights from inputs to outputs; None: the steps start at the present."""
+  def skip(self, group: layout_lib.Group):
+    """None: outputs are steps from the present value, without such weights."""
     del group
 
   def parameters(self, values, outputs):
@@ -76,13 +76,13 @@ class MixtureCoding:
   def nats(self, parameters, targets):
     """Negative log probability of the integers, [..., N].
 
-    Of each one's interval, half an integer to either side: the density at an
-    integer has no bound, and what has none drowns everything else.
+    The probability is that of the interval of half an integer to either side,
+    as the density at an integer has no upper bound and would dominate the loss.
     """
     x = ops.cast(targets, 'float32')[..., None] / _SCALE
     logits, loc, scale = parameters
     distance, half = -ops.absolute(x - loc) / scale, _HALF / scale
-    # log(CDF(d + h) - CDF(d - h)); both are small, so their logarithms differ.
+    # log(CDF(d + h) - CDF(d - h)) by the logarithms, as both may be tiny.
     upper = self._normal.log_cdf(distance + half)
     gap = self._normal.log_cdf(distance - half) - upper
     log_mass = upper + ops.log1p(-ops.exp(ops.minimum(gap, -_TINY)))
@@ -99,24 +99,24 @@ class MixtureCoding:
 class CategoricalCoding:
   """One-hot values, and a logit per value of every component."""
 
-  def __init__(self, layout: integer_states.Layout):
+  def __init__(self, layout: layout_lib.Layout):
     """Takes the layout."""
     self._layout = layout
 
-  def outputs(self, group: integer_states.Group) -> int:
+  def outputs(self, group: layout_lib.Group) -> int:
     """C, the group's classes."""
     return group.classes
 
-  def bias(self, group: integer_states.Group) -> np.ndarray:
-    """Outputs to start from."""
+  def bias(self, group: layout_lib.Group) -> np.ndarray:
+    """Initial outputs."""
     return np.zeros(group.classes)
 
-  def read(self, group: integer_states.Group, values):
+  def read(self, group: layout_lib.Group, values):
     """Integers [..., n] -> one-hot [..., n, C]."""
     return ops.one_hot(ops.cast(values, 'int32'), group.classes)
 
-  def skip(self, group: integer_states.Group) -> np.ndarray:
-    """Weights from inputs to outputs to start from: it stays as it is."""
+  def skip(self, group: layout_lib.Group) -> np.ndarray:
+    """Initial weights from inputs to outputs: predicts the present value."""
     return _SHARPNESS * np.eye(group.classes)
 
   def parameters(self, values, outputs):
@@ -150,7 +150,7 @@ def names() -> tuple[str, ...]:
   return tuple(_MAKERS)
 
 
-def make(name: str, layout: integer_states.Layout):
+def make(name: str, layout: layout_lib.Layout):
   """Makes a coding; ValueError for a name that is not in `names()`."""
   if name not in _MAKERS:
     raise ValueError(f'name must be one of {", ".join(_MAKERS)}, got {name!r}')
@@ -158,10 +158,10 @@ def make(name: str, layout: integer_states.Layout):
 
 
 class Skip(keras.layers.Layer):
-  """A linear layer that may begin as a given matrix and bias."""
+  """A linear layer that starts from a given matrix and bias."""
 
   def __init__(self, matrix, bias, **kwargs):
-    """Takes the matrix [F, O] or None for none, and the bias [O]."""
+    """Takes the matrix [F, O], or None for a bias alone, and the bias [O]."""
     super().__init__(**kwargs)
     self._matrix, self._bias = matrix, np.asarray(bias, np.float32)
 

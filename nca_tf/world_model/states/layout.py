@@ -1,7 +1,7 @@
-"""States that are vectors of integers: which number means what.
+"""The layout of states that are vectors of integers.
 
 The 372 integers of Pommerman (Resnick et al. 2018, `featurize` of their
-package), and behind them whether each agent lives.
+package), followed by whether each agent is alive.
 """
 
 import typing
@@ -10,22 +10,22 @@ import numpy as np
 
 
 class Group(typing.NamedTuple):
-  """Components of one meaning."""
+  """Components of the same meaning."""
 
   name: str
   start: int
   stop: int
   classes: int  # Values are 0..classes - 1.
-  is_map: bool = False  # One value per board cell, row by row.
+  is_map: bool = False  # One value per square of the board, row by row.
 
   @property
   def places(self) -> slice:
-    """Where its components are in a state."""
+    """Its components' indices in a state."""
     return slice(self.start, self.stop)
 
 
 class Layout:
-  """The groups of a state's components, N in all, the first V of them scored.
+  """The groups of a state's N components, of which the first V are scored.
 
   Attributes:
     size: Rows and columns of the board, S.
@@ -44,7 +44,7 @@ class Layout:
       size: S.
       agents: Agents of a game.
       enemies: Codes that the vector lists as enemies.
-      codes: Codes of board cells.
+      codes: Codes of the squares.
     """
     self.size = size
     self.groups = []
@@ -75,7 +75,7 @@ class Layout:
 
   @property
   def maps(self) -> list[Group]:
-    """The groups with a value per cell."""
+    """The groups with a value per square."""
     return [group for group in self.groups if group.is_map]
 
   @property

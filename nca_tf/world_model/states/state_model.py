@@ -1,9 +1,9 @@
-"""M for states of integers with a board: what the next state will be.
+"""M for integer states with a board: predicts the next state.
 
-The recurrent cell and its unrolling are `MemoryModel`'s. Around them, in place
-of V and of one dense head, stand two small convolutions, shared by all cells of
-the board, since the rules of such games are local. What no picture of the
-moment shows - how old a flame is, where a bomb rolls - only the cell can know.
+The recurrent cell and its unrolling are `MemoryModel`'s. In place of V and of
+one dense head, two small networks are applied to every square of the board,
+since the rules of such games are local. Only the recurrent cell can know what
+a state does not show: how old a flame is, or in which direction a bomb rolls.
 Letters: B batch, T time, N components, S board size.
 """
 
@@ -14,12 +14,12 @@ from keras import ops
 
 from nca_tf.world_model import model as model_lib
 from nca_tf.world_model.states import codings
-from nca_tf.world_model.states import layout as integer_states
+from nca_tf.world_model.states import layout as layout_lib
 
-_CODE = 128  # What the cell reads of a state.
-_CHANNELS = 32  # Of a board cell and its neighbours.
-_SUMMARY = 4  # Of these, for the recurrent cell.
-_MEMORY = 8  # Channels of a board cell that the recurrent cell writes.
+_CODE = 128  # Size of a state's code, the input of the recurrent cell.
+_CHANNELS = 32  # Features of a square and its neighbours.
+_SUMMARY = 4  # Features of a square that go into the code.
+_MEMORY = 8  # Features of a square that the recurrent cell gives.
 _HIDDEN = 48
 
 
@@ -31,7 +31,7 @@ class StateModel(model_lib.MemoryModel):
   model.coding.decode(parameters)  # [B, T, N] int32
   """
 
-  def __init__(self, cell, layout: integer_states.Layout, coding, action_size):
+  def __init__(self, cell, layout: layout_lib.Layout, coding, action_size):
     """Makes the layers.
 
     Args:
@@ -76,7 +76,7 @@ class StateModel(model_lib.MemoryModel):
 
   def step(self, x, action, is_first, state):
     """One step: x [B, N] integers, action [B, A], is_first [B]."""
-    seen = self._look(x)
+    seen = self._read(x)
     hidden, state = super().step(seen['code'], action, is_first, state)
     return self._predict(x, action, seen, hidden), state
 
@@ -86,18 +86,18 @@ class StateModel(model_lib.MemoryModel):
     Returns:
       Parameters of the coding with leading axes [B, T], and the last state.
     """
-    seen = self._look(x)
+    seen = self._read(x)
     hidden, state = super().unroll(
       seen['code'], action, is_first, state, **options
     )
     return self._predict(x, action, seen, hidden), state
 
   def _heads(self, output):
-    # Heads need the present state as well: see `_predict`.
+    # The heads also need the present state, see `_predict`.
     return output
 
-  def _look(self, x):
-    """Inputs by group, features of board cells, and the code of a state."""
+  def _read(self, x):
+    """Inputs by group, features of the squares, and the code of a state."""
     inputs = {
       group.name: self.coding.read(group, x[..., group.places])
       for group in self.layout.groups
@@ -106,7 +106,7 @@ class StateModel(model_lib.MemoryModel):
     planes = ops.concatenate(
       [inputs[group.name] for group in self.layout.maps], axis=-1
     )  # [..., S * S, F]
-    own = ops.cast(self._own_cell(x), planes.dtype)
+    own = ops.cast(self._own_square(x), planes.dtype)
     planes = ops.concatenate([planes, own[..., None]], axis=-1)
     boards = tf.reshape(planes, [-1, size, size, planes.shape[-1]])
     local = self._around(boards)
@@ -130,7 +130,7 @@ class StateModel(model_lib.MemoryModel):
     code = self._code(ops.concatenate([summary, singles], axis=-1))
     return {'inputs': inputs, 'local': local, 'singles': singles, 'code': code}
 
-  def _own_cell(self, x):
+  def _own_square(self, x):
     """[..., S * S] one where agent 0 stands, from its row and column."""
     size = self.layout.size
     row, column = (

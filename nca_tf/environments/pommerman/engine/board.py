@@ -13,7 +13,7 @@ from nca_tf.environments.pommerman.engine import movement
 from nca_tf.environments.pommerman.engine import variants
 from nca_tf.environments.pommerman.engine.variants import Variant
 
-_MOST_SEALED = 4  # Passages that a wall may keep from the last agent.
+_MOST_SEALED = 4  # Passages that the last agent need not be able to reach.
 _ITEMS = np.flatnonzero(movement.IS_ITEM)
 
 
@@ -44,7 +44,7 @@ def make(
 def find_clear(variant: Variant) -> list[tuple[int, int]]:
   """Returns the cells next to the agents that no wall may take.
 
-  With 4 agents some of them stand twice.
+  With 4 agents some of them are listed twice.
   """
   far, size = variant.board_size - 2, variant.board_size
   clear = []
@@ -111,8 +111,8 @@ def _draw(variant, boards, rng):
 def find_passable(board: np.ndarray) -> np.ndarray:
   """Tells which boards the original accepts.
 
-  From the last agent's corner all but 4 passages can be reached, through wood
-  and agents as well.
+  On those, all passages but 4 at most can be reached from the last agent's
+  corner, where paths may go through wood and agents.
 
   Args:
     board: [B, S, S] codes.

@@ -9,11 +9,11 @@ from nca_tf.environments.pommerman.engine.game_state import State
 
 
 def collapse(state: State) -> None:
-  """Makes a ring rigid in the games whose step count asks for it.
+  """Makes a ring rigid in the games whose step count has reached it.
 
-  Who is shown there dies; bombs go back to their owners, flames and hidden
-  items are lost. Rewards and ends of games do not know of it before the next
-  step.
+  Agents that the board shows there die, owners get their bombs back, flames and
+  hidden items are lost. Rewards and ends of games take it into account in the
+  next step only.
   """
   for ring, step in enumerate(state.variant.collapses):
     games = state.step_count == step

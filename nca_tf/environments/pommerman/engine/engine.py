@@ -1,7 +1,7 @@
 """Plays Pommerman: G games side by side, exact in every rule.
 
 Source: Resnick et al. 2018 (arXiv:1809.07124) and the behaviour of the
-authors' package, which recorded games in the tests hold.
+authors' package; the tests compare with recorded games of it.
 """
 
 import numpy as np
@@ -23,7 +23,7 @@ __all__ = ['get_result', 'reset', 'restart', 'step']
 
 
 def reset(variant: Variant, games: int, rng: np.random.Generator) -> State:
-  """Starts games on boards of their own.
+  """Starts games, each on its own board.
 
   Args:
     variant: The rules.
@@ -65,8 +65,8 @@ def step(
     messages: [G, A, 2] words 0..7 (radio variants only); zeros by default, and
       from dead agents.
     observe: Whether the outcome has observations. A ring that collapses in
-      this step is seen one step later, so `observation.observe` behind it
-      would differ.
+      this step is seen one step later, so `observation.observe` called after
+      this step would differ.
 
   Raises:
     ValueError: An argument has another shape or type, or is out of range.
@@ -74,7 +74,7 @@ def step(
   actions = _check(actions, 'actions', state.cell.shape, variants.ACTIONS)
   words = _check_messages(state, messages)
   if words is not None:
-    # From who lives when the step begins.
+    # Only agents that live when the step begins send words.
     state.messages[:] = words * state.alive[..., None]
   explosions.age_flames(state)
   movement.move(state, actions)

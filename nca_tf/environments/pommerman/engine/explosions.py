@@ -1,4 +1,4 @@
-"""Flames that age, bombs that explode, and the board that shows it all."""
+"""Ageing flames, exploding bombs, and the board that shows them."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from nca_tf.environments.pommerman.engine.game_state import State
 
 
 def age_flames(state: State) -> None:
-  """Step 1 of the rules: old flames reveal what they hid, others age."""
+  """Step 1 of the rules: flames that end reveal items, others age."""
   grid, hidden = state.grid.reshape(-1), state.hidden.reshape(-1)
   flames = state.flames
   lasts = flames.life != 0
@@ -27,7 +27,7 @@ def age_flames(state: State) -> None:
 def _bury_twice_burnt(grid, over):
   """Clears cells where two flames end at once: the second finds no item.
 
-  No game leads there, but a state that is loaded may.
+  No game reaches such a state, but one may be loaded.
   """
   last = np.empty(len(grid), np.int32)
   order = np.arange(len(over))
@@ -36,7 +36,7 @@ def _bury_twice_burnt(grid, over):
 
 
 def explode(state: State) -> None:
-  """Steps 9 and 10: bombs tick and explode, agents die, all is painted."""
+  """Steps 9 and 10: bombs tick and explode, agents die; paints the board."""
   bombs = state.bombs
   bombs.life = bombs.life - 1
   grid = state.grid.reshape(-1)
@@ -57,7 +57,7 @@ def explode(state: State) -> None:
 
 
 def _burst(state, bursts, burning):
-  """Marks the cells that the bombs set on fire; owners get them back."""
+  """Marks the cells that bombs set on fire; owners get their bombs back."""
   grid = state.grid.reshape(-1)
   bombs = state.bombs
   cell = bombs.cell[bursts]
@@ -81,7 +81,7 @@ def _burst(state, bursts, burning):
 
 
 def refund(state: State, cell: np.ndarray, owner: np.ndarray) -> None:
-  """Gives the owners of bombs in some cells one more to lay."""
+  """Gives the owners of the bombs in some cells one more bomb to lay."""
   who = cell // state.grid[0].size * state.variant.agents + owner
   ammo = state.ammo.reshape(-1)
   np.add.at(ammo, who, 1)

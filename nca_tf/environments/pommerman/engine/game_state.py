@@ -2,8 +2,8 @@
 
 Boards carry a border of rigid cells, so that no step leaves them. A cell is a
 number: index into the flattened grids of all games. Bombs and flames of all
-games stand in one list each; within a game they keep the original's order,
-between games there is none.
+games are in one list each: within a game in the original's order, the games in
+any order.
 """
 
 import dataclasses

@@ -1,9 +1,9 @@
-"""Where agents and bombs go in a step: wishes, bounces and kicks.
+"""Where agents and bombs go in a step: desired cells, bounces and kicks.
 
-The original works through lists and counts who wants each cell; counts of
-abandoned cells are never taken back, so they only grow. The set of those who
-bounce is therefore a least fixed point, which does not depend on the order, and
-all games can be worked on at once.
+The original works through lists and counts how many claim each cell; it never
+lowers the count of a cell that a mover gives up, so counts only grow. The set
+of those who must stay is therefore a least fixed point, which does not depend
+on the order, and all games can be computed at once.
 """
 
 import dataclasses
@@ -26,50 +26,50 @@ STOPS_BOMB = STOPS_AGENT | IS_ITEM
 
 @dataclasses.dataclass
 class _Plan:
-  """Wishes of a step; N = G * A agents and K bombs, C cells.
+  """Desired cells of a step; N = G * A agents, K bombs, C cells.
 
   Attributes:
     grid: [C] codes; the cells of living agents and of bombs are PASSAGE.
     step: [6] what an action adds to a cell.
     action: [N] actions, STOP for the dead.
     cell: [N] cells of the agents.
-    wish: [N] cells that they want.
+    desired: [N] cells that they desire.
     living: Indices of living agents.
-    movers: Indices of agents that want another cell than their own.
+    movers: Indices of agents whose desired cell is not their own.
     bomb_cell: [K] cells of the bombs.
-    bomb_wish: [K] cells that they want.
-    bomb_movers: Indices of bombs that want another cell than their own.
-    wanted: [C] how many agents have wanted a cell.
-    bomb_wanted: [C] how many bombs have wanted a cell.
-    visitor: [C] an agent that has wanted a cell; arbitrary for other cells.
+    bomb_desired: [K] cells that they desire.
+    bomb_movers: Indices of bombs whose desired cell is not their own.
+    claims: [C] how many agents have claimed a cell.
+    bomb_claims: [C] how many bombs have claimed a cell.
+    visitor: [C] an agent that has claimed a cell; arbitrary for other cells.
   """
 
   grid: np.ndarray
   step: np.ndarray
   action: np.ndarray
   cell: np.ndarray
-  wish: np.ndarray
+  desired: np.ndarray
   living: np.ndarray
   movers: np.ndarray
   bomb_cell: np.ndarray
-  bomb_wish: np.ndarray
+  bomb_desired: np.ndarray
   bomb_movers: np.ndarray
-  wanted: np.ndarray
-  bomb_wanted: np.ndarray
+  claims: np.ndarray
+  bomb_claims: np.ndarray
   visitor: np.ndarray
 
 
 def move(state: State, actions: np.ndarray) -> None:
   """Lays bombs, moves agents and bombs and picks up items, in place.
 
-  Cells of living agents and of bombs become PASSAGE on the grid; who stands
-  where is painted at the end of the step.
+  Cells of living agents and of bombs become PASSAGE on the grid;
+  `explosions.explode` paints agents and bombs at the end of the step.
 
   Args:
-    state: Behind the ageing of the flames.
+    state: After `explosions.age_flames`.
     actions: [G, A] int64.
   """
-  plan = _make_wishes(state, actions)
+  plan = _plan_moves(state, actions)
   _undo_crossings(plan, state)
   _count(plan)
   _bounce(plan)
@@ -77,8 +77,8 @@ def move(state: State, actions: np.ndarray) -> None:
   _apply(plan, state, kicked)
 
 
-def _make_wishes(state, actions):
-  """Steps 2 and 3 of the rules: bombs are laid, everyone names a cell."""
+def _plan_moves(state, actions):
+  """Steps 2 and 3 of the rules: lays bombs, finds the desired cells."""
   grid = state.grid.reshape(-1)
   cell = state.cell.reshape(-1)
   action = (actions * state.alive).reshape(-1)
@@ -92,34 +92,34 @@ def _make_wishes(state, actions):
   target = cell[movers] + step[action[movers]]
   free = ~STOPS_AGENT[grid[target]]
   movers = movers[free]
-  wish = cell.copy()
-  wish[movers] = target[free]
+  desired = cell.copy()
+  desired[movers] = target[free]
   bombs = state.bombs
   grid[bombs.cell] = variants.PASSAGE
   rolling = np.flatnonzero(bombs.direction)
   target = bombs.cell[rolling] + step[bombs.direction[rolling]]
   free = ~STOPS_BOMB[grid[target]]
-  bomb_wish = bombs.cell.copy()
-  bomb_wish[rolling[free]] = target[free]
+  bomb_desired = bombs.cell.copy()
+  bomb_desired[rolling[free]] = target[free]
   return _Plan(
     grid=grid,
     step=step,
     action=action,
     cell=cell,
-    wish=wish,
+    desired=desired,
     living=living,
     movers=movers,
     bomb_cell=bombs.cell,
-    bomb_wish=bomb_wish,
+    bomb_desired=bomb_desired,
     bomb_movers=rolling[free],
-    wanted=np.zeros(len(grid), np.uint8),
-    bomb_wanted=np.zeros(len(grid), np.uint8),
+    claims=np.zeros(len(grid), np.uint8),
+    bomb_claims=np.zeros(len(grid), np.uint8),
     visitor=np.empty(len(grid), np.int32),
   )
 
 
 def _lay_bombs(state, layers):
-  """Appends the bombs of those who have one and stand on none."""
+  """Appends bombs of agents that have one left and do not stand on one."""
   ammo = state.ammo.reshape(-1)
   cells = state.cell.reshape(-1)
   layers = layers[ammo[layers] > 0]
@@ -140,27 +140,29 @@ def _lay_bombs(state, layers):
 
 
 def _undo_crossings(plan, state):
-  """Step 4: who would pass another one on the same edge stays."""
+  """Step 4: two that would swap their cells stay, both of them."""
   movers = plan.movers
-  edge = _find_edge(plan.cell[movers], plan.wish[movers], plan.action[movers])
+  edge = _find_edge(
+    plan.cell[movers], plan.desired[movers], plan.action[movers]
+  )
   back = _find_pairs(movers, edge, 2 * len(plan.grid))
   bombs = plan.bomb_movers
   if bombs.size:
-    # Edges count although the agent that took them stays.
+    # Before the agents' moves are undone: those block bombs all the same.
     bombs_back = _find_crossing_bombs(plan, state)
-    plan.bomb_wish[bombs_back] = plan.bomb_cell[bombs_back]
-    plan.bomb_movers = bombs[plan.bomb_wish[bombs] != plan.bomb_cell[bombs]]
-  plan.wish[back] = plan.cell[back]
-  plan.movers = movers[plan.wish[movers] != plan.cell[movers]]
+    plan.bomb_desired[bombs_back] = plan.bomb_cell[bombs_back]
+    plan.bomb_movers = bombs[plan.bomb_desired[bombs] != plan.bomb_cell[bombs]]
+  plan.desired[back] = plan.cell[back]
+  plan.movers = movers[plan.desired[movers] != plan.cell[movers]]
 
 
 def _find_edge(start, end, action):
-  """Numbers the edges between neighbouring cells, both ways the same."""
+  """Numbers the edges between neighbouring cells, for both directions."""
   return 2 * np.minimum(start, end) + (action < variants.LEFT)
 
 
 def _find_pairs(names, edge, edges):
-  """Returns the names whose edge another one has as well."""
+  """Returns the movers whose edge another mover crosses as well."""
   last = np.empty(edges, np.int32)
   last[edge] = names
   other = last[edge]
@@ -170,17 +172,17 @@ def _find_pairs(names, edge, edges):
 
 def _find_crossing_bombs(plan, state):
   bombs = plan.bomb_movers
-  start, end = plan.bomb_cell[bombs], plan.bomb_wish[bombs]
+  start, end = plan.bomb_cell[bombs], plan.bomb_desired[bombs]
   game = start // state.grid[0].size
   # Small: only rolling bombs against the agents of their games.
   cell = plan.cell.reshape(state.cell.shape)[game]  # [M, A]
-  wish = plan.wish.reshape(state.cell.shape)[game]
+  desired = plan.desired.reshape(state.cell.shape)[game]
   start, end = start[:, None], end[:, None]
-  met = (cell == end) & (wish == start) | (cell == start) & (wish == end)
+  met = (cell == end) & (desired == start) | (cell == start) & (desired == end)
   met = np.any(met & state.alive[game], 1)
   left = bombs[~met]
   edge = _find_edge(
-    plan.bomb_cell[left], plan.bomb_wish[left], state.bombs.direction[left]
+    plan.bomb_cell[left], plan.bomb_desired[left], state.bombs.direction[left]
   )
   return np.concatenate(
     [bombs[met], _find_pairs(left, edge, 2 * len(plan.grid))]
@@ -188,21 +190,23 @@ def _find_crossing_bombs(plan, state):
 
 
 def _count(plan):
-  """Counts who wants each cell."""
+  """Counts the claims on each cell."""
   one = np.uint8(1)
-  wish = plan.wish[plan.living]
-  np.add.at(plan.wanted, wish, one)
-  plan.visitor[wish] = plan.living
-  np.add.at(plan.bomb_wanted, plan.bomb_wish, one)
+  desired = plan.desired[plan.living]
+  np.add.at(plan.claims, desired, one)
+  plan.visitor[desired] = plan.living
+  np.add.at(plan.bomb_claims, plan.bomb_desired, one)
 
 
 def _bounce(plan):
-  """Step 5: who wants what another one of its kind wants stays."""
+  """Step 5: movers whose desired cell has two claims stay, until none has."""
   while True:
-    wish = plan.wish[plan.movers]
-    hit = (plan.wanted[wish] > 1) | (plan.bomb_wanted[wish] > 1)
-    bomb_wish = plan.bomb_wish[plan.bomb_movers]
-    bomb_hit = (plan.bomb_wanted[bomb_wish] > 1) | (plan.wanted[bomb_wish] > 1)
+    desired = plan.desired[plan.movers]
+    hit = (plan.claims[desired] > 1) | (plan.bomb_claims[desired] > 1)
+    bomb_desired = plan.bomb_desired[plan.bomb_movers]
+    bomb_hit = (plan.bomb_claims[bomb_desired] > 1) | (
+      plan.claims[bomb_desired] > 1
+    )
     back, bombs_back = plan.movers[hit], plan.bomb_movers[bomb_hit]
     if not back.size and not bombs_back.size:
       return
@@ -212,38 +216,38 @@ def _bounce(plan):
 
 
 def _send_back(plan, agents, bombs):
-  """Lets some stay where they are: their own cells are wanted once more."""
-  plan.wish[agents] = plan.cell[agents]
-  plan.wanted[plan.cell[agents]] += 1
-  plan.bomb_wish[bombs] = plan.bomb_cell[bombs]
-  plan.bomb_wanted[plan.bomb_cell[bombs]] += 1
+  """Lets some stay where they are, which adds a claim on their own cells."""
+  plan.desired[agents] = plan.cell[agents]
+  plan.claims[plan.cell[agents]] += 1
+  plan.bomb_desired[bombs] = plan.bomb_cell[bombs]
+  plan.bomb_claims[plan.bomb_cell[bombs]] += 1
 
 
 def _kick(plan, state):
-  """Steps 6 and 7: bombs meet agents; returns the bombs kicked for good."""
+  """Steps 6 and 7: bombs meet agents; returns the bombs that are kicked."""
   none = np.zeros(0, np.int64)
-  bomb = np.flatnonzero(plan.wanted[plan.bomb_wish])
+  bomb = np.flatnonzero(plan.claims[plan.bomb_desired])
   if not bomb.size:
     return none
-  plan.visitor[plan.wish[plan.living]] = plan.living
-  agent = plan.visitor[plan.bomb_wish[bomb]]
-  agent_moves = plan.wish[agent] != plan.cell[agent]
-  bomb_moves = plan.bomb_wish[bomb] != plan.bomb_cell[bomb]
-  meets = plan.wish[agent] == plan.bomb_wish[bomb]
+  plan.visitor[plan.desired[plan.living]] = plan.living
+  agent = plan.visitor[plan.bomb_desired[bomb]]
+  agent_moves = plan.desired[agent] != plan.cell[agent]
+  bomb_moves = plan.bomb_desired[bomb] != plan.bomb_cell[bomb]
+  meets = plan.desired[agent] == plan.bomb_desired[bomb]
   meets &= agent_moves | bomb_moves
   if not meets.any():
     return none
   agent, bomb = agent[meets].astype(np.int64), bomb[meets]
   agent_moves = agent_moves[meets]
-  target = plan.bomb_wish[bomb] + plan.step[plan.action[agent]]
+  target = plan.bomb_desired[bomb] + plan.step[plan.action[agent]]
   kicks = agent_moves & state.can_kick.reshape(-1)[agent]
-  kicks &= (plan.wanted[target] == 0) & (plan.bomb_wanted[target] == 0)
+  kicks &= (plan.claims[target] == 0) & (plan.bomb_claims[target] == 0)
   kicks &= ~STOPS_BOMB[plan.grid[target]]
   kicker, kicked = agent[kicks], bomb[kicks]
-  plan.bomb_wanted[plan.bomb_wish[kicked]] = 0
+  plan.bomb_claims[plan.bomb_desired[kicked]] = 0
   state.bombs.direction[kicked] = plan.action[kicker]
-  plan.bomb_wish[kicked] = target[kicks]
-  np.add.at(plan.bomb_wanted, target[kicks], np.uint8(1))
+  plan.bomb_desired[kicked] = target[kicks]
+  np.add.at(plan.bomb_claims, target[kicks], np.uint8(1))
   _send_back(plan, agent[agent_moves & ~kicks], bomb[~kicks])
   return _bounce_again(plan, state, kicker, kicked, bomb)
 
@@ -253,17 +257,19 @@ def _bounce_again(plan, state, kicker, kicked, met):
   area = state.grid[0].size
   games = np.zeros(state.games, bool)
   games[plan.bomb_cell[met] // area] = True
-  stays = plan.wish[plan.movers] == plan.cell[plan.movers]
+  stays = plan.desired[plan.movers] == plan.cell[plan.movers]
   plan.movers = plan.movers[~stays]
   agents = plan.movers[games[plan.movers // state.variant.agents]]
-  moves = plan.bomb_wish != plan.bomb_cell
+  moves = plan.bomb_desired != plan.bomb_cell
   moves[kicked] = True
   bombs = np.flatnonzero(moves)
   bombs = bombs[games[plan.bomb_cell[bombs] // area]]
   while True:
-    wish, bomb_wish = plan.wish[agents], plan.bomb_wish[bombs]
-    hit = (plan.wanted[wish] > 1) | (plan.bomb_wanted[wish] != 0)
-    bomb_hit = (plan.bomb_wanted[bomb_wish] > 1) | (plan.wanted[bomb_wish] != 0)
+    desired, bomb_desired = plan.desired[agents], plan.bomb_desired[bombs]
+    hit = (plan.claims[desired] > 1) | (plan.bomb_claims[desired] != 0)
+    bomb_hit = (plan.bomb_claims[bomb_desired] > 1) | (
+      plan.claims[bomb_desired] != 0
+    )
     if not hit.any() and not bomb_hit.any():
       break
     # A kicker and its bomb fail together.
@@ -274,19 +280,19 @@ def _bounce_again(plan, state, kicker, kicked, met):
     kicker, kicked = kicker[~fails], kicked[~fails]
     agents, bombs = agents[~hit], bombs[~bomb_hit]
   movers = plan.movers
-  plan.movers = movers[plan.wish[movers] != plan.cell[movers]]
+  plan.movers = movers[plan.desired[movers] != plan.cell[movers]]
   return kicked
 
 
 def _apply(plan, state, kicked):
-  """Step 8: everyone goes where it may, agents pick up what lies there."""
+  """Step 8: agents and bombs move, agents pick up items."""
   bombs = state.bombs
-  stops = plan.bomb_wish == plan.bomb_cell
+  stops = plan.bomb_desired == plan.bomb_cell
   stops[kicked] = False
   bombs.direction[stops] = 0
-  bombs.cell = plan.bomb_wish
+  bombs.cell = plan.bomb_desired
   movers = plan.movers
-  plan.cell[movers] = plan.wish[movers]
+  plan.cell[movers] = plan.desired[movers]
   code = plan.grid[plan.cell[movers]]
   finds = IS_ITEM[code]
   if finds.any():

@@ -24,13 +24,13 @@ class Outcome:
 
 
 def judge(state: State) -> Outcome:
-  """Returns the rewards and the ends of games behind a step."""
+  """Returns the rewards after a step, and which games are over."""
   alive, variant = state.alive, state.variant
   living = np.count_nonzero(alive, 1)
   late = state.step_count >= variant.max_steps
   if variant.teams:
     ours, theirs = alive[:, ::2].any(1), alive[:, 1::2].any(1)
-    # A team has lost when nobody of it lives and somebody of the other does.
+    # A team has lost when all of it are dead and one of the other lives.
     sign = ours.astype(np.int64) - theirs  # [G]
     rewards = sign[:, None] * np.array([1, -1, 1, -1])
     rewards[(late & (sign == 0)) | (living == 0)] = -1
@@ -59,7 +59,7 @@ def get_result(state: State, outcome: Outcome) -> tuple[np.ndarray, np.ndarray]:
   """Returns the results of games and their winners.
 
   Args:
-    state: Behind the step that `outcome` comes from.
+    state: After the step that `outcome` comes from.
     outcome: Of `engine.step`.
 
   Returns:

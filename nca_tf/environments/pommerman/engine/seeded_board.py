@@ -1,8 +1,8 @@
 """The original's board of a seed, to the last item.
 
 The original draws with Python's global generator from a set of cells, in the
-order in which CPython walks through that set: by the hashes of pairs of
-integers, which no process changes, and by what was put in and taken out.
+order in which CPython walks through that set. The order depends on the hashes
+of pairs of integers, the same in every process, and on insertions and removals.
 """
 
 import itertools
@@ -21,11 +21,11 @@ _ITEMS = (variants.EXTRA_BOMB, variants.INCREASE_RANGE, variants.KICK)
 def make(
   variant: Variant, seed: int | random.Random
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Makes the board that the original makes behind `random.seed(seed)`.
+  """Makes the board that the original makes after `random.seed(seed)`.
 
   Args:
     variant: The rules.
-    seed: The seed, or a generator, for the board that comes next.
+    seed: The seed, or a generator that draws the next board.
 
   Returns:
     [S, S] uint8 codes as displayed, and [S, S] uint8 codes of hidden items.

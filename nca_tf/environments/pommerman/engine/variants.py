@@ -11,14 +11,15 @@ EXTRA_BOMB, INCREASE_RANGE, KICK, DUMMY = range(6, 10)
 AGENT = 10
 # Actions; row 0 is at the top.
 STOP, UP, DOWN, LEFT, RIGHT, LAY_BOMB = range(6)
-ACTIONS = 6
+ACTION_NAMES = ('stop', 'up', 'down', 'left', 'right', 'lay a bomb')
+ACTIONS = len(ACTION_NAMES)
 # Kinds of game.
 FFA, TEAM, TEAM_RADIO, ONE_VS_ONE = range(1, 5)
 # Results of a game.
 WIN, LOSS, TIE, INCOMPLETE = range(4)
 
 BOMB_LIFE = 10  # When it is laid; the same step takes the first one off.
-FLAME_LIFE = 2  # Seen in three boards: its own and the two behind it.
+FLAME_LIFE = 2  # Seen in three boards: its own and the two after it.
 DEFAULT_AMMO = 1
 DEFAULT_BLAST_STRENGTH = 2
 MAX_AMMO = 10

@@ -1,4 +1,4 @@
-"""Where the bombs lie that SimpleAgent runs away from."""
+"""The bombs from which SimpleAgent flees."""
 
 import typing
 
@@ -61,10 +61,10 @@ def _reach(layers, lane, row, column, strength):
 
 
 def _add(table, lane, strength, side):
-  """Writes maxima into [L, 2], before (side -1) and behind (side 1) agents."""
-  beside = side != 0
-  index = lane[beside], (side[beside] + 1) // 2
-  np.maximum.at(table, index, strength[beside])
+  """Writes maxima into [L, 2]: bombs at side -1, and at side 1 of agents."""
+  apart = side != 0
+  index = lane[apart], (side[apart] + 1) // 2
+  np.maximum.at(table, index, strength[apart])
 
 
 def _rank(strength):

@@ -1,4 +1,4 @@
-"""The 24 cells within three steps, and the first step of the way to each.
+"""The 24 cells within three steps, and the first step of a path to each.
 
 Within three steps a shortest path is as long as rows plus columns, so each
 cell has one or two predecessors; where it has two, a coin chooses.
@@ -56,7 +56,7 @@ class NearCells(typing.NamedTuple):
 
   code: np.ndarray  # [L, 24] of the board, RIGID outside of it
   reached: np.ndarray  # [L, 24] bool, within three steps
-  move: np.ndarray  # [L, 24] the first action of the way
+  move: np.ndarray  # [L, 24] the first action of a path
 
 
 def look_around(board, which, row, column, passable, rng) -> NearCells:
@@ -67,8 +67,8 @@ def look_around(board, which, row, column, passable, rng) -> NearCells:
     which: [L] row of `board`.
     row: [L], with the border.
     column: [L], likewise.
-    passable: [L, 24] -> [L, 24]; function of the codes, where a way goes on.
-    rng: Chooses between two ways of one length.
+    passable: [L, 24] -> [L, 24]; of the codes, where a path can go on.
+    rng: Chooses between two paths of equal length.
   """
   margin = RADIUS - 1
   wide = np.pad(
@@ -100,7 +100,7 @@ def look_around(board, which, row, column, passable, rng) -> NearCells:
 
 
 def move_to_nearest(near: NearCells, wanted: np.ndarray, radius: int):
-  """The move towards the nearest wanted cell, [L]; STOP where there is none.
+  """The move towards the nearest wanted cell, [L]; STOP without one.
 
   Of several as near, the one with the highest code, and the last by rows.
 

@@ -1,7 +1,7 @@
-"""What scripted agents look at, of all games at once.
+"""What scripted agents see, of all games at once.
 
-Letters: L agents who shall act, B boards that they look at, P = S + 2 rows and
-columns of a board with its border.
+Letters: L agents that act, B boards that they see, P = S + 2 rows and columns
+of a board with its border.
 """
 
 import typing
@@ -27,7 +27,7 @@ class Sight(typing.NamedTuple):
   blast_strength: np.ndarray  # [L]
 
   def take(self, chosen: np.ndarray) -> 'Sight':
-    """Returns some of the agents, before the same boards."""
+    """Returns some of the agents, with the same boards."""
     return self._replace(
       **{name: getattr(self, name)[chosen] for name in self._fields[2:]}
     )
@@ -48,7 +48,7 @@ def look(seen, variant: Variant, who: np.ndarray | None = None) -> Sight:
       games without fog, which is faster. (A ring that collapses shows one step
       earlier in a state.)
     variant: Of the games.
-    who: [G, A] bool, whose sight is wanted; all of the living by default.
+    who: [G, A] bool, which agents look; all living ones by default.
 
   Raises:
     ValueError: The state of a variant with fog, or boards of another size.

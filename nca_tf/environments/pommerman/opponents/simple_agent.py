@@ -17,9 +17,9 @@ from nca_tf.environments.pommerman.opponents import near_cells
 from nca_tf.environments.pommerman.opponents import sight as sight_lib
 
 _MEMORY = 6  # Places it avoids, those where it last strolled.
-_DEPTH = 10  # Rows plus columns it plans over.
+_DEPTH = 10  # Rows plus columns over which it plans.
 _CODES = 14
-_LAST = 9  # A rank behind all others.
+_LAST = 9  # A rank after all others.
 # Rows and columns of the moves UP, DOWN, LEFT, RIGHT and of STOP.
 _MOVES = np.array([1, 2, 3, 4, 0])
 _ROWS = np.array([-1, 1, 0, 0, 0])
@@ -101,7 +101,7 @@ class SimpleAgents:
     Args:
       seen: Observations of G games, or their state where there is no fog.
       rng: Source of the random choices.
-      who: [G, A] bool, who shall act; the living by default.
+      who: [G, A] bool, which agents act; all living ones by default.
 
     Returns:
       [G, A] int64 actions; STOP for the others.
@@ -140,7 +140,7 @@ class SimpleAgents:
       for bit in (_WALK, _OPEN, _PASSAGE, _FOG)
     )
     for other in range(self._variant.agents):
-      # It takes any agent who is no enemy for a way through.
+      # It assumes that it can walk through any agent that is no enemy.
       shown = bit_board.pack(flags & (_FIRST_AGENT << other))[sight.which]
       friend = ~self._enemies[sight.agent, variants.AGENT + other]
       walk |= shown * friend[:, None]
@@ -187,7 +187,7 @@ class SimpleAgents:
     return actions
 
   def _is_passable(self, code, agent):
-    """Whether agents [L] take cells of codes [L, K] for a way through."""
+    """Whether agents [L] assume that they can walk through codes [L, K]."""
     walk = (self._classes[code] & _WALK) != 0
     is_agent = code >= variants.AGENT
     return walk | (is_agent & ~self._enemies[agent[:, None], code])
@@ -213,7 +213,7 @@ class SimpleAgents:
     return plan.neighbours(danger[sight.which])
 
   def _stroll(self, plan, danger, rng):
-    """A random step that is safe and leads to where it was not lately."""
+    """A random safe step, if possible to a place not visited lately."""
     sight = plan.sight
     allowed = plan.neighbours(plan.passable) & ~danger
     visited = self._visited[sight.game, sight.agent]
@@ -221,14 +221,14 @@ class SimpleAgents:
     target = plan.place[:, None] + _ROWS * width + _COLUMNS
     fresh = allowed & ~(target[:, :, None] == visited[:, None]).any(2)
     allowed = np.where(fresh.any(1, keepdims=True), fresh, allowed)
-    allowed[:, -1] &= allowed.sum(1) == 1  # It stands only for want of a move.
+    allowed[:, -1] &= allowed.sum(1) == 1  # Staying is the last resort.
     visited = np.concatenate([visited[:, 1:], plan.place[:, None]], 1)
     self._visited[sight.game, sight.agent] = visited
     return _pick(allowed, rng)
 
 
 def _flee(plan, threats, rng):
-  """Actions [L] in the reach of bombs."""
+  """Actions [L] of agents within the reach of bombs."""
   strength = threats.strength
   passable = plan.neighbours(plan.passable)[:, :4]
   fog = plan.neighbours(plan.fog)[:, :4]
@@ -243,10 +243,10 @@ def _flee(plan, threats, rng):
 
 
 def _leave_bomb(plan, threats):
-  """Actions [L] with bombs on every side, or on a bomb: no dead end.
+  """Actions [L] with bombs on every side, or on a bomb: avoids dead ends.
 
-  Of the moves in the order in which the threats were found, the first from
-  where a path leads around a corner or out of the bomb's reach.
+  In the order in which the threats were found, this is the first move after
+  which a path leads around a corner or out of the bomb's reach.
   """
   width = plan.board_size
   steps = _ROWS[:4] * width + _COLUMNS[:4]
@@ -305,8 +305,8 @@ def _make_classes():
 def _make_extent(size):
   """[S * S, P]: cells that it plans over, by where it stands.
 
-  Those within `_DEPTH`; behind row + _DEPTH it looks no more, so that from the
-  first row it never sees the last of 11.
+  Those within `_DEPTH`. It does not look at row + _DEPTH and after, so that
+  from the first row it never sees the last one of 11.
   """
   near = bit_board.distances(size) <= _DEPTH
   row, column = np.divmod(np.arange(size**2), size)

@@ -1,4 +1,4 @@
-"""Games as the original writes them to JSON, and reads them again.
+"""Games in the JSON that the original writes and reads.
 
 A record is a dict of texts, each of them JSON: the original's `get_json_info`
 returns it, and the file of `set_init_game_state` holds it.
@@ -135,7 +135,7 @@ def _read(variant, record):
   )
   for rows in (result.agents[0], result.bombs, result.flames):
     if np.any((rows[:, :2] < 0) | (rows[:, :2] >= size)):
-      raise ValueError('a cell beside the board')
+      raise ValueError('a cell off the board')
   return result
 
 

@@ -10,7 +10,7 @@ from nca_tf.environments.pommerman.recordings import trace as trace_lib
 from nca_tf.environments.pommerman.recordings.snapshot import Snapshot
 from nca_tf.environments.pommerman.recordings.trace import Trace
 
-# What is compared. `order` is that of bombs and flames, if only that differs.
+# What is compared. `order`: bombs and flames are equal, but not their order.
 KINDS = (
   'state',
   'order',
@@ -40,7 +40,7 @@ def replay(trace: Trace) -> dict[str, list[tuple[int, int]]]:
 
   Returns:
     For each of `KINDS` the game and the step of each mismatch. Boards are
-    compared with those of the seeds, unless the games began elsewhere; their
+    compared with those of the seeds, unless the games began on others; their
     step is -1.
   """
   found = {kind: [] for kind in KINDS}

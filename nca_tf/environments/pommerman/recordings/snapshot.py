@@ -1,4 +1,4 @@
-"""Moments of games in plain rows, as traces and files hold them.
+"""Games at one moment, as the rows that traces and files hold.
 
 Letters: G games, A agents, S rows and columns, K bombs and F flames in all.
 """
@@ -67,7 +67,7 @@ def load(variant: Variant, snapshot: Snapshot) -> State:
 
 
 def take(state: State) -> Snapshot:
-  """Returns the moment that a state is in, as copies."""
+  """Returns copies of what a state holds."""
   bombs, flames = state.bombs, state.flames
   agents = [state.row, state.column, state.ammo, state.blast_strength]
   agents += [state.can_kick, state.alive]
@@ -90,7 +90,7 @@ def take(state: State) -> Snapshot:
 
 
 def _sort(state, cell, columns):
-  """Returns how many stand in each game, and their rows game by game."""
+  """Returns how many each game has, and their rows game by game."""
   game, row, column = state.locate(cell)
   order = np.argsort(game, kind='stable')
   rows = np.stack([row, column, *columns], 1)[order]

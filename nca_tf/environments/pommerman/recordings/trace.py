@@ -128,7 +128,7 @@ def read(path: str | os.PathLike) -> Trace:
 
   Raises:
     OSError: It cannot be read.
-    ValueError: It is damaged or no such file, or has a game of an unknown
+    ValueError: It is damaged or of another kind, or has a game of an unknown
       variant.
   """
   arrays = _read_arrays(path)
@@ -193,7 +193,7 @@ def _check_range(name, values, least, most):
 
 
 def _find_sizes(arrays):
-  """Returns the sizes behind the letters, and the rows of each kind."""
+  """Returns the sizes that letters stand for, and the rows of each kind."""
   offsets = arrays['game_offsets']
   scalars = (arrays['board_size'], arrays['n_agents'])
   if any(each.shape or each.dtype.kind not in 'iu' for each in scalars):
@@ -243,7 +243,7 @@ def _find_rules(arrays):
 
 
 def _check_cells(arrays):
-  """Refuses agents, bombs and flames beside the board, and owners beside A."""
+  """Refuses agents, bombs and flames off the board, and unknown owners."""
   size, agents = int(arrays['board_size']), int(arrays['n_agents'])
   for name in ('agents', 'bombs', 'flames'):
     for each in (f'init_{name}', name):

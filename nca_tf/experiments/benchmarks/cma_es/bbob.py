@@ -9,36 +9,26 @@ with twice the candidates (IPOP) from the same sequence of points, uniform in
 import numpy as np
 import tensorflow as tf
 
-from nca_tf.evolution import many_searches as cma_es_restarts
+from nca_tf.evolution import many_searches
 from nca_tf.evolution import objectives
 from nca_tf.evolution import stopping
-from nca_tf.experiments.benchmarks.cma_es import quality as cma_es_quality
+from nca_tf.experiments.benchmarks.cma_es import quality
+from nca_tf.experiments.benchmarks.cma_es import settings
 from nca_tf.runs import progress
 
-TARGET = 1e-8  # Above f_opt.
+FTARGET = 1e-8  # Above f_opt.
 SIGMA = 2.0
 RESTARTS = 9
 
 
-def measure(
-  function: int,
-  n: int,
-  peers,
-  instances: int,
-  budget: int,
-  precision: str = 'float64',
-  jit: bool = True,
-):
+def measure(function: int, n: int, peers, config: settings.Config):
   """Runs both optimisers on every instance.
 
   Args:
-    function: number of the function in BBOB.
-    n: dimension.
-    peers: `PeerProcess` of `cma_es_peers.py`, or None.
-    instances: how many, from number 1 on.
-    budget: evaluations per dimension.
-    precision: 'float64' or 'float32', of this library's search.
-    jit: compile with XLA.
+    function: Number of the function in BBOB.
+    n: Dimension.
+    peers: `PeerProcess` of `peers.py`, or None.
+    config: Gives instances (from number 1 on), budget, precision and jit.
 
   Returns:
     For each optimiser a dict per instance: evaluations, error (best value
@@ -46,20 +36,25 @@ def measure(
   """
 
   def objective(x, *instance):
-    # Beside f_opt, 1e-8 needs float64.
+    # 1e-8 is lost beside f_opt in float32.
     placed = objectives.BbobInstance(function, *instance)
     return objectives.bbob(placed)(tf.cast(x, tf.float64))
 
-  ours = cma_es_restarts.Restarts(objective, n, SIGMA, jit=jit, dtype=precision)
+  ours = many_searches.ManySearches(
+    objective, n, SIGMA, jit=config.jit != 'off', dtype=config.precision
+  )
   names = ('nca_tf', 'pycma') if peers is not None else ('nca_tf',)
   found = {name: [] for name in names}
   label = f'bbob f{function}, n = {n}'
-  with progress.Progress(label, instances, 'instances') as bar:
-    for number in range(1, instances + 1):
+  with progress.Progress(label, config.instances, 'instances') as bar:
+    for number in range(1, config.instances + 1):
       instance = objectives.BbobInstance.make(function, n, number)
       rng = np.random.default_rng((number, n, function))
       starts = rng.uniform(-4, 4, (RESTARTS + 1, n))
-      limits = {'maxfevals': n * budget, 'ftarget': instance.f_opt + TARGET}
+      limits = {
+        'maxfevals': n * config.budget,
+        'ftarget': instance.f_opt + FTARGET,
+      }
       data = [tf.constant(part, tf.float64) for part in instance[1:]]
       options = stopping.Options.of(limits)
       result = ours.minimise(starts, number, options, data)
@@ -67,7 +62,7 @@ def measure(
       if peers is not None:
         answer = peers.ask(
           'minimise_with_restarts',
-          objective=cma_es_quality.bbob_spec(instance),
+          objective=quality.bbob_spec(instance),
           starts=starts.tolist(),
           sigma0=SIGMA,
           seed=number,
@@ -80,7 +75,7 @@ def measure(
 
 
 def expected_running_time(rows) -> float:
-  """Evaluations of all runs over the successful ones; inf without success."""
+  """Returns the evaluations of all runs over the successes; inf without one."""
   successes = sum(row['found'] for row in rows)
   total = sum(row['evaluations'] for row in rows)
   return total / successes if successes else float('inf')
@@ -91,5 +86,5 @@ def _row(evaluations, best, instance):
   return {
     'evaluations': int(evaluations),
     'error': float(error),
-    'found': bool(error <= TARGET),
+    'found': bool(error <= FTARGET),
   }

@@ -1,9 +1,8 @@
-"""pycma and evosax in a process of their own, asked over a pipe.
+"""pycma and evosax, in a process of their own that answers requests.
 
-`peer_server` serves this file to `benchmark_cma_es`, in an environment that has
-the peers and not this library: hence its own NumPy forms of the objectives,
-which the benchmark compares with `nca_tf.evolution.objectives` before it
-measures.
+`peer_server` runs this file in an environment that has the peers but not this
+library. It therefore has NumPy forms of the objectives; the benchmark compares
+them with `nca_tf.evolution.objectives` before it measures.
 """
 
 import math
@@ -17,7 +16,7 @@ def make_objective(spec):
   """Returns the function [P, n] -> [P] that a request describes.
 
   Args:
-    spec: {'name': ..., 'matrix': R or absent}, or {'name': 'bbob', ...} with
+    spec: {'name': ..., 'matrix': R or None}, or {'name': 'bbob', ...} with
       the fields of `objectives.BbobInstance`.
   """
   if spec['name'] == 'bbob':
@@ -86,12 +85,12 @@ def _oscillate(x):
 
 
 def values(objective, x):
-  """Returns an objective's values, to compare the two forms."""
+  """Returns an objective's values at x [P, n]."""
   return make_objective(objective)(np.array(x)).tolist()
 
 
 def minimise(objective, x0, sigma0, popsize, seed, maxfevals, ftarget):
-  """One run of pycma with its own stop conditions.
+  """Runs pycma once, with its own stop conditions.
 
   Returns:
     Evaluations used, the best value, and why it stopped.
@@ -114,15 +113,15 @@ def minimise(objective, x0, sigma0, popsize, seed, maxfevals, ftarget):
 
 
 def minimise_with_restarts(objective, starts, sigma0, seed, maxfevals, ftarget):
-  """The same with IPOP: each restart has twice the candidates of the last.
+  """Runs pycma with IPOP: each restart has twice the candidates of the last.
 
   Args:
-    objective: what `make_objective` takes.
+    objective: What `make_objective` takes.
     starts: x0 of each run.
-    sigma0: first step of each.
-    seed: another one for each run follows from it.
-    maxfevals: for all runs together.
-    ftarget: ends the search.
+    sigma0: First step of each.
+    seed: Of the first run; the seeds of the others follow from it.
+    maxfevals: Budget of all runs together.
+    ftarget: Ends the search.
   """
   used, best, popsize = 0, math.inf, 4 + int(3 * math.log(len(starts[0])))
   for i, x0 in enumerate(starts):
@@ -146,7 +145,7 @@ class Pycma:
   """Whole runs of pycma on the ellipsoid, a chunk of generations at a time."""
 
   def __init__(self, n, popsize, span):
-    """Prepares runs of `span` generations; the last one goes on if it is 0."""
+    """Prepares runs of `span` generations each; 0 is one run without end."""
     self._n, self._popsize, self._span = n, popsize, span
     self._es, self._runs = None, 0
 
@@ -178,7 +177,7 @@ class Evosax:
   """The same by evosax in float32: a chunk is one compiled call."""
 
   def __init__(self, n, popsize, span):
-    """Compiles nothing yet: the first `advance` does."""
+    """Takes the sizes; the first `advance` compiles."""
     import jax
     import jax.numpy as jnp
     from evosax import algorithms
@@ -229,17 +228,17 @@ class Evosax:
     return time.process_time() - began
 
 
-_contestants = {}
+_implementations = {}
 
 
 def advance(peer, n, popsize, span, generations):
-  """Runs a chunk of a contestant, which is made by its first chunk."""
+  """Runs a chunk of an implementation, which the first chunk makes."""
   key = (peer, n, popsize, span)
-  if key not in _contestants:
-    _contestants[key] = {'pycma': Pycma, 'evosax': Evosax}[peer](
+  if key not in _implementations:
+    _implementations[key] = {'pycma': Pycma, 'evosax': Evosax}[peer](
       n, popsize, span
     )
-  return _contestants[key].advance(generations)
+  return _implementations[key].advance(generations)
 
 
 CALLS = {

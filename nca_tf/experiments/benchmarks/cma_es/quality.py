@@ -1,4 +1,4 @@
-"""How many evaluations CMA-ES needs, beside pycma with the same start.
+"""Evaluations that CMA-ES needs, beside pycma with the same start.
 
 Both count whole generations until the best value is below the target.
 """
@@ -13,27 +13,26 @@ import tensorflow as tf
 from nca_tf.analysis import intervals
 from nca_tf.evolution import cma_es
 from nca_tf.evolution import objectives
+from nca_tf.experiments.benchmarks.cma_es import settings
 from nca_tf.runs import progress
 
-TARGET = 1e-8
-RATIO_BAR = (0.9, 1.1)  # Median evaluations over pycma's.
-ROTATION_BAR = (0.95, 1.05)  # Rotated over plain ellipsoid.
+FTARGET = 1e-8
 _EVALUATIONS = 5000  # At most, per dimension.
 
 
 @dataclasses.dataclass(frozen=True)
 class Problem:
-  """One line of the table: where both optimisers begin.
+  """One row of the table: where both optimisers begin.
 
   Attributes:
-    name: as `cma_es_peers.py` knows it.
-    objective: the same as tensors.
-    n: dimension.
-    start: every coordinate of x0.
-    sigma: first step size.
+    name: Of the objective in `peers.py`.
+    objective: The same function on tensors.
+    n: Dimension.
+    start: Every coordinate of x0.
+    sigma: First step size.
     popsize: None for the default.
-    is_rotated: the seed's random rotation is applied to x.
-    repeats: runs per seed. A rate of success needs many more than a median.
+    is_rotated: Whether the seed's random rotation is applied to x.
+    repeats: Runs per seed. A rate of success needs many more than a median.
   """
 
   name: str
@@ -47,14 +46,9 @@ class Problem:
 
   @property
   def title(self) -> str:
-    """Name for the table."""
+    """Its name in the table."""
     rotated = 'rotated ' if self.is_rotated else ''
     return f'{rotated}{self.name} {self.n}'
-
-  @property
-  def is_rate(self) -> bool:
-    """What counts is how often the minimum is found, not how soon."""
-    return self.repeats > 1
 
 
 def _problems(n):
@@ -71,7 +65,7 @@ _RASTRIGIN = {2: 40, 10: 200}
 
 
 def problems(dimensions) -> list[Problem]:
-  """The table's lines at the given dimensions, Rastrigin's last."""
+  """Returns the table's rows at the given dimensions, Rastrigin's last."""
   found = [problem for n in dimensions for problem in _problems(n)]
   for n, popsize in _RASTRIGIN.items():
     if n <= max(dimensions):
@@ -80,29 +74,21 @@ def problems(dimensions) -> list[Problem]:
   return found
 
 
-def measure(
-  problem: Problem,
-  peers,
-  seeds: int,
-  jit: bool = True,
-  precision: str = 'float64',
-):
+def measure(problem: Problem, peers, config: settings.Config):
   """Runs both optimisers from the same starts.
 
   Args:
-    problem: one of `problems`.
-    peers: `PeerProcess` of `cma_es_peers.py`, or None.
-    seeds: how many runs, times `problem.repeats`.
-    jit: compile with XLA.
-    precision: 'float64' or 'float32', of this library's search.
+    problem: One of `problems`.
+    peers: `PeerProcess` of `peers.py`, or None.
+    config: Gives the number of seeds, precision and jit.
 
   Returns:
     For each optimiser the evaluations of its runs, None where it failed.
   """
-  ours = _Runner(problem, jit, precision)
+  ours = _Runner(problem, config.jit != 'off', config.precision)
   names = ('nca_tf', 'pycma') if peers is not None else ('nca_tf',)
   found = {name: [] for name in names}
-  count = seeds * problem.repeats
+  count = config.seeds * problem.repeats
   with progress.Progress(problem.title, count, 'runs') as bar:
     for seed in range(count):
       matrix = np.eye(problem.n)
@@ -119,7 +105,7 @@ def check_objectives(peers) -> None:
   """Compares the peers' forms of the objectives with those of this library.
 
   Raises:
-    ValueError: they differ.
+    ValueError: They differ.
   """
   x = np.random.default_rng(0).normal(0, 2, (20, 10))
   matrix = objectives.rotation(10, 0)
@@ -134,7 +120,7 @@ def check_objectives(peers) -> None:
 
 
 def bbob_spec(instance: objectives.BbobInstance):
-  """An instance as the peers take it."""
+  """Returns an instance of BBOB as the peers' requests have it."""
   arrays = {k: np.asarray(v).tolist() for k, v in instance._asdict().items()}
   return {'name': 'bbob', **arrays}
 
@@ -155,7 +141,8 @@ class _Runner:
     self._settings = cma_es.Settings.make(
       problem.n, popsize=problem.popsize, dtype=precision
     )
-    # One trace: TensorFlow warns of many, though each problem needs its own.
+    # Traced here: TensorFlow warns when functions are traced again and again,
+    # although each problem needs its own.
     self._run = tf.function(
       self._graph, jit_compile=jit, autograph=False
     ).get_concrete_function(
@@ -169,7 +156,7 @@ class _Runner:
     if self._problem.is_rotated:
       objective = objectives.rotated(objective, matrix)
     state = cma_es.run(
-      self._settings, state, objective, generations, ftarget=TARGET
+      self._settings, state, objective, generations, ftarget=FTARGET
     )
     return state.best_fitness, state.evaluations
 
@@ -179,12 +166,12 @@ class _Runner:
     return cma_es.initial(self._settings, x0, problem.sigma, seed)
 
   def minimise(self, seed, matrix):
-    """Evaluations to the target, or None."""
+    """Returns the evaluations to the target, or None."""
     generations = _EVALUATIONS * self._problem.n // self._settings.popsize
     best, evaluations = self._run(
       self._first(seed), tf.constant(matrix), tf.constant(generations)
     )
-    return int(evaluations) if float(best) <= TARGET else None
+    return int(evaluations) if float(best) <= FTARGET else None
 
 
 def _pycma(peers, problem, seed, matrix):
@@ -199,18 +186,18 @@ def _pycma(peers, problem, seed, matrix):
     popsize=problem.popsize,
     seed=seed,
     maxfevals=_EVALUATIONS * problem.n,
-    ftarget=TARGET,
+    ftarget=FTARGET,
   )
-  return answer['evaluations'] if answer['best'] <= TARGET else None
+  return answer['evaluations'] if answer['best'] <= FTARGET else None
 
 
 def median(runs) -> float:
-  """Median evaluations, a failed run counting as infinitely many."""
+  """Returns the median evaluations; a failed run counts as infinitely many."""
   return float(np.median([math.inf if run is None else run for run in runs]))
 
 
 def ratio(ours, theirs) -> intervals.Interval:
-  """Ratio of the medians with its bootstrap interval over the runs."""
+  """Returns the ratio of medians, with its bootstrap interval over runs."""
   value = median(ours) / median(theirs)
   if not math.isfinite(value):
     return intervals.Interval(value, math.nan, math.nan)
@@ -227,17 +214,5 @@ def ratio(ours, theirs) -> intervals.Interval:
 
 
 def rate(runs) -> intervals.Interval:
-  """Share of runs that succeed, with Wilson's 95 % interval.
-
-  Wilson, Probable inference, the law of succession, and statistical inference
-  (1927).
-  """
-  count, share = len(runs), np.mean([run is not None for run in runs])
-  z = 1.959964
-  centre = (share + z * z / (2 * count)) / (1 + z * z / count)
-  half = (
-    z
-    * math.sqrt(share * (1 - share) / count + z * z / (4 * count**2))
-    / (1 + z * z / count)
-  )
-  return intervals.Interval(float(share), centre - half, centre + half)
+  """Returns the share of runs that succeed, with its 95 % interval."""
+  return intervals.share(sum(run is not None for run in runs), len(runs))

@@ -1,4 +1,4 @@
-"""The benchmark of CMA-ES as tables in Markdown."""
+"""The benchmark of CMA-ES as tables."""
 
 import math
 
@@ -6,144 +6,132 @@ import numpy as np
 
 from nca_tf.analysis import intervals
 from nca_tf.analysis import table
-from nca_tf.experiments.benchmarks.cma_es import bbob as cma_es_bbob
-from nca_tf.experiments.benchmarks.cma_es import quality as cma_es_quality
-from nca_tf.experiments.benchmarks.cma_es import speed as cma_es_speed
+from nca_tf.experiments.benchmarks.cma_es import bbob
+from nca_tf.experiments.benchmarks.cma_es import quality
+from nca_tf.experiments.benchmarks.cma_es import settings
+from nca_tf.experiments.benchmarks.cma_es import speed
+from nca_tf.runs import report as report_lib
+
+_SPEED = 'Speed: whole runs on the ellipsoid, 64 candidates'
+_QUALITY = f'Evaluations to {quality.FTARGET:g}'
+_BBOB = f'BBOB to f_opt + {bbob.FTARGET:g}, IPOP restarts'
+_NOTES = {
+  _SPEED: "Speed: medians over the rounds with quartiles; a product is z A' "
+  'alone.\n',
+  _QUALITY: 'Evaluations: medians over the seeds, a failed run counting as '
+  'infinitely long.\n',
+  _BBOB: 'BBOB: evaluations are the expected running time, those of all runs '
+  "over the successes; the instances are this library's own, the same for "
+  'both.\n',
+}
 
 
-def write(results) -> str:
-  """Returns all tables for the stages that there are.
+def make(results) -> report_lib.Report:
+  """Returns the tables of the stages that there are.
 
   Args:
-    results: for each stage, such as 'speed/10', what its `measure` returned.
+    results: For each stage, such as 'speed/10', what its `measure` returned.
   """
-  parts = {'speed': {}, 'quality': {}, 'bbob': {}}
-  for stage, found in results.items():
+  found = {'speed': {}, 'quality': {}, 'bbob': {}}
+  for stage, numbers in results.items():
     part, _, title = stage.partition('/')
-    parts[part][title] = found
-  text = ['# CMA-ES\n']
-  writers = {'speed': _speed, 'quality': _quality, 'bbob': _bbob}
-  for part, found in parts.items():
-    if found:
-      text += writers[part](found)
-  return '\n'.join(text)
+    found[part][title] = numbers
+  targets = _Targets()
+  tables = {}
+  if found['speed']:
+    tables[_SPEED] = _tabulate_speed(found['speed'])
+    _judge_speed(found['speed'], targets)
+  if found['quality']:
+    tables[_QUALITY] = _tabulate_quality(found['quality'])
+    _judge_quality(found['quality'], targets)
+  if found['bbob']:
+    tables[_BBOB] = _tabulate_bbob(found['bbob'])
+  notes = '\n'.join(_NOTES[title] for title in tables)
+  if targets.rows:
+    tables['Targets'] = targets.table()
+  return report_lib.Report(tables, notes, '# CMA-ES', results)
 
 
-def _speed(found):
-  speeds = table.Table(
+def _tabulate_speed(found):
+  view = table.Table(
     [
-      'n',
-      'contestant',
-      'generations per CPU-second',
-      'pycma = 1',
-      'evosax = 1',
+      *('n', 'implementation', 'generations per CPU-second'),
+      *('pycma = 1', 'evosax = 1'),
     ],
     digits=2,
   )
-  bars = _Bars()
   for title, measured in found.items():
     for name, values in measured.items():
       low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
       ratios = [
-        cma_es_speed.ratio(measured, name, peer).mean
-        if peer in measured
-        else None
+        speed.ratio(measured, name, peer).mean if peer in measured else None
         for peer in ('pycma', 'evosax')
       ]
-      speed = intervals.Interval(middle, low, high)
-      speeds.add(title, name, speed.text(0 if middle > 100 else 1), *ratios)
-  for n, precision, peer, bar in cma_es_speed.BARS:
+      rate = intervals.Interval(middle, low, high)
+      view.add(title, name, rate.text(0 if middle > 100 else 1), *ratios)
+  return view
+
+
+def _judge_speed(found, targets):
+  for n, precision, peer, least in settings.SPEED_TARGETS:
     measured = found.get(str(n), {})
     if peer in measured:
-      ratio = cma_es_speed.ratio(measured, f'nca_tf {precision}', peer)
+      ratio = speed.ratio(measured, f'nca_tf {precision}', peer)
       what = f'speed, n = {n}, {precision}, over {peer}'
-      bars.add(what, f'at least {bar:g}', ratio, ratio.mean >= bar)
+      targets.add(what, ratio, low=least)
   for title, measured in found.items():
     for precision in ('float64', 'float32'):
-      if f'product {precision}' in measured:
-        ratio = cma_es_speed.ratio(
-          measured, f'product {precision}', f'nca_tf {precision}'
-        )
+      product = f'product {precision}'
+      if product in measured:
+        ratio = speed.ratio(measured, product, f'nca_tf {precision}')
         what = (
           f'a generation over its sampling product, n = {title}, {precision}'
         )
-        bar = cma_es_speed.PRODUCT_BAR
-        bars.add(what, f'at most {bar:g}', ratio, ratio.mean <= bar)
-  return [
-    '## Speed: whole runs on the ellipsoid, 64 candidates\n',
-    "Medians over the rounds with quartiles; a product is z A' alone.\n",
-    speeds.markdown(),
-    *bars.markdown(),
-  ]
+        targets.add(what, ratio, high=settings.PRODUCT_TARGET)
 
 
-def _quality(found):
-  counts = table.Table(
+def _tabulate_quality(found):
+  view = table.Table(
     [
-      'problem',
-      'nca_tf',
-      'pycma',
-      'ratio [95 %]',
-      'found',
+      *('problem', 'nca_tf', 'pycma', 'ratio [95 %]', 'found'),
       "pycma's found [95 %]",
     ],
     digits=3,
   )
-  bars = _Bars()
-  low, high = cma_es_quality.RATIO_BAR
   for title, runs in found.items():
     ours, theirs = runs['nca_tf'], runs.get('pycma')
-    ratio = theirs and cma_es_quality.ratio(ours, theirs)
-    rates = [
-      cma_es_quality.rate(each) if each else None for each in (ours, theirs)
-    ]
-    counts.add(
+    view.add(
       title,
-      _count(cma_es_quality.median(ours)),
-      _count(cma_es_quality.median(theirs)) if theirs else None,
-      ratio,
-      rates[0].mean,
-      rates[1],
+      _count(quality.median(ours)),
+      _count(quality.median(theirs)) if theirs else None,
+      quality.ratio(ours, theirs) if theirs else None,
+      quality.rate(ours).mean,
+      quality.rate(theirs) if theirs else None,
     )
-    if not theirs:
-      continue
-    if title.startswith('rastrigin'):
-      inside = rates[1].low <= rates[0].mean <= rates[1].high
-      bar = f'{rates[1].low:.3f} to {rates[1].high:.3f}'
-      bars.add(f'success, {title}', bar, rates[0], inside)
-    else:
-      bars.add(
-        f'evaluations over pycma, {title}',
-        f'{low:g} to {high:g}',
-        ratio,
-        low <= ratio.mean <= high,
-      )
+  return view
+
+
+def _judge_quality(found, targets):
   for title, runs in found.items():
-    if title.startswith('rotated'):
-      plain = found.get(title.removeprefix('rotated '))
-      if plain:
-        _add_rotation(bars, title, runs['nca_tf'], plain['nca_tf'])
-  return [
-    f'## Evaluations to {cma_es_quality.TARGET:g}\n',
-    'Medians over the seeds, a failed run counting as infinitely long.\n',
-    counts.markdown(),
-    *bars.markdown(),
-  ]
+    ours, theirs = runs['nca_tf'], runs.get('pycma')
+    if theirs and title.startswith('rastrigin'):
+      wanted = quality.rate(theirs)
+      targets.add(
+        f'success, {title}', quality.rate(ours), wanted.low, wanted.high, '.3f'
+      )
+    elif theirs:
+      ratio = quality.ratio(ours, theirs)
+      what = f'evaluations over pycma, {title}'
+      targets.add(what, ratio, *settings.RATIO_TARGET)
+  for title, runs in found.items():
+    plain = found.get(title.removeprefix('rotated '))
+    if title.startswith('rotated') and plain:
+      ratio = quality.ratio(runs['nca_tf'], plain['nca_tf'])
+      targets.add(f'{title} over plain', ratio, *settings.ROTATION_TARGET)
 
 
-def _add_rotation(bars, title, rotated, plain):
-  low, high = cma_es_quality.ROTATION_BAR
-  ratio = cma_es_quality.ratio(rotated, plain)
-  bars.add(
-    f'{title} over plain',
-    f'{low:g} to {high:g}',
-    ratio,
-    low <= ratio.mean <= high,
-  )
-
-
-def _bbob(found):
-  rows = table.Table(
+def _tabulate_bbob(found):
+  view = table.Table(
     [
       *('function', 'n', 'found', "pycma's", 'evaluations per n'),
       *("pycma's", 'ratio', 'median error', "pycma's"),
@@ -154,11 +142,11 @@ def _bbob(found):
     function, n = title.split()
     ours, theirs = runs['nca_tf'], runs.get('pycma', [])
     times = [
-      cma_es_bbob.expected_running_time(each) / int(n) if each else math.nan
+      bbob.expected_running_time(each) / int(n) if each else math.nan
       for each in (ours, theirs)
     ]
     ratio = times[0] / times[1] if math.isfinite(times[1]) else math.nan
-    rows.add(
+    view.add(
       function,
       int(n),
       _share(ours),
@@ -168,27 +156,30 @@ def _bbob(found):
       _error(ours),
       _error(theirs),
     )
-  return [
-    f'## BBOB to f_opt + {cma_es_bbob.TARGET:g}, IPOP restarts\n',
-    'Evaluations: expected running time, those of all runs over the successes;'
-    " the instances are this library's own, the same for both.\n",
-    rows.markdown(),
-  ]
+  return view
 
 
-class _Bars:
-  """What was asked for beside what was measured."""
+class _Targets:
+  """What was wanted, what was measured, and whether that is enough."""
 
   def __init__(self):
-    self._table = table.Table(['bar', 'asked', 'measured', 'verdict'], digits=2)
-    self._is_empty = True
+    self.rows = []
 
-  def add(self, what, asked, measured, passed):
-    self._table.add(what, asked, measured, 'pass' if passed else 'miss')
-    self._is_empty = False
+  def add(self, what, measured, low=-math.inf, high=math.inf, style='g'):
+    if low == -math.inf:
+      wanted = f'at most {high:{style}}'
+    elif high == math.inf:
+      wanted = f'at least {low:{style}}'
+    else:
+      wanted = f'{low:{style}} to {high:{style}}'
+    verdict = 'pass' if low <= measured.mean <= high else 'miss'
+    self.rows.append((what, wanted, measured, verdict))
 
-  def markdown(self):
-    return [] if self._is_empty else [self._table.markdown()]
+  def table(self):
+    view = table.Table(['what', 'target', 'measured', 'verdict'], digits=2)
+    for row in self.rows:
+      view.add(*row)
+    return view
 
 
 def _count(value):

@@ -1,12 +1,11 @@
-"""DNCs and an LSTM that train, in a process of their own, asked over a pipe.
+"""DNCs and an LSTM that train, in a process of their own.
 
-`peer_server` serves this file to `benchmark_dnc`, one process per contestant,
-so that each has its own peak of memory; the two from elsewhere need folders
-with their sources, and pytorch-dnc an environment with torch and not this
-library.
+`peer_server` runs this file, one process per implementation, so that each has
+its own peak of memory. pytorch-dnc and deepmind/dnc need folders with their
+sources; pytorch-dnc runs in an environment that has torch but not this library.
 
-All train the same: LSTM of 256 units, inputs of 68 numbers, 64 outputs, binary
-cross-entropy, plain gradient descent.
+All train alike: an LSTM controller of 256 units, inputs of 68 numbers, 64
+outputs, binary cross-entropy, plain gradient descent.
 """
 
 import importlib
@@ -19,6 +18,7 @@ UNITS, INPUTS, OUTPUTS, RATE = 256, 68, 64, 0.01
 
 
 def _data(batch, steps):
+  """Returns inputs [B, T, 68] and targets of 0 and 1 [B, T, 64]."""
   import numpy as np
 
   rng = np.random.default_rng(0)
@@ -28,7 +28,7 @@ def _data(batch, steps):
 
 
 class _Layer:
-  """A train step of a Keras layer over sequences."""
+  """Trains a Keras layer over sequences, a step at a time."""
 
   def __init__(self, layer, sizes, jit=False):
     import tensorflow as tf
@@ -58,9 +58,10 @@ class _Layer:
 
 
 def _import_tensorflow():
+  """Imports it as this library does, with one thread, and warms it up."""
   root = pathlib.Path(__file__).resolve().parents[4]
   sys.path[0] = str(root)  # Instead of the folder of this file.
-  importlib.import_module('nca_tf')  # Before TensorFlow, for which it is.
+  importlib.import_module('nca_tf')  # Sets TensorFlow's environment defaults.
   import tensorflow as tf
 
   tf.config.threading.set_intra_op_parallelism_threads(1)
@@ -70,6 +71,7 @@ def _import_tensorflow():
 
 
 def _ours(sizes, kernel, jit=False, checkpoint=None):
+  """Returns a maker of this library's DNC."""
   _import_tensorflow()
   from nca_tf import memory
 
@@ -102,14 +104,14 @@ def _pytorch_dnc(sizes, folder):
   torch.set_num_threads(1)
   torch.ones((64, 64)) @ torch.ones((64, 64))
   sys.path[0] = folder
-  # An index for other classes of the package, imported whether used or not.
+  # The package imports these for classes that are not used here.
   for name in ('faiss', 'flann', 'pyflann'):
     sys.modules.setdefault(name, types.ModuleType(name))
   import dnc
 
   class Trainer:
     def __init__(self):
-      # Its output has the size of the input: the loss looks at the first.
+      # Its output has the size of the input; the loss uses the first 64.
       self.net = dnc.DNC(
         input_size=INPUTS,
         hidden_size=UNITS,
@@ -196,19 +198,19 @@ _MAKERS = {
 _state = {}
 
 
-def start(contestant, sizes, folder=None):
-  """Makes a contestant; its first step compiles what is to be compiled.
+def start(implementation, sizes, folder=None):
+  """Makes an implementation and does its first step, which compiles.
 
   Args:
-    contestant: one of those of `_MAKERS`.
+    implementation: A name of `_MAKERS`.
     sizes: slots, words, heads, batch, steps.
-    folder: of its sources.
+    folder: Of its sources, where they are not this library's.
 
   Returns:
     Memory at rest, when all is imported but nothing made, in bytes; CPU
     seconds until the first step is done; its loss.
   """
-  make = _MAKERS[contestant](sizes, folder)
+  make = _MAKERS[implementation](sizes, folder)
   _state.setdefault('rest', _memory('VmRSS'))
   began = time.process_time()
   _state['trainer'] = make()
@@ -228,7 +230,7 @@ def advance(count):
 
 
 def peak():
-  """The most memory that the process has had, in bytes."""
+  """Returns the most memory that the process has had, in bytes."""
   return _memory('VmHWM')
 
 

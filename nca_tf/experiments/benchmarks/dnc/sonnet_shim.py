@@ -1,7 +1,7 @@
 """As much of Sonnet 1 as deepmind/dnc needs, on TensorFlow 2's compat.v1.
 
-Sonnet 1 ended with TensorFlow 1. `install` puts this module in its place, and
-compat.v1 in the place of `tensorflow`, in a process that does nothing else.
+Sonnet 1 needs TensorFlow 1. `install` makes `import sonnet` give this module
+and `import tensorflow` give compat.v1, in a process that does nothing else.
 Modules, Linear and LSTM compute what Sonnet's did (LSTM: forget bias 1).
 """
 
@@ -13,7 +13,7 @@ import tensorflow.compat.v1 as tf
 
 
 class AbstractModule:
-  """A callable with `_build` and variables of its own."""
+  """A callable: `_build` computes, with variables in the module's scope."""
 
   def __init__(self, name='module'):
     with tf.variable_scope(None, default_name=name) as scope:
@@ -25,20 +25,20 @@ class AbstractModule:
       yield
 
   def __call__(self, *inputs, **named):
-    """Builds it in the module's scope."""
+    """Calls `_build` in the module's scope."""
     with self._enter_variable_scope():
       return self._build(*inputs, **named)
 
 
 class RNNCore(AbstractModule):
-  """A module with a state."""
+  """A module that carries a state from step to step."""
 
   def initial_state(self, batch_size, dtype=tf.float32):
-    """Zeros."""
+    """Returns zeros."""
     return self.zero_state(batch_size, dtype)
 
   def zero_state(self, batch_size, dtype):
-    """What tf.nn.dynamic_rnn looks for in a cell."""
+    """Returns zeros; `tf.nn.dynamic_rnn` calls it by this name."""
     return tf.nest.map_structure(
       lambda size: tf.zeros([batch_size, *tf.TensorShape(size)], dtype),
       self.state_size,
@@ -84,14 +84,14 @@ class LSTM(RNNCore):
 
 
 class BatchFlatten(AbstractModule):
-  """[B, ...] -> [B, all the rest]."""
+  """Reshapes [B, ...] to [B, n]."""
 
   def _build(self, inputs):
     return tf.reshape(inputs, [-1, inputs.shape[1:].num_elements()])
 
 
 class BatchApply(AbstractModule):
-  """Applies something to [B * R, ...] and cuts the result again."""
+  """Applies an op to [B * R, ...], the first two axes of its input merged."""
 
   def __init__(self, module_or_op, name='batch_apply'):
     super().__init__(name)
@@ -105,7 +105,7 @@ class BatchApply(AbstractModule):
 
 
 def install():
-  """Puts stand-ins for sonnet and for TensorFlow 1 among the modules."""
+  """Puts the shims of sonnet and TensorFlow 1 into `sys.modules`."""
   tensorflow = types.ModuleType('tensorflow')
   tensorflow.__dict__.update(tf.__dict__)
   tensorflow.contrib = types.SimpleNamespace(

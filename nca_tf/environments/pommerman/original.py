@@ -1,9 +1,9 @@
 """The original Pommerman package, where it is installed, through shims only.
 
 The package (MultiAgentLearning/playground) was written for an old gym and
-Python 3.6 and imports much that games do not need. Stand-ins take the place of
-those imports while it is imported. Nothing of the package is changed but where
-its random numbers come from.
+Python 3.6 and imports much that games do not need. Shims take the place of
+those imports while it is imported. Nothing in the package is changed except
+the source of its random numbers.
 """
 
 import functools
@@ -23,7 +23,7 @@ MISSING = (
   "engine 'package' needs the original Pommerman: pip install --no-deps "
   'git+https://github.com/MultiAgentLearning/playground'
 )
-_STAND_INS = (
+_SHIMMED = (
   'click',
   'docker',
   'flask',
@@ -57,13 +57,13 @@ class _EveryName(type):
 
 
 class _Anything(metaclass=_EveryName):
-  """Class, function and module in one; nothing is ever done with it."""
+  """Serves as class, function and module; nothing ever uses it."""
 
   def __init__(self, *unused, **unused_too):
     pass
 
 
-class _StandIn(types.ModuleType):
+class _Shim(types.ModuleType):
   """A module that has every name."""
 
   __path__ = ()
@@ -90,6 +90,11 @@ def is_installed() -> bool:
   return importlib.util.find_spec('pommerman') is not None
 
 
+def find_missing() -> str | None:
+  """Returns how to install the package where it is not, or None."""
+  return None if is_installed() else MISSING
+
+
 @functools.cache
 def load() -> types.ModuleType:
   """Imports the package.
@@ -99,8 +104,8 @@ def load() -> types.ModuleType:
   """
   if not is_installed():
     raise ImportError(MISSING)
-  kept = {name: sys.modules.get(name) for name in _STAND_INS}
-  sys.modules.update({name: _StandIn(name) for name in _STAND_INS})
+  kept = {name: sys.modules.get(name) for name in _SHIMMED}
+  sys.modules.update({name: _Shim(name) for name in _SHIMMED})
   try:
     package = importlib.import_module('pommerman')
   finally:
@@ -120,14 +125,14 @@ def seed(number: int):
 
 
 def make_game(variant: Variant):
-  """Makes a game of the package's, with agents that wait to be told.
+  """Makes a game on the package's engine; its agents do nothing by themselves.
 
   Args:
     variant: Whose name the package knows.
 
   Returns:
-    Its environment: `reset()`, `step(actions)`. What is random in it follows
-    from `seed`.
+    The package's environment: `reset()`, `step(actions)`. `seed` determines
+    what is random in it.
   """
   package = load()
   config = next(
@@ -217,7 +222,7 @@ class SimpleAgents:
   """The package's own SimpleAgents, to compare ours with.
 
   A drop-in for `simple_agent.SimpleAgents` that takes observations only. Its
-  choices follow from `seed`; `rng` is left aside.
+  choices follow from `seed`; `rng` is ignored.
   """
 
   def __init__(self, variant: Variant):

@@ -1,6 +1,6 @@
-"""Games of random Pommerman agents as integers, and what can be known of them.
+"""Games of random Pommerman agents as integers, with an oracle's predictions.
 
-One game is what agent 0 sees until its death: states, and its own actions.
+A game is what agent 0 observes until its death: states, and its own actions.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ from nca_tf.environments.pommerman.engine import engine
 from nca_tf.environments.pommerman.engine import game_state
 from nca_tf.environments.pommerman.engine import observation
 from nca_tf.environments.pommerman.engine import variants
-from nca_tf.world_model.states import layout as integer_states
+from nca_tf.world_model.states import layout as layout_lib
 
 VARIANT = 'PommeFFACompetition-v0'
 
@@ -32,7 +32,7 @@ class Games(typing.NamedTuple):
   oracle: np.ndarray  # [F, N] uint8 best guess of the next state, or [F, 0]
 
   def as_latents(self) -> latents.Latents:
-    """The same as what `latents.Streams` cuts windows of."""
+    """The games in the form of which `latents.Streams` cuts windows."""
     count = len(self.game)
     return latents.Latents(
       mean=self.state,
@@ -45,9 +45,9 @@ class Games(typing.NamedTuple):
     )
 
 
-def make_layout(variant: variants.Variant) -> integer_states.Layout:
+def make_layout(variant: variants.Variant) -> layout_lib.Layout:
   """Returns the layout of a variant's states."""
-  return integer_states.Layout(
+  return layout_lib.Layout(
     variant.board_size, variant.agents, len(variant.enemies(0))
   )
 
@@ -63,9 +63,9 @@ def collect(
   Args:
     games: G.
     rng: Determines them.
-    samples: How often to draw the others' actions again for the oracle's
-      guess: it knows the whole hidden state and the agent's own action, and
-      takes the most frequent value of each component. 0 is no guess.
+    samples: How often to sample the others' actions for the oracle, which
+      knows the whole hidden state and the agent's own action and predicts the
+      most frequent value of each component. 0 makes no predictions.
     report: Called with the number of games that are over.
 
   Returns:
@@ -179,7 +179,7 @@ def take(state: game_state.State, games: np.ndarray) -> game_state.State:
 
 
 def save(games: Games, path):
-  """Writes one file, complete or not at all."""
+  """Writes the games into one `.npz` file."""
   files.write_arrays(path, games._asdict(), compress=True)
 
 

@@ -1,0 +1,141 @@
+"""What training shows: learning curves and reconstructions."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib import ticker
+from matplotlib.figure import Figure
+
+from nca_tf.analysis import canvas
+
+
+def reconstructions(frames, decoded) -> Figure:
+  """Frames of the game above their reconstructions.
+
+  Args:
+    frames: [K, H, W, 3], uint8 or floats in [0, 1].
+    decoded: the same for the reconstructions.
+
+  Raises:
+    ValueError: shapes that differ or no pictures.
+  """
+  frames, decoded = _floats('frames', frames), _floats('decoded', decoded)
+  if frames.shape != decoded.shape:
+    raise ValueError(
+      f'decoded must be of shape {frames.shape}, got {decoded.shape}'
+    )
+  columns = len(frames)
+  tall = frames.shape[1] / frames.shape[2]
+  side = 960 / max(4, columns)
+  figure = canvas.new_figure(1000, int(2 * side * tall) + 80)
+  grid = figure.subplots(2, max(4, columns), squeeze=False)
+  for axes in grid.flat:
+    axes.set_axis_off()
+  for i in range(columns):
+    error = np.square(frames[i] - decoded[i]).sum()
+    grid[0, i].set_title(f'{error:.1f}', fontsize=10)
+    for row, picture in enumerate((frames[i], decoded[i])):
+      grid[row, i].imshow(picture, interpolation='nearest', vmin=0, vmax=1)
+  for row, label in enumerate(('game', 'reconstruction')):
+    grid[row, 0].text(
+      -0.06,
+      0.5,
+      label,
+      rotation=90,
+      fontsize=11,
+      ha='right',
+      va='center',
+      transform=grid[row, 0].transAxes,
+    )
+  figure.suptitle(
+    'Reconstructions; above each, the squared error summed over the picture'
+    ' (values 0..1)',
+    fontsize=12,
+  )
+  return figure
+
+
+def learning_curves(
+  records: Sequence[Mapping],
+  keys: Sequence[str],
+  title: str = '',
+  *,
+  held_out: str = 'held_out_',
+) -> Figure:
+  """One small panel per quantity over the updates.
+
+  Training is a thin line; what was measured on held-out data a thick one.
+  A panel has a logarithmic axis when its values are positive and span more
+  than a factor of ten.
+
+  Args:
+    records: dicts with 'step' and any of the quantities, as in metrics.jsonl;
+      a record that lacks a quantity, or holds NaN for it, is passed over.
+    keys: names of quantities, one panel each.
+    title: above all panels.
+    held_out: prefix of the names of quantities measured on held-out data.
+
+  Raises:
+    ValueError: no keys, or a key that no record has.
+  """
+  if not keys:
+    raise ValueError('keys must name at least one quantity, got none')
+  columns = min(3, len(keys))
+  rows = math.ceil(len(keys) / columns)
+  figure = canvas.new_figure(1000, 60 + 280 * rows)
+  panels = list(figure.subplots(rows, columns, squeeze=False).flat)
+  for axes in panels[len(keys) :]:
+    axes.set_axis_off()
+  for axes, key in zip(panels, keys, strict=False):
+    training = _series(records, key)
+    holding = _series(records, held_out + key)
+    if not len(training[0]) and not len(holding[0]):
+      raise ValueError(
+        f'keys must be in the records, got {key!r}; there are'
+        f' {sorted({name for record in records for name in record})}'
+      )
+    # The thin line above the thick one: either is seen where both agree.
+    _curve(axes, *holding, colour=canvas.ORANGE, width=3.5, label='held out')
+    _curve(axes, *training, colour=canvas.BLUE, width=1, label='training')
+    _logarithmic_where_it_helps(axes, np.concatenate([training[1], holding[1]]))
+    canvas.clean(axes, key.replace('_', ' '), 'updates')
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(5, integer=True))
+    axes.xaxis.set_major_formatter(ticker.EngFormatter(sep=''))
+    axes.legend(fontsize=9, frameon=False)
+  figure.suptitle(title, fontsize=13)
+  return figure
+
+
+def _series(records, key):
+  points = [
+    (record['step'], record[key])
+    for record in records
+    if record.get(key) is not None and math.isfinite(record[key])
+  ]
+  steps, values = np.array(points, np.float64).reshape(-1, 2).T
+  return steps, values
+
+
+def _curve(axes, steps, values, *, colour, width, label):
+  if len(steps):
+    marker = 'o' if len(steps) == 1 else None
+    axes.plot(
+      steps, values, color=colour, lw=width, label=label, marker=marker, ms=5
+    )
+
+
+def _logarithmic_where_it_helps(axes, values):
+  if values.min() > 0 and values.max() > 10 * values.min():
+    axes.set_yscale('log')
+
+
+def _floats(name, pictures):
+  pictures = np.asarray(pictures)
+  if pictures.ndim != 4 or pictures.shape[-1] != 3 or not len(pictures):
+    raise ValueError(
+      f'{name} must be of shape [K, H, W, 3], K > 0, got {pictures.shape}'
+    )
+  if pictures.dtype == np.uint8:
+    return pictures / 255
+  return np.clip(pictures.astype(np.float64), 0, 1)

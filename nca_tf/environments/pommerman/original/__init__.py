@@ -1,1 +1,0 @@
-"""The original Pommerman package, where it is installed."""

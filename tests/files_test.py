@@ -1,0 +1,108 @@
+"""Files are written whole or not at all."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+from nca_tf import files
+
+
+def fail(*unused):
+  raise OSError(28, 'No space left on device')
+
+
+def test_text_and_bytes_are_written_in_a_new_folder(tmp_path):
+  path = tmp_path / 'a' / 'b' / 'file'
+  files.write_whole(path, 'µs\n')
+  assert path.read_bytes() == 'µs\n'.encode()
+  files.write_whole(str(path), b'\x00\xff')
+  assert path.read_bytes() == b'\x00\xff'
+  assert os.listdir(path.parent) == ['file']
+
+
+@pytest.mark.parametrize('step', ['fsync', 'replace'])
+def test_failed_write_leaves_the_earlier_file_and_nothing_else(
+  tmp_path, monkeypatch, step
+):
+  path = tmp_path / 'file'
+  files.write_whole(path, 'old')
+  with monkeypatch.context() as patch:
+    patch.setattr(os, step, fail)
+    with pytest.raises(OSError, match='No space left'):
+      files.write_whole(path, 'new')
+    with pytest.raises(OSError, match='No space left'):
+      files.write_whole(tmp_path / 'another', 'new')
+  assert path.read_text() == 'old'
+  assert os.listdir(tmp_path) == ['file']
+
+
+def test_file_is_complete_on_the_disk_before_it_has_its_name(
+  tmp_path, monkeypatch
+):
+  done = []
+  real = os.fsync
+  monkeypatch.setattr(os, 'fsync', lambda file: (done.append('s'), real(file)))
+  replace = os.replace
+
+  def rename(source, target):
+    assert done == ['s'] and source.read_text() == 'all'
+    replace(source, target)
+
+  monkeypatch.setattr(os, 'replace', rename)
+  files.write_whole(tmp_path / 'file', 'all')
+  assert (tmp_path / 'file').read_text() == 'all'
+
+
+def test_partial_file_of_a_killed_writer_is_overwritten(tmp_path):
+  (tmp_path / f'file{files.PARTIAL}').write_text('a much longer text')
+  files.write_whole(tmp_path / 'file', 'new')
+  assert (tmp_path / 'file').read_text() == 'new'
+  assert os.listdir(tmp_path) == ['file']
+
+
+def test_folder_in_the_place_of_the_file_is_an_error(tmp_path):
+  (tmp_path / 'file').mkdir()
+  with pytest.raises(OSError):
+    files.write_whole(tmp_path / 'file', 'new')
+  assert os.listdir(tmp_path) == ['file']
+
+
+def test_file_in_the_place_of_the_folder_is_an_error(tmp_path):
+  (tmp_path / 'folder').touch()
+  with pytest.raises(OSError):
+    files.write_whole(tmp_path / 'folder' / 'file', 'new')
+
+
+def test_json_holds_numpy_values(tmp_path):
+  value = {
+    'a': np.float32(0.5),
+    'b': np.arange(2),
+    'c': [np.int64(3)],
+    'd': 1.5,
+  }
+  files.write_json(tmp_path / 'a.json', value)
+  text = (tmp_path / 'a.json').read_text()
+  assert json.loads(text) == {'a': 0.5, 'b': [0, 1], 'c': [3], 'd': 1.5}
+  assert text.startswith('{\n  "a": 0.5') and text.endswith('}\n')
+  with pytest.raises(AttributeError):
+    files.write_json(tmp_path / 'a.json', {'e': object()})
+  assert (tmp_path / 'a.json').read_text() == text
+
+
+@pytest.mark.parametrize('compress', [False, True])
+def test_arrays_come_back(tmp_path, compress):
+  arrays = {
+    'x': np.arange(6, dtype=np.float32).reshape(2, 3),
+    'text': np.array('{"n": 1}'),
+  }
+  files.write_arrays(tmp_path / 'a', arrays, compress)
+  with np.load(tmp_path / 'a', allow_pickle=False) as found:
+    assert set(found) == {'x', 'text'}
+    for name, array in arrays.items():
+      assert found[name].dtype == array.dtype
+      np.testing.assert_array_equal(found[name], array)
+  zeros = {'x': np.zeros(10_000)}
+  files.write_arrays(tmp_path / 'a', zeros, compress)
+  assert (tmp_path / 'a').stat().st_size < 1000 or not compress
