@@ -66,8 +66,8 @@ def test_all_parts_are_measured_and_reported(finished):
 
 def test_finished_parts_are_not_measured_again(finished, monkeypatch):
   folder, results = finished
-  monkeypatch.setattr(speed, 'measure', None)
-  monkeypatch.setattr(bbob, 'measure', None)
+  monkeypatch.setattr(speed, 'measure', pytest.fail)
+  monkeypatch.setattr(bbob, 'measure', pytest.fail)
   assert benchmark_cma_es.run(config(folder)) == results
   only = benchmark_cma_es.run(config(folder, '--parts=speed'))
   assert list(only) == ['speed/2']
@@ -154,7 +154,7 @@ def test_failed_command_names_its_last_error():
 
 def test_restarts_double_the_population_and_keep_to_the_budget():
   searches = many_searches.ManySearches(
-    objectives.rastrigin, 2, 0.3, popsize=6, jit=False, dtype='float64'
+    objectives.rastrigin, 0.3, popsize=6, jit=False, dtype='float64'
   )
   options = stopping.Options(ftarget=1e-8, maxfevals=4000)
   found = searches.minimise(np.full((4, 2), 5.0), 0, options)

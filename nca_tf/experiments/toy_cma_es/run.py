@@ -53,31 +53,24 @@ class Searches:
 
   def run(self, index: int):
     """Returns means [G + 1, 2], step sizes and best fitness [G + 1]."""
-    means, sigmas, best = self._unroll(self.start(index))
-    return means.numpy(), sigmas.numpy(), best.numpy()
+    rows = self._unroll(self.start(index)).numpy()
+    return rows[:, :2], rows[:, 2].astype(self.settings.dtype), rows[:, 3]
 
   def _graph(self, state):
+    """Returns mean, step size and best fitness, float64 [G + 1, 4]."""
     count = self._config.generations
 
-    def record(arrays, i, state):
-      values = (state.mean, state.sigma, state.best_fitness)
-      return tuple(
-        array.write(i, value)
-        for array, value in zip(arrays, values, strict=True)
-      )
+    def describe(state):
+      parts = [*tf.unstack(state.mean), state.sigma, state.best_fitness]
+      return tf.stack([tf.cast(part, tf.float64) for part in parts])
 
-    def body(i, state, arrays):
+    def body(i, state, rows):
       state, _ = cma_es.step(self.settings, state, objectives.schaffer)
-      return i + 1, state, record(arrays, i + 1, state)
+      return i + 1, state, rows.write(i + 1, describe(state))
 
-    arrays = tuple(
-      tf.TensorArray(field.dtype, count + 1, element_shape=field.shape)
-      for field in (state.mean, state.sigma, state.best_fitness)
-    )
-    arrays = tf.while_loop(
-      lambda i, *_: i < count, body, (0, state, record(arrays, 0, state))
-    )[2]
-    return tuple(array.stack() for array in arrays)
+    rows = tf.TensorArray(tf.float64, count + 1, element_shape=[4])
+    start = (0, state, rows.write(0, describe(state)))
+    return tf.while_loop(lambda i, *_: i < count, body, start)[2].stack()
 
   def show(self, index: int, generations: int) -> report.Search:
     """Returns the beginning of a search with all of its candidates."""
@@ -101,9 +94,7 @@ def draw_start(seed: int, run: int = 0):
 def first_within(distances, tolerance: float = settings.TOLERANCE):
   """Returns the first generation below the tolerance, [S]; inf if none.
 
-  Args:
-    distances: [S, G + 1], of the mean from the minimum.
-    tolerance: What counts as found.
+  The distances are those of the mean from the minimum, [S, G + 1].
   """
   inside = np.asarray(distances) < tolerance
   return np.where(inside.any(1), inside.argmax(1), np.inf)
@@ -160,7 +151,6 @@ def _restart(config):
   """Searches from the same starts, restarting when a search is stuck."""
   searches = many_searches.ManySearches(
     objectives.schaffer,
-    2,
     config.sigma,
     popsize=config.popsize,
     jit=config.jit != 'off',
