@@ -24,6 +24,7 @@ class Config(config_flags.Common):
     minimum=-1,
     identity=False,
   )
+  rounds: int = config_flags.option(5, 'Measurements of each.', minimum=1)
 
   # Settings that must name at least one thing to measure.
   NAMED: ClassVar[tuple[str, ...]] = ()

@@ -41,7 +41,8 @@ def install(requirements: Sequence[str], base: pathlib.Path | None = None):
   Raises:
     faults.Fault: It cannot be made, for example without a network.
   """
-  base = base or _cache() / 'nca_tf' / 'peers'
+  cache = os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache'
+  base = base or pathlib.Path(cache, 'nca_tf', 'peers')
   text = ' '.join([*requirements, *map(str, sys.version_info[:2])])
   folder = base / hashlib.sha256(text.encode()).hexdigest()[:12]
   python = folder / 'bin' / 'python'
@@ -61,12 +62,6 @@ def install(requirements: Sequence[str], base: pathlib.Path | None = None):
     _call([*pip, '--disable-pip-version-check', *requirements], 'install')
     (folder / _STAMP).write_text(text)
   return python
-
-
-def _cache():
-  return pathlib.Path(
-    os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache'
-  )
 
 
 def _call(command, purpose):

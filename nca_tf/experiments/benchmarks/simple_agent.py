@@ -57,7 +57,7 @@ def play(pair, config: Config, seed: int, report=lambda done: None) -> dict:
 
   Args:
     pair: Two classes of players.
-    config: Gives variant, number of games and most steps.
+    config: The resolved configuration.
     seed: Determines boards and choices.
     report: Called with the number of games that are over.
 
@@ -113,37 +113,28 @@ def run(config: Config):
     with progress.Progress(pair, config.games, 'games') as bar:
       return play(PAIRS[pair], config, seed, bar.update)
 
-  subject = 'simple_agent'
-  name = f'{subject}-{config.seed}'
-  with run_lib.start(config, 'benchmark', name, subject, computes=False) as run:
-    results = run.stages(
-      {
-        pair: functools.partial(play_pair, pair, config.seed + number)
-        for number, pair in enumerate(PAIRS)
-      }
-    )
-    tables = {'': tabulate(results, config.games)}
+  stages = {
+    pair: functools.partial(play_pair, pair, config.seed + number)
+    for number, pair in enumerate(PAIRS)
+  }
+  name = f'simple_agent-{config.seed}'
+  with run_lib.start(
+    config, 'benchmark', name, 'simple_agent', computes=False
+  ) as run:
+    results = run.stages(stages)
+    tables = {'': _tabulate(results, config.games)}
     report = report_lib.Report(tables, _NOTE, numbers=results)
     run.publish(report, 'results', 'results.json')
 
 
-def tabulate(found: dict, games: int) -> table.Table:
-  """Returns the table of results.
-
-  Args:
-    found: What `play` returned, by pair.
-    games: Of each pair.
-  """
+def _tabulate(found, games):
   view = table.Table(
     ['pair', 'games', 'first wins', 'second wins', 'ties', 'steps'], digits=1
   )
   for pair, counts in found.items():
-    shares = [
-      intervals.share(counts[name], games)
-      for name in ('first', 'second', 'tie')
-    ]
     percents = [
-      intervals.Interval(*(100 * value for value in share)) for share in shares
+      intervals.Interval(*(100 * np.array(intervals.share(counts[key], games))))
+      for key in ('first', 'second', 'tie')
     ]
     view.add(pair, games, *percents, counts['steps'])
   return view

@@ -115,13 +115,8 @@ def minimise(objective, x0, sigma0, popsize, seed, maxfevals, ftarget):
 def minimise_with_restarts(objective, starts, sigma0, seed, maxfevals, ftarget):
   """Runs pycma with IPOP: each restart has twice the candidates of the last.
 
-  Args:
-    objective: What `make_objective` takes.
-    starts: x0 of each run.
-    sigma0: First step of each.
-    seed: Of the first run; the seeds of the others follow from it.
-    maxfevals: Budget of all runs together.
-    ftarget: Ends the search.
+  The arguments are those of `many_searches`: a start for each run, the seed of
+  the first one, and a budget for all of them together.
   """
   used, best, popsize = 0, math.inf, 4 + int(3 * math.log(len(starts[0])))
   for i, x0 in enumerate(starts):
@@ -141,104 +136,92 @@ def _quiet(seed):
   return {'verbose': -9, 'verb_log': 0, 'seed': seed + 1}
 
 
-class Pycma:
-  """Whole runs of pycma on the ellipsoid, a chunk of generations at a time."""
+def _pycma(n, popsize, span):
+  """Returns pycma's `advance`: whole runs on the ellipsoid, of `span`.
 
-  def __init__(self, n, popsize, span):
-    """Prepares runs of `span` generations each; 0 is one run without end."""
-    self._n, self._popsize, self._span = n, popsize, span
-    self._es, self._runs = None, 0
+  A run continues from call to call where the span is 0.
+  """
+  import cma
 
-  def advance(self, generations):
-    """Runs so many generations; returns the CPU seconds they took."""
-    import cma
+  weights = np.power(1e6, np.linspace(0, 1, n))
+  es, runs = None, 0
 
-    weights = np.power(1e6, np.linspace(0, 1, self._n))
+  def advance(generations):
+    nonlocal es, runs
     seconds = 0.0
-    span = self._span or generations
-    for _ in range(max(1, generations // span)):
-      if self._span or self._es is None:
-        self._runs += 1
-        self._es = cma.CMAEvolutionStrategy(
-          self._n * [1.0],
-          0.5,
-          {'popsize': self._popsize, **_quiet(self._runs)},
-        )
-      es = self._es
+    length = span or generations
+    for _ in range(max(1, generations // length)):
+      if span or es is None:
+        runs += 1
+        options = {'popsize': popsize, **_quiet(runs)}
+        es = cma.CMAEvolutionStrategy(n * [1.0], 0.5, options)
       began = time.process_time()
-      for _ in range(span):
+      for _ in range(length):
         x = es.ask()
         es.tell(x, (np.square(np.asarray(x)) @ weights).tolist())
       seconds += time.process_time() - began
     return seconds
 
+  return advance
 
-class Evosax:
-  """The same by evosax in float32: a chunk is one compiled call."""
 
-  def __init__(self, n, popsize, span):
-    """Takes the sizes; the first `advance` compiles."""
-    import jax
-    import jax.numpy as jnp
-    from evosax import algorithms
+def _evosax(n, popsize, span):
+  """Returns the same of evosax in float32: a chunk is one compiled call."""
+  import jax
+  import jax.numpy as jnp
+  from evosax import algorithms
 
-    es = algorithms.CMA_ES(popsize, jnp.zeros(n))
-    params = es.default_params.replace(std_init=0.5)
-    weights = jnp.array(np.power(1e6, np.linspace(0, 1, n)), jnp.float32)
+  es = algorithms.CMA_ES(popsize, jnp.zeros(n))
+  params = es.default_params.replace(std_init=0.5)
+  weights = jnp.array(np.power(1e6, np.linspace(0, 1, n)), jnp.float32)
 
-    def generation(i, carry):
-      key, state = carry
-      key, ask_key, tell_key = jax.random.split(key, 3)
-      x, state = es.ask(ask_key, state, params)
-      fitness = jnp.square(x) @ weights
-      return key, es.tell(tell_key, x, fitness, state, params)[0]
+  def generation(i, carry):
+    key, state = carry
+    key, ask_key, tell_key = jax.random.split(key, 3)
+    x, state = es.ask(ask_key, state, params)
+    fitness = jnp.square(x) @ weights
+    return key, es.tell(tell_key, x, fitness, state, params)[0]
 
-    def first(key):
-      return es.init(key, jnp.ones(n), params)
+  def first(key):
+    return es.init(key, jnp.ones(n), params)
 
-    def run(i, carry):
-      key, total = carry
-      key, _ = jax.random.split(key)
-      state = jax.lax.fori_loop(0, span, generation, (key, first(key)))[1]
-      return key, total + state.mean
+  def run(i, carry):
+    key, total = carry
+    key, _ = jax.random.split(key)
+    state = jax.lax.fori_loop(0, span, generation, (key, first(key)))[1]
+    return key, total + state.mean
 
-    self._key = jax.random.key(0)
-    self._state = first(self._key)
-    self._total = jnp.zeros(n)
-    self._span = span
-    self._run = jax.jit(
-      lambda runs, carry: jax.lax.fori_loop(0, runs, run, carry)
-    )
-    self._continue = jax.jit(
-      lambda count, carry: jax.lax.fori_loop(0, count, generation, carry)
-    )
+  @jax.jit
+  def chunk(count, carry):
+    return jax.lax.fori_loop(0, count, run if span else generation, carry)
 
-  def advance(self, generations):
-    """Runs so many generations; returns the CPU seconds they took."""
+  key = jax.random.key(0)
+  total, state = jnp.zeros(n), first(key)
+
+  def advance(generations):
+    nonlocal key, state
     began = time.process_time()
-    if self._span:
-      runs = max(1, generations // self._span)
-      self._key, total = self._run(runs, (self._key, self._total))
-      total.block_until_ready()
+    if span:
+      key, mean = chunk(max(1, generations // span), (key, total))
     else:
-      self._key, self._state = self._continue(
-        generations, (self._key, self._state)
-      )
-      self._state.mean.block_until_ready()
+      key, state = chunk(generations, (key, state))
+      mean = state.mean
+    mean.block_until_ready()
     return time.process_time() - began
+
+  return advance
 
 
 _implementations = {}
 
 
 def advance(peer, n, popsize, span, generations):
-  """Runs a chunk of an implementation, which the first chunk makes."""
+  """Runs so many generations of a peer; returns the CPU seconds they took."""
   key = (peer, n, popsize, span)
   if key not in _implementations:
-    _implementations[key] = {'pycma': Pycma, 'evosax': Evosax}[peer](
-      n, popsize, span
-    )
-  return _implementations[key].advance(generations)
+    make = {'pycma': _pycma, 'evosax': _evosax}[peer]
+    _implementations[key] = make(n, popsize, span)
+  return _implementations[key](generations)
 
 
 CALLS = {

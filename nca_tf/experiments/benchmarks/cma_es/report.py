@@ -6,6 +6,7 @@ import numpy as np
 
 from nca_tf.analysis import intervals
 from nca_tf.analysis import table
+from nca_tf.experiments.benchmarks import measurement
 from nca_tf.experiments.benchmarks.cma_es import bbob
 from nca_tf.experiments.benchmarks.cma_es import quality
 from nca_tf.experiments.benchmarks.cma_es import settings
@@ -36,7 +37,7 @@ def make(results) -> report_lib.Report:
   for stage, numbers in results.items():
     part, _, title = stage.partition('/')
     found[part][title] = numbers
-  targets = _Targets()
+  targets = measurement.Targets('verdict', ('miss', 'pass'))
   tables = {}
   if found['speed']:
     tables[_SPEED] = _tabulate_speed(found['speed'])
@@ -47,19 +48,13 @@ def make(results) -> report_lib.Report:
   if found['bbob']:
     tables[_BBOB] = _tabulate_bbob(found['bbob'])
   notes = '\n'.join(_NOTES[title] for title in tables)
-  if targets.rows:
-    tables['Targets'] = targets.table()
+  tables |= targets.tables()
   return report_lib.Report(tables, notes, '# CMA-ES', results)
 
 
 def _tabulate_speed(found):
-  view = table.Table(
-    [
-      *('n', 'implementation', 'generations per CPU-second'),
-      *('pycma = 1', 'evosax = 1'),
-    ],
-    digits=2,
-  )
+  columns = ['n', 'implementation', 'generations per CPU-second']
+  view = table.Table([*columns, 'pycma = 1', 'evosax = 1'], digits=2)
   for title, measured in found.items():
     for name, values in measured.items():
       low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
@@ -84,20 +79,14 @@ def _judge_speed(found, targets):
       product = f'product {precision}'
       if product in measured:
         ratio = speed.ratio(measured, product, f'nca_tf {precision}')
-        what = (
-          f'a generation over its sampling product, n = {title}, {precision}'
-        )
+        what = 'a generation over its sampling product'
+        what = f'{what}, n = {title}, {precision}'
         targets.add(what, ratio, high=settings.PRODUCT_TARGET)
 
 
 def _tabulate_quality(found):
-  view = table.Table(
-    [
-      *('problem', 'nca_tf', 'pycma', 'ratio [95 %]', 'found'),
-      "pycma's found [95 %]",
-    ],
-    digits=3,
-  )
+  columns = ['problem', 'nca_tf', 'pycma', 'ratio [95 %]', 'found']
+  view = table.Table([*columns, "pycma's found [95 %]"], digits=3)
   for title, runs in found.items():
     ours, theirs = runs['nca_tf'], runs.get('pycma')
     view.add(
@@ -131,13 +120,9 @@ def _judge_quality(found, targets):
 
 
 def _tabulate_bbob(found):
-  view = table.Table(
-    [
-      *('function', 'n', 'found', "pycma's", 'evaluations per n'),
-      *("pycma's", 'ratio', 'median error', "pycma's"),
-    ],
-    digits=2,
-  )
+  columns = ['function', 'n', 'found', "pycma's", 'evaluations per n']
+  columns += ["pycma's", 'ratio', 'median error', "pycma's"]
+  view = table.Table(columns, digits=2)
   for title, runs in found.items():
     function, n = title.split()
     ours, theirs = runs['nca_tf'], runs.get('pycma', [])
@@ -145,41 +130,18 @@ def _tabulate_bbob(found):
       bbob.expected_running_time(each) / int(n) if each else math.nan
       for each in (ours, theirs)
     ]
-    ratio = times[0] / times[1] if math.isfinite(times[1]) else math.nan
+    ratio = times[0] / times[1] if all(map(math.isfinite, times)) else None
     view.add(
       function,
       int(n),
       _share(ours),
       _share(theirs),
       *map(_count, times),
-      ratio if math.isfinite(ratio) else None,
+      ratio,
       _error(ours),
       _error(theirs),
     )
   return view
-
-
-class _Targets:
-  """What was wanted, what was measured, and whether that is enough."""
-
-  def __init__(self):
-    self.rows = []
-
-  def add(self, what, measured, low=-math.inf, high=math.inf, style='g'):
-    if low == -math.inf:
-      wanted = f'at most {high:{style}}'
-    elif high == math.inf:
-      wanted = f'at least {low:{style}}'
-    else:
-      wanted = f'{low:{style}} to {high:{style}}'
-    verdict = 'pass' if low <= measured.mean <= high else 'miss'
-    self.rows.append((what, wanted, measured, verdict))
-
-  def table(self):
-    view = table.Table(['what', 'target', 'measured', 'verdict'], digits=2)
-    for row in self.rows:
-      view.add(*row)
-    return view
 
 
 def _count(value):

@@ -12,13 +12,7 @@ REQUIREMENTS = ('torch==2.15.0', 'numpy')
 
 
 def _sizes(slots, words, batch, steps, heads=4):
-  return {
-    'slots': slots,
-    'words': words,
-    'heads': heads,
-    'batch': batch,
-    'steps': steps,
-  }
+  return dict(slots=slots, words=words, heads=heads, batch=batch, steps=steps)
 
 
 TINY = _sizes(8, 4, 2, 4, 2)
@@ -99,7 +93,7 @@ class Config(one_core.Config):
   growth: tuple[str, ...] = _option(
     tuple(GROWTH), 'Sizes that grow, one at a time.', choices=tuple(GROWTH)
   )
-  rounds: int = _option(7, 'Turns of each implementation.', minimum=1)
+  rounds: int = config_flags.changed(one_core.Config, 'rounds', 7)
   count: int = _option(2, 'Training steps of a turn.', minimum=1)
 
   NAMED: ClassVar = ('parts', 'contestants', 'settings')
