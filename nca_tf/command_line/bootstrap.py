@@ -26,6 +26,7 @@ _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _VERSIONS = ((3, 11), (3, 10))
 _GUARD = 'NCA_TF_BOOTSTRAP_PROCESS'
 _HEARTBEAT = 15.0  # Seconds between two lines while pip works.
+_INPUTS = ('setup.py', 'constraints.txt')
 _PROBE = 'import ensurepip, sys, venv; print(sys.version_info[:2])'
 
 
@@ -73,7 +74,7 @@ def ensure(root=_ROOT):
 
 def is_needed(root):
   """Tells whether the command must run in the checkout's `.venv` instead."""
-  if not all((root / name).is_file() for name in _inputs()):
+  if not all((root / name).is_file() for name in _INPUTS):
     return False  # An installed wheel: pip has installed the rest.
   prefix = pathlib.Path(sys.prefix).resolve()
   if prefix == (root / '.venv').resolve():
@@ -95,7 +96,7 @@ def is_ready(root):
 def fingerprint(root):
   """Returns what identifies an environment: requirements and place."""
   digest = hashlib.sha256(str(root).encode())
-  for name in _inputs():
+  for name in _INPUTS:
     digest.update((root / name).read_bytes())
   return digest.hexdigest()
 
@@ -120,22 +121,20 @@ def find_python():
   )
 
 
-def _inputs():
-  return 'setup.py', 'constraints.txt'
-
-
 def _python(root):
   return root / '.venv' / 'bin' / 'python'
 
 
 def _probe(python):
   """Returns a Python's version, or None when it cannot make environments."""
-  code, output = _call([python, '-c', _PROBE])
+  import subprocess  # Later calls of a binary do not need it.
+
   try:
-    return (
-      tuple(map(int, output.strip(' ()\n').split(','))) if not code else None
+    output = subprocess.check_output(
+      [python, '-c', _PROBE], stderr=subprocess.DEVNULL, text=True, timeout=60
     )
-  except ValueError:
+    return tuple(map(int, output.strip(' ()\n').split(',')))
+  except (OSError, subprocess.SubprocessError, ValueError):
     return None
 
 
@@ -163,15 +162,9 @@ def _install(root, lock):
     _say(f'first call: making {folder} with {python}')
     _wait([python, '-m', 'venv', str(folder)], root, lock)
   _say('installing TensorFlow and the rest, about 3 GB and 2 to 8 minutes')
-  _wait(
-    [
-      *(str(_python(root)), '-m', 'pip', 'install', '-q'),
-      '--disable-pip-version-check',
-      *('-c', 'constraints.txt', '-e', '.[test]'),
-    ],
-    root,
-    lock,
-  )
+  pip = [str(_python(root)), '-m', 'pip', 'install', '-q']
+  pip += ['--disable-pip-version-check', '-c', 'constraints.txt']
+  _wait([*pip, '-e', '.[test]'], root, lock)
   partial = folder / 'nca_tf.stamp.partial'
   partial.write_text(stamp, encoding='utf-8')
   os.replace(partial, folder / 'nca_tf.stamp')
@@ -208,18 +201,6 @@ def _locked(root):
     yield lock
   finally:
     os.close(lock)
-
-
-def _call(command):
-  import subprocess  # Later calls of a binary do not need it.
-
-  try:
-    done = subprocess.run(
-      command, capture_output=True, text=True, timeout=60, check=False
-    )
-  except (OSError, subprocess.TimeoutExpired):
-    return 1, ''
-  return done.returncode, done.stdout
 
 
 def _wait(command, root, lock):

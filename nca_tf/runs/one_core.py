@@ -43,40 +43,22 @@ class Config(config_flags.Common):
 
 
 @contextlib.contextmanager
-def pinned(core: int) -> Iterator[int]:
-  """Keeps this process, and those that it starts, on one core in the block.
-
-  Args:
-    core: Its number; -1 is the last one that this process may use.
-
-  Yields:
-    The number.
-  """
-  allowed = os.sched_getaffinity(0)
-  core = max(allowed) if core < 0 else core
-  os.sched_setaffinity(0, {core})
-  try:
-    yield core
-  finally:
-    os.sched_setaffinity(0, allowed)
-
-
-@contextlib.contextmanager
 def start(
   config: Config, subject: str, computes: bool = True
 ) -> Iterator[run_lib.Run]:
-  """Opens a run of bin/benchmark and keeps it on one core.
+  """Opens a run of bin/benchmark; it and what it starts stay on one core.
 
   Args:
     config: The resolved configuration.
     subject: First argument of bin/benchmark.
     computes: As of `run.start`.
-
-  Yields:
-    The run.
   """
-  name = f'{subject}-{config.seed}'
-  with pinned(config.core) as core:
-    about = f'{subject} on core {core}'
+  allowed = os.sched_getaffinity(0)
+  core = max(allowed) if config.core < 0 else config.core
+  os.sched_setaffinity(0, {core})
+  name, about = f'{subject}-{config.seed}', f'{subject} on core {core}'
+  try:
     with run_lib.start(config, 'benchmark', name, about, computes) as run:
       yield run
+  finally:
+    os.sched_setaffinity(0, allowed)

@@ -98,10 +98,9 @@ class Run(run_folder.RunFolder):
         underscores become spaces.
     """
     look = f'.venv/bin/tensorboard --logdir={self.tensorboard}'
-    following = lines.pop('Next', None)
     lines = {**lines, 'Figures': str(self.figures), 'Look_at_it': look}
-    if following:
-      lines['Next'] = following
+    if 'Next' in lines:
+      lines['Next'] = lines.pop('Next')  # Comes last.
     width = max(map(len, lines)) + 1
     for label, text in lines.items():
       print(f'{label.replace("_", " ") + ":":{width}} {text}')

@@ -8,6 +8,7 @@ The same command on the same folder goes on where it stopped. A folder made
 with another configuration is refused before anything is written.
 """
 
+import contextlib
 import fcntl
 import importlib.metadata
 import json
@@ -33,7 +34,7 @@ _PACKAGES = (
 )
 
 
-class RunFolder:
+class RunFolder(contextlib.AbstractContextManager):
   """One run's folder, locked against a second process.
 
       with run_folder.RunFolder.open(config, 'train', 'vizdoom-dnc-0') as run:
@@ -50,18 +51,11 @@ class RunFolder:
 
   def __init__(self, path: pathlib.Path, lock: Any):
     """Takes a folder that `open` has checked and locked."""
-    self.path = path
-    self.checkpoints = path / 'checkpoints'
-    self.tensorboard = path / 'tensorboard'
-    self.export = path / 'export'
-    self.figures = path / 'figures'
-    self._lock = lock
-    for folder in (
-      self.checkpoints,
-      self.tensorboard,
-      self.export,
-      self.figures,
-    ):
+    self.path, self._lock = path, lock
+    names = ('checkpoints', 'tensorboard', 'export', 'figures')
+    folders = [path / name for name in names]
+    self.checkpoints, self.tensorboard, self.export, self.figures = folders
+    for folder in folders:
       folder.mkdir(exist_ok=True)
 
   @classmethod
@@ -104,9 +98,6 @@ class RunFolder:
     """Gives the folder free for another process."""
     self._lock.close()
 
-  def __enter__(self) -> 'RunFolder':
-    return self
-
   def __exit__(self, *unused) -> None:
     self.close()
 
@@ -121,8 +112,7 @@ class RunFolder:
       stage: Name of the stage.
       info: What it left, for JSON; NumPy values become Python's.
     """
-    stages = self._stages()
-    stages[stage] = info or {}
+    stages = {**self._stages(), stage: info or {}}
     files.write_json(self.path / 'stages.json', stages)
 
   def info(self, stage: str) -> dict[str, Any]:
@@ -162,7 +152,7 @@ def _check(path, config, binary):
   settings = found.get('config')
   if not isinstance(settings, dict):
     raise _damaged(file, 'no configuration in it')
-  wanted = json.loads(json.dumps(config_flags.identity(config)))
+  wanted = config_flags.identity(config)
   free = config_flags.as_dict(config).keys() - wanted.keys()
   settings = {k: v for k, v in settings.items() if k not in free}
   lines = _differences(
@@ -177,13 +167,15 @@ def _check(path, config, binary):
 
 
 def _differences(folder, command):
-  names = list(command) + [name for name in folder if name not in command]
   missing = 'nothing'
+  pairs = {
+    name: (folder.get(name, missing), command.get(name, missing))
+    for name in {**command, **folder}
+  }
   return [
-    f'{name}: folder has {folder.get(name, missing)}, '
-    f'command has {command.get(name, missing)}'
-    for name in names
-    if folder.get(name, missing) != command.get(name, missing)
+    f'{name}: folder has {one}, command has {other}'
+    for name, (one, other) in pairs.items()
+    if one != other
   ]
 
 

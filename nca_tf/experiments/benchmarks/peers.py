@@ -76,7 +76,7 @@ def _call(command, purpose):
     )
 
 
-class PeerProcess:
+class PeerProcess(contextlib.AbstractContextManager):
   """A process that runs a script's functions on request, see `peer_server`.
 
       with peers_lib.PeerProcess(python, 'peers.py') as peers:
@@ -131,9 +131,6 @@ class PeerProcess:
       self._process.kill()
       self._process.wait()
     self._errors.close()
-
-  def __enter__(self) -> 'PeerProcess':
-    return self
 
   def __exit__(self, *unused) -> None:
     self.close()

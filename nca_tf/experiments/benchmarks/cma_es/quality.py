@@ -23,8 +23,7 @@ FTARGET = 1e-8
 class Problem:
   """One row of the table: where both optimisers begin."""
 
-  name: str  # of the objective in `peers.py`
-  objective: Callable  # the same function on tensors
+  objective: Callable  # on tensors; `peers.py` has one of the same name
   n: int  # dimension
   start: float  # every coordinate of x0
   sigma: float = 0.5  # first step size
@@ -36,7 +35,7 @@ class Problem:
   def title(self) -> str:
     """Its name in the table."""
     rotated = 'rotated ' if self.is_rotated else ''
-    return f'{rotated}{self.name} {self.n}'
+    return f'{rotated}{self.objective.__name__} {self.n}'
 
   @property
   def x0(self) -> list[float]:
@@ -57,10 +56,10 @@ class Problem:
 
 def _problems(n):
   return (
-    Problem('sphere', objectives.sphere, n, 1.0),
-    Problem('ellipsoid', objectives.ellipsoid, n, 1.0),
-    Problem('ellipsoid', objectives.ellipsoid, n, 1.0, is_rotated=True),
-    Problem('rosenbrock', objectives.rosenbrock, n, 0.0),
+    Problem(objectives.sphere, n, 1.0),
+    Problem(objectives.ellipsoid, n, 1.0),
+    Problem(objectives.ellipsoid, n, 1.0, is_rotated=True),
+    Problem(objectives.rosenbrock, n, 0.0),
   )
 
 
@@ -73,9 +72,8 @@ def problems(dimensions) -> list[Problem]:
   found = [problem for n in dimensions for problem in _problems(n)]
   for n, popsize in _RASTRIGIN.items():
     if n <= max(dimensions):
-      rastrigin = objectives.rastrigin
-      problem = Problem('rastrigin', rastrigin, n, 3.0, 2.0, popsize, repeats=4)
-      found.append(problem)
+      rastrigin = Problem(objectives.rastrigin, n, 3.0, 2.0, popsize, repeats=4)
+      found.append(rastrigin)
   return found
 
 
@@ -103,30 +101,27 @@ def check_objectives(peers) -> None:
   Raises:
     ValueError: They differ.
   """
-  x = np.random.default_rng(0).normal(0, 2, (20, 10))
   matrix = objectives.rotation(10, 0)
-  pairs = [(dict(name=each.name), each.objective) for each in _problems(10)]
-  pairs.append((dict(name='rastrigin'), objectives.rastrigin))
-  for spec, objective in pairs:
-    spec['matrix'] = matrix.tolist()
-    _compare(peers, spec, objectives.rotated(objective, matrix), x)
+  pairs = []
+  for objective in dict.fromkeys(each.objective for each in problems([10])):
+    spec = {'name': objective.__name__, 'matrix': matrix.tolist()}
+    pairs.append((spec, objectives.rotated(objective, matrix)))
   for function in objectives.BBOB_FUNCTIONS:
     instance = objectives.BbobInstance.make(function, 10, 1)
-    _compare(peers, bbob_spec(instance), objectives.bbob(instance), x)
+    pairs.append((bbob_spec(instance), objectives.bbob(instance)))
+  x = np.random.default_rng(0).normal(0, 2, (20, 10))
+  for spec, objective in pairs:
+    theirs = peers.ask('values', objective=spec, x=x.tolist())
+    if not np.allclose(theirs, objective(tf.constant(x)), rtol=1e-9):
+      raise ValueError(
+        f'objective must be the same for both optimisers, got another {spec}'
+      )
 
 
 def bbob_spec(instance: objectives.BbobInstance):
   """Returns an instance of BBOB as the peers' requests have it."""
   arrays = {k: np.asarray(v).tolist() for k, v in instance._asdict().items()}
   return {'name': 'bbob', **arrays}
-
-
-def _compare(peers, spec, objective, x):
-  theirs = peers.ask('values', objective=spec, x=x.tolist())
-  if not np.allclose(theirs, objective(tf.constant(x)), rtol=1e-9):
-    raise ValueError(
-      f'objective must be the same for both optimisers, got another {spec}'
-    )
 
 
 def _run_ours(problem, count, config):
@@ -164,7 +159,7 @@ def _run_ours(problem, count, config):
 def _run_pycma(problem, count, peers):
   """Yields the same of pycma."""
   for seed in range(count):
-    spec = {'name': problem.name}
+    spec = {'name': problem.objective.__name__}
     if problem.is_rotated:
       spec['matrix'] = problem.rotation(seed).tolist()
     answer = peers.ask(
