@@ -154,8 +154,7 @@ def _install(root, lock):
       'command again'
     )
   stamp = fingerprint(root)
-  with contextlib.suppress(FileNotFoundError):
-    (folder / 'nca_tf.stamp').unlink()
+  (folder / 'nca_tf.stamp').unlink(missing_ok=True)
   if is_new:
     folder.mkdir(exist_ok=True)
     mark.touch()
@@ -165,11 +164,9 @@ def _install(root, lock):
   pip = [str(_python(root)), '-m', 'pip', 'install', '-q']
   pip += ['--disable-pip-version-check', '-c', 'constraints.txt']
   _wait([*pip, '-e', '.[test]'], root, lock)
-  partial = folder / 'nca_tf.stamp.partial'
-  partial.write_text(stamp, encoding='utf-8')
-  os.replace(partial, folder / 'nca_tf.stamp')
-  with contextlib.suppress(FileNotFoundError):
-    mark.unlink()
+  # A torn stamp is no fingerprint: the next call would install again.
+  (folder / 'nca_tf.stamp').write_text(stamp, encoding='utf-8')
+  mark.unlink(missing_ok=True)
   _say(f'installed in {time.monotonic() - began:.0f} s')
 
 

@@ -124,6 +124,7 @@ class BbobInstance(typing.NamedTuple):
         f'n and instance must be at least 2 and 1, got {n} and {instance}'
       )
     rng = np.random.default_rng((function, n, instance))
+    seed = 2 * (100 * function + instance)  # Of the first rotation.
     reach = 3.0 if function == 8 else 4.0
     ratio = rng.standard_normal(2)
     f_opt = np.clip(np.round(100 * ratio[0] / ratio[1], 2), -1000, 1000)
@@ -131,8 +132,8 @@ class BbobInstance(typing.NamedTuple):
       function,
       rng.uniform(-reach, reach, n),
       float(f_opt),
-      rotation(n, 2 * (100 * function + instance)),
-      rotation(n, 2 * (100 * function + instance) + 1),
+      rotation(n, seed),
+      rotation(n, seed + 1),
     )
 
 
@@ -146,15 +147,12 @@ def bbob(instance: BbobInstance) -> Objective:
   The leaves of the instance may also be tensors, so that one compiled program
   serves all instances of a function.
   """
-  raw = _BBOB[instance.function]
 
   def shifted(x):
-    shift, first, second = (
-      tf.convert_to_tensor(part, x.dtype)
-      for part in (instance.x_opt, instance.first, instance.second)
+    x_opt, f_opt, first, second = (
+      tf.convert_to_tensor(part, x.dtype) for part in instance[1:]
     )
-    f_opt = tf.convert_to_tensor(instance.f_opt, x.dtype)
-    return raw(x - shift, first, second) + f_opt
+    return _BBOB[instance.function](x - x_opt, first, second) + f_opt
 
   return shifted
 

@@ -101,7 +101,7 @@ class PeerProcess(contextlib.AbstractContextManager):
     """Calls one of the script's functions; returns what it returns.
 
     Args:
-      call: The function's name in the script's CALLS.
+      call: The function's name.
       **arguments: Its arguments, for JSON.
 
     Raises:
@@ -120,17 +120,10 @@ class PeerProcess(contextlib.AbstractContextManager):
       raise faults.Fault(f"the peers' process ended: {' '.join(last)}")
     return json.loads(answer)['answer']
 
-  def close(self) -> None:
-    """Ends the process."""
-    with contextlib.suppress(BrokenPipeError):
-      self._process.stdin.close()
-    self._process.stdout.close()
+  def __exit__(self, *unused) -> None:
     try:
-      self._process.wait(5)
+      self._process.communicate(timeout=5)  # Closes its stdin first.
     except subprocess.TimeoutExpired:
       self._process.kill()
-      self._process.wait()
+      self._process.communicate()
     self._errors.close()
-
-  def __exit__(self, *unused) -> None:
-    self.close()

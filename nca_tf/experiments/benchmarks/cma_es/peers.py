@@ -5,9 +5,9 @@ library. It therefore has NumPy forms of the objectives; the benchmark compares
 them with `nca_tf.evolution.objectives` before it measures.
 """
 
+import functools
 import math
 import time
-import types
 
 import numpy as np
 
@@ -20,12 +20,8 @@ def make_objective(spec):
       the fields of `objectives.BbobInstance`.
   """
   if spec['name'] == 'bbob':
-    instance = types.SimpleNamespace(
-      function=spec['function'],
-      f_opt=spec['f_opt'],
-      **{k: np.array(spec[k]) for k in ('x_opt', 'first', 'second')},
-    )
-    return lambda x: _bbob(instance, x - instance.x_opt) + instance.f_opt
+    x_opt, *turns = (np.array(spec[k]) for k in ('x_opt', 'first', 'second'))
+    return lambda x: _bbob(spec['function'], x - x_opt, *turns) + spec['f_opt']
   objective = _OBJECTIVES[spec['name']]
   if spec.get('matrix') is None:
     return objective
@@ -58,23 +54,23 @@ _OBJECTIVES = {
 }
 
 
-def _bbob(instance, x):
-  if instance.function == 1:
+def _bbob(function, x, first, second):
+  if function == 1:
     return _sphere(x)
-  if instance.function == 2:
+  if function == 2:
     return _ellipsoid(_oscillate(x))
-  if instance.function == 8:
+  if function == 8:
     return _rosenbrock(max(1, math.sqrt(x.shape[-1]) / 8) * x + 1)
-  turned = _oscillate(x @ instance.first.T)
-  if instance.function == 10:
+  turned = _oscillate(x @ first.T)
+  if function == 10:
     return _ellipsoid(turned)
   share = np.linspace(0, 1, x.shape[-1])
   positive = np.maximum(turned, 0)
   skewed = np.where(
     turned > 0, positive ** (1 + 0.2 * share * np.sqrt(positive)), turned
   )
-  scaled = np.sqrt(10.0**share) * (skewed @ instance.second.T)
-  return _rastrigin(scaled @ instance.first.T)
+  scaled = np.sqrt(10.0**share) * (skewed @ second.T)
+  return _rastrigin(scaled @ first.T)
 
 
 def _oscillate(x):
@@ -90,11 +86,7 @@ def values(objective, x):
 
 
 def minimise(objective, x0, sigma0, popsize, seed, maxfevals, ftarget):
-  """Runs pycma once, with its own stop conditions.
-
-  Returns:
-    Evaluations used, the best value, and why it stopped.
-  """
+  """Runs pycma once; returns the evaluations used and the best value."""
   import cma
 
   options = {'maxfevals': maxfevals, 'ftarget': ftarget, **_quiet(seed)}
@@ -105,11 +97,7 @@ def minimise(objective, x0, sigma0, popsize, seed, maxfevals, ftarget):
   while not es.stop():
     x = es.ask()
     es.tell(x, f(np.asarray(x)).tolist())
-  return {
-    'evaluations': int(es.countevals),
-    'best': float(es.best.f),
-    'stop': list(es.stop()),
-  }
+  return {'evaluations': int(es.countevals), 'best': float(es.best.f)}
 
 
 def minimise_with_restarts(objective, starts, sigma0, seed, maxfevals, ftarget):
@@ -212,21 +200,11 @@ def _evosax(n, popsize, span):
   return advance
 
 
-_implementations = {}
+@functools.cache
+def _make(peer, n, popsize, span):
+  return {'pycma': _pycma, 'evosax': _evosax}[peer](n, popsize, span)
 
 
 def advance(peer, n, popsize, span, generations):
   """Runs so many generations of a peer; returns the CPU seconds they took."""
-  key = (peer, n, popsize, span)
-  if key not in _implementations:
-    make = {'pycma': _pycma, 'evosax': _evosax}[peer]
-    _implementations[key] = make(n, popsize, span)
-  return _implementations[key](generations)
-
-
-CALLS = {
-  'advance': advance,
-  'minimise': minimise,
-  'minimise_with_restarts': minimise_with_restarts,
-  'values': values,
-}
+  return _make(peer, n, popsize, span)(generations)
