@@ -45,10 +45,7 @@ class RunningMoments:
     return self.mean.shape
 
   def update(self, batch) -> None:
-    """Adds values.
-
-    Args:
-      batch: [B, *shape] numbers; B may be 0.
+    """Adds values [B, *shape]; B may be 0.
 
     Raises:
       ValueError: wrong shape or a value that is not finite. Nothing changed.
@@ -70,8 +67,7 @@ class RunningMoments:
   def merge(self, other: RunningMoments) -> None:
     """Adds the values of another object, as if `update` had had them.
 
-    Raises:
-      ValueError: the shapes differ.
+    `ValueError` if the shapes differ.
     """
     if other.shape != self.shape:
       raise ValueError(

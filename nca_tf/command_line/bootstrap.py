@@ -41,10 +41,7 @@ def ensure(root=_ROOT):
   virtual environment that has TensorFlow, or from an installed wheel. Otherwise
   it makes or updates `.venv` if necessary and runs the same command again with
   its Python, in this process. Ends the process with one line and status 1 on
-  failure.
-
-  Args:
-    root: The checkout.
+  failure. `root` is the checkout.
   """
   if not is_needed(root):
     return
@@ -102,11 +99,7 @@ def fingerprint(root):
 
 
 def find_python():
-  """Returns a Python of a version that the stack supports.
-
-  Raises:
-    _Failure: There is none on PATH.
-  """
+  """Returns a Python that the stack supports, or raises `_Failure`."""
   candidates = [sys.executable] if sys.version_info[:2] in _VERSIONS else []
   for name in ('python3.11', 'python3.10', 'python3', 'python'):
     for folder in os.environ.get('PATH', os.defpath).split(os.pathsep):

@@ -69,12 +69,10 @@ def changed(config_class: type['Common'], name: str, default: Any) -> Any:
 
 
 def convert(config: 'Common', config_class: type['Common'], **settings) -> Any:
-  """Returns another experiment's configuration, from the fields of both.
+  """Returns another experiment's configuration, of `config_class`.
 
-  Args:
-    config: Gives the values of all fields that both have.
-    config_class: Of the result.
-    **settings: Values of other fields, or in place of those.
+  Fields that both have are taken from `config`, the others and what is to be
+  different from `settings`.
   """
   names = config_class.__dataclass_fields__
   given = dataclasses.asdict(config)

@@ -81,10 +81,9 @@ class Box:
     )
 
   def out_of(self, x) -> np.ndarray:
-    """One point that `into` maps to x, [..., n]: the inverse.
+    """One point that `into` maps to x, [..., n].
 
-    Raises:
-      ValueError: x lies outside the box.
+    `ValueError` if x lies outside the box.
     """
     x = np.asarray(x, float)
     if not np.all((self.lower <= x) & (x <= self.upper)):

@@ -35,18 +35,12 @@ class Task(typing.NamedTuple):
 
 
 class GraphEvaluator:
-  """A tensor function, dreams included: a whole generation in one call.
-
-  evaluator = GraphEvaluator(lambda x, generation: tf.reduce_sum(x * x, -1))
-  evaluator.evaluate(x, generation=0).fitness
-  """
+  """A tensor function, dreams included: a whole generation in one call."""
 
   def __init__(self, function: Callable, jit: bool = True):
-    """Compiles nothing yet.
+    """Takes (parameters [P, n], generation int32 []) -> fitness [P].
 
-    Args:
-      function: (parameters [P, n], generation int32 []) -> fitness [P].
-      jit: Whether to compile it with XLA.
+    It is compiled at its first call, with XLA if `jit`.
     """
     self._function = tf.function(function, autograph=False, jit_compile=jit)
 
@@ -93,9 +87,6 @@ class EpisodeEvaluator:
       episodes: E, per candidate and generation.
       seed: Determines all episodes.
       retries: How often those that failed are played once more.
-
-    Raises:
-      ValueError: A number is out of range.
     """
     if episodes < 1:
       raise ValueError(f'episodes must be at least 1, got {episodes}')

@@ -59,10 +59,7 @@ def schaffer(x):
       0.5 + (sin^2(d_0^2 - d_1^2) - 0.5) / q^2
     = (sin^2(d_0^2 - d_1^2) + 0.5 (q^2 - 1)) / q^2,
   where q^2 - 1 = 0.001 r (2 + 0.001 r). The first form is 0 in float32 within
-  3e-3 of the minimum. Returned is f^2.
-
-  Args:
-    x: [P, 2].
+  3e-3 of the minimum. Returned is f^2, of x [P, 2].
   """
   squares = tf.square(x - tf.constant(SCHAFFER_MINIMUM, x.dtype))
   near = 0.001 * (squares[..., 0] + squares[..., 1])  # 0.001 r
@@ -85,9 +82,7 @@ def rotation(n: int, seed: int) -> np.ndarray:
 def rotated(objective: Objective, matrix) -> Objective:
   """Returns x -> objective(R x) for each row x.
 
-  Args:
-    objective: [P, n] -> [P].
-    matrix: R, [n, n]; an array, or a tensor of the type of x.
+  The matrix R [n, n] is an array, or a tensor of the type of x.
   """
   return lambda x: objective(_turn(x, tf.convert_to_tensor(matrix, x.dtype)))
 

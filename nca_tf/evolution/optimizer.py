@@ -47,8 +47,7 @@ class CMAES:
 
   Attributes:
     settings: `Settings`, the constants.
-    state: `cma_es.State`, what the search carries from one generation to the
-      next.
+    state: `cma_es.State`, all that changes from generation to generation.
   """
 
   def __init__(
@@ -223,7 +222,7 @@ class CMAES:
   ) -> CMAES:
     """Runs with a fitness in the graph, compiled, until a stop condition.
 
-    `ftarget` ends the loop at once.
+    `ftarget` ends the loop at once. Returns this object.
 
     Args:
       f: function of a tensor [popsize, n], and of `data`, that gives [popsize].
@@ -233,9 +232,6 @@ class CMAES:
       every: generations between two checks of the stop conditions; 1 with a
         callback.
       jit: whether to compile with XLA.
-
-    Returns:
-      This object.
     """
     every = 1 if callback else every
 
@@ -284,8 +280,7 @@ class CMAES:
   def load(cls, path) -> CMAES:
     """Returns a saved search, which continues exactly as it would have.
 
-    Raises:
-      ValueError: the file is no saved search.
+    `ValueError` if the file is no saved search.
     """
     with pathlib.Path(path).open('rb') as file:
       try:

@@ -64,9 +64,6 @@ def fmin(
     options: Stop conditions.
     **search: The other arguments of `CMAES`, such as popsize.
 
-  Returns:
-    The best over all runs.
-
   Raises:
     ValueError: An argument is out of range.
   """

@@ -34,11 +34,7 @@ class Options:
 
   @classmethod
   def of(cls, options) -> Options:
-    """Options from None, a dict or Options.
-
-    Raises:
-      ValueError: a key is unknown.
-    """
+    """Options from None, a dict or Options; `ValueError` for an unknown key."""
     if isinstance(options, cls):
       return options
     names = [field.name for field in dataclasses.fields(cls)]
@@ -107,9 +103,8 @@ class Stopping:
   def stop(self, state, stds) -> dict:
     """Conditions met, name to threshold; empty while the search goes on.
 
-    Args:
-      state: cma_es.State of NumPy arrays.
-      stds: [n], of the candidates, sigma included.
+    The state is a cma_es.State of arrays; stds [n] of the candidates have sigma
+    included.
     """
     options, mean = self.options, state.mean
     found = self._found | self._thresholds(

@@ -46,12 +46,9 @@ class Config(config_flags.Common):
 def start(
   config: Config, subject: str, computes: bool = True
 ) -> Iterator[run_lib.Run]:
-  """Opens a run of bin/benchmark; it and what it starts stay on one core.
+  """Opens a run of bin/benchmark SUBJECT, as `run.start`.
 
-  Args:
-    config: The resolved configuration.
-    subject: First argument of bin/benchmark.
-    computes: As of `run.start`.
+  It and the processes that it starts stay on one core until it is closed.
   """
   allowed = os.sched_getaffinity(0)
   core = max(allowed) if config.core < 0 else config.core

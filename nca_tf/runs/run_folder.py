@@ -41,12 +41,8 @@ class RunFolder(contextlib.AbstractContextManager):
         if not run.is_finished('vision'):
           run.finish('vision', {'loss': train(run.checkpoints)})
 
-  Attributes:
-    path: The folder.
-    checkpoints: Folder of checkpoints.
-    tensorboard: Folder of TensorBoard's event files.
-    export: Folder of SavedModels.
-    figures: Folder of figures.
+  Its attributes `path`, `checkpoints`, `tensorboard` (event files), `export`
+  (SavedModels) and `figures` are folders.
   """
 
   def __init__(self, path: pathlib.Path, lock: Any):
@@ -108,9 +104,7 @@ class RunFolder(contextlib.AbstractContextManager):
   def finish(self, stage: str, info: dict[str, Any] | None = None) -> None:
     """Marks a stage as finished, for good: also after a power cut.
 
-    Args:
-      stage: Name of the stage.
-      info: What it left, for JSON; NumPy values become Python's.
+    `info` is what it left, for JSON; NumPy values become Python's.
     """
     stages = {**self._stages(), stage: info or {}}
     files.write_json(self.path / 'stages.json', stages)
@@ -217,17 +211,13 @@ def _git_revision():
   root = pathlib.Path(nca_tf.__file__).parent.parent
   if not (root / '.git').exists():
     return None
+  git = ['git', 'describe', '--always', '--dirty', '--abbrev=40', '--exclude=*']
   try:
-    done = subprocess.run(
-      ['git', 'describe', '--always', '--dirty', '--abbrev=40', '--exclude=*'],
-      cwd=root,
-      capture_output=True,
-      text=True,
-      timeout=20,
-    )
-  except (OSError, subprocess.TimeoutExpired):
+    return subprocess.check_output(
+      git, cwd=root, stderr=subprocess.DEVNULL, text=True, timeout=20
+    ).strip()
+  except (OSError, subprocess.SubprocessError):
     return None
-  return done.stdout.strip() or None
 
 
 def _read_json(file):

@@ -19,9 +19,6 @@ def alternate(
     label: What is measured, for the screen.
     players: Iterators by name. Each makes a measurement when it is asked for.
     rounds: Results of each.
-
-  Returns:
-    The results by the players' names.
   """
   found = {name: [] for name in players}
   total = rounds * len(players)

@@ -32,8 +32,7 @@ def install(requirements: Sequence[str], base: pathlib.Path | None = None):
 
   Args:
     requirements: For pip, with versions, e.g. `['cma==4.5.0']`.
-    base: Folder of such environments; by default `nca_tf/peers` in the user's
-      cache folder.
+    base: Folder of such environments; by default one in the user's cache.
 
   Returns:
     The environment's Python.
@@ -98,11 +97,7 @@ class PeerProcess(contextlib.AbstractContextManager):
     )
 
   def ask(self, call: str, **arguments: Any) -> Any:
-    """Calls one of the script's functions; returns what it returns.
-
-    Args:
-      call: The function's name.
-      **arguments: Its arguments, for JSON.
+    """Calls a function of the script, with arguments for JSON.
 
     Raises:
       faults.Fault: The process has ended; the message has the last line of its

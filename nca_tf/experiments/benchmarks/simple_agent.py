@@ -62,8 +62,7 @@ def play(pair, config: Config, seed: int, report=lambda done: None) -> dict:
     report: Called with the number of games that are over.
 
   Returns:
-    Numbers of games that the first or the second of the pair won, of ties, and
-    the mean number of steps.
+    Games that the first and the second won, ties, and the mean number of steps.
   """
   rng = np.random.default_rng(seed)
   package.seed(seed)
@@ -99,11 +98,7 @@ def play(pair, config: Config, seed: int, report=lambda done: None) -> dict:
 
 
 def run(config: Config):
-  """Plays each pair in turn, writes and prints the results.
-
-  Raises:
-    faults.UsageError: The original is not installed.
-  """
+  """Plays each pair in turn, writes and prints the results."""
   try:
     package.load()
   except ImportError as error:

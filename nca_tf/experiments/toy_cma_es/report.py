@@ -39,9 +39,8 @@ class Search(NamedTuple):
 def make(figures) -> report_lib.Report:
   """Returns the report: how many searches have found the minimum.
 
-  Args:
-    figures: What the stage 'search' left; 'restarts': what that stage left, if
-      it was done.
+  The figures are what the stage 'search' left, and under 'restarts' what that
+  stage left, if it was done.
   """
   head = describe(figures)
   if 'restarts' in figures:
@@ -73,10 +72,8 @@ def animate(search: Search) -> np.ndarray:
 def convergence(distances, tolerance: float, title: str) -> Figure:
   """Draws the distance from the minimum, and the share that has arrived.
 
-  Args:
-    distances: [S, G + 1] of each seed's mean, the start first; positive.
-    tolerance: What counts as found.
-    title: Stands above both panels.
+  The distances are positive, [S, G + 1] of each seed's mean, the start first.
+  What is below the tolerance counts as found.
   """
   distances = np.maximum(np.asarray(distances), 1e-16)
   figure = canvas.new_figure(1000, 420)

@@ -52,12 +52,10 @@ class Searches:
     return cma_es.initial(self.settings, x0, self._config.sigma, seed)
 
   def run(self, index: int):
-    """Returns means [G + 1, 2], step sizes and best fitness [G + 1]."""
-    rows = self._unroll(self.start(index)).numpy()
-    return rows[:, :2], rows[:, 2].astype(self.settings.dtype), rows[:, 3]
+    """Returns mean (2 columns), step size and best fitness, [G + 1, 4]."""
+    return self._unroll(self.start(index)).numpy()
 
   def _graph(self, state):
-    """Returns mean, step size and best fitness, float64 [G + 1, 4]."""
     count = self._config.generations
 
     def describe(state):
@@ -118,14 +116,14 @@ def _search(config, run):
   """Runs all seeds; writes the pictures and TensorBoard's scalars."""
   run.log.rewind('search', -1)  # Records of a search that was killed.
   searches = Searches(config)
-  runs = []
+  rows = []
   with progress.Progress(NAME, config.seeds, 'seeds') as bar:
     for index in range(config.seeds):
-      runs.append(searches.run(index))
+      rows.append(searches.run(index))
       bar.update(index + 1)
-  means, sigmas, best = (np.stack(part) for part in zip(*runs, strict=True))
-  goal = np.array(objectives.SCHAFFER_MINIMUM)
-  distances = np.abs(means - goal).max(-1)  # [S, G + 1]
+  rows = np.stack(rows)  # [S, G + 1, 4]
+  distances = _distance(rows[..., :2])
+  sigmas = rows[..., 2].astype(config.precision)
   for i in range(config.generations + 1):
     run.log.write(
       'search',
@@ -133,7 +131,7 @@ def _search(config, run):
       median_distance=np.median(distances[:, i]),
       share_within=np.mean(distances[:, : i + 1].min(1) < settings.TOLERANCE),
       median_step_size=np.median(sigmas[:, i]),
-      median_best_fitness=np.median(best[:, i]),
+      median_best_fitness=np.median(rows[:, i, 3]),
     )
   _draw(config, run, searches, distances)
   reached = first_within(distances)
@@ -164,10 +162,7 @@ def _restart(config):
       starts = [draw_start(seed, i) for i in range(config.restarts + 1)]
       found.append(searches.minimise(starts, seed, _OPTIONS))
       bar.update(len(found))
-  goal = np.array(objectives.SCHAFFER_MINIMUM)
-  hits = [
-    each for each in found if np.abs(each.x - goal).max() < settings.TOLERANCE
-  ]
+  hits = [each for each in found if _distance(each.x) < settings.TOLERANCE]
   return {
     'seeds': config.seeds,
     'restarts': config.restarts,
@@ -175,6 +170,11 @@ def _restart(config):
     'median_evaluations': np.median([hit.evaluations for hit in hits] or [0]),
     'most_runs': max([hit.runs for hit in hits], default=0),
   }
+
+
+def _distance(points):
+  """Largest coordinate of points [..., 2] less the minimum, [...]."""
+  return np.abs(points - np.array(objectives.SCHAFFER_MINIMUM)).max(-1)
 
 
 def _draw(config, run, searches, distances):

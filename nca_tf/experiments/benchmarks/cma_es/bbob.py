@@ -24,17 +24,10 @@ RESTARTS = 9
 
 
 def measure(function: int, n: int, peers, config: settings.Config):
-  """Runs both optimisers on every instance.
+  """Runs both optimisers on every instance of a function at n dimensions.
 
-  Args:
-    function: Number of the function in BBOB.
-    n: Dimension.
-    peers: `PeerProcess` of `peers.py`, or None.
-    config: Gives instances (from number 1 on), budget, precision and jit.
-
-  Returns:
-    For each optimiser a dict per instance: evaluations, error (best value
-    above f_opt), found.
+  `peers` is the `PeerProcess` of `peers.py`, or None. Returns a dict per instance
+  for each optimiser: evaluations, error (best value above f_opt), found.
   """
 
   def objective(x, *instance):

@@ -103,8 +103,7 @@ def minimise(objective, x0, sigma0, popsize, seed, maxfevals, ftarget):
 def minimise_with_restarts(objective, starts, sigma0, seed, maxfevals, ftarget):
   """Runs pycma with IPOP: each restart has twice the candidates of the last.
 
-  The arguments are those of `many_searches`: a start for each run, the seed of
-  the first one, and a budget for all of them together.
+  The arguments are those of `many_searches`; the budget is for all runs.
   """
   used, best, popsize = 0, math.inf, 4 + int(3 * math.log(len(starts[0])))
   for i, x0 in enumerate(starts):

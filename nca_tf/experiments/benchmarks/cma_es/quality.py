@@ -80,13 +80,8 @@ def problems(dimensions) -> list[Problem]:
 def measure(problem: Problem, peers, config: settings.Config):
   """Runs both optimisers from the same starts.
 
-  Args:
-    problem: One of `problems`.
-    peers: `PeerProcess` of `peers.py`, or None.
-    config: Gives the number of seeds, precision and jit.
-
-  Returns:
-    For each optimiser the evaluations of its runs, None where it failed.
+  `peers` is the `PeerProcess` of `peers.py`, or None. Returns the evaluations of
+  its runs for each optimiser, None where it failed.
   """
   count = config.seeds * problem.repeats
   players = {'nca_tf': _run_ours(problem, count, config)}
@@ -98,8 +93,7 @@ def measure(problem: Problem, peers, config: settings.Config):
 def check_objectives(peers) -> None:
   """Compares the peers' forms of the objectives with those of this library.
 
-  Raises:
-    ValueError: They differ.
+  `ValueError` if they differ.
   """
   matrix = objectives.rotation(10, 0)
   pairs = []

@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 
-from nca_tf.analysis import intervals
 from nca_tf.analysis import table
 from nca_tf.experiments.benchmarks import measurement
 from nca_tf.experiments.benchmarks.cma_es import bbob
@@ -13,19 +12,6 @@ from nca_tf.experiments.benchmarks.cma_es import settings
 from nca_tf.experiments.benchmarks.cma_es import speed
 from nca_tf.runs import report as report_lib
 
-_SPEED = 'Speed: whole runs on the ellipsoid, 64 candidates'
-_QUALITY = f'Evaluations to {quality.FTARGET:g}'
-_BBOB = f'BBOB to f_opt + {bbob.FTARGET:g}, IPOP restarts'
-_NOTES = {
-  _SPEED: "Speed: medians over the rounds with quartiles; a product is z A' "
-  'alone.\n',
-  _QUALITY: 'Evaluations: medians over the seeds, a failed run counting as '
-  'infinitely long.\n',
-  _BBOB: 'BBOB: evaluations are the expected running time, those of all runs '
-  "over the successes; the instances are this library's own, the same for "
-  'both.\n',
-}
-
 
 def make(results) -> report_lib.Report:
   """Returns the tables of the stages that there are.
@@ -33,23 +19,20 @@ def make(results) -> report_lib.Report:
   Args:
     results: For each stage, such as 'speed/10', what its `measure` returned.
   """
-  found = {'speed': {}, 'quality': {}, 'bbob': {}}
+  found = {part: {} for part in _PARTS}
   for stage, numbers in results.items():
     part, _, title = stage.partition('/')
     found[part][title] = numbers
+  tables, notes = {}, []
+  for part, (title, note, tabulate) in _PARTS.items():
+    if found[part]:
+      tables[title] = tabulate(found[part])
+      notes.append(f'{note}\n')
   targets = measurement.Targets('verdict', ('miss', 'pass'))
-  tables = {}
-  if found['speed']:
-    tables[_SPEED] = _tabulate_speed(found['speed'])
-    _judge_speed(found['speed'], targets)
-  if found['quality']:
-    tables[_QUALITY] = _tabulate_quality(found['quality'])
-    _judge_quality(found['quality'], targets)
-  if found['bbob']:
-    tables[_BBOB] = _tabulate_bbob(found['bbob'])
-  notes = '\n'.join(_NOTES[title] for title in tables)
+  _judge_speed(found['speed'], targets)
+  _judge_quality(found['quality'], targets)
   tables |= targets.tables()
-  return report_lib.Report(tables, notes, '# CMA-ES', results)
+  return report_lib.Report(tables, '\n'.join(notes), '# CMA-ES', results)
 
 
 def _tabulate_speed(found):
@@ -57,13 +40,12 @@ def _tabulate_speed(found):
   view = table.Table([*columns, 'pycma = 1', 'evosax = 1'], digits=2)
   for title, measured in found.items():
     for name, values in measured.items():
-      low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
+      rate = speed.quartiles(values)
       ratios = [
         speed.ratio(measured, name, peer).mean if peer in measured else None
         for peer in ('pycma', 'evosax')
       ]
-      rate = intervals.Interval(middle, low, high)
-      view.add(title, name, rate.text(0 if middle > 100 else 1), *ratios)
+      view.add(title, name, rate.text(0 if rate.mean > 100 else 1), *ratios)
   return view
 
 
@@ -156,3 +138,25 @@ def _error(rows):
   if not rows:
     return '-'
   return f'{max(0, np.median([row["error"] for row in rows])):.0e}'
+
+
+# Part: title, note, function that makes the table.
+_PARTS = {
+  'speed': (
+    'Speed: whole runs on the ellipsoid, 64 candidates',
+    "Speed: medians over the rounds with quartiles; a product is z A' alone.",
+    _tabulate_speed,
+  ),
+  'quality': (
+    f'Evaluations to {quality.FTARGET:g}',
+    'Evaluations: medians over the seeds, a failed run counting as infinitely '
+    'long.',
+    _tabulate_quality,
+  ),
+  'bbob': (
+    f'BBOB to f_opt + {bbob.FTARGET:g}, IPOP restarts',
+    'BBOB: evaluations are the expected running time, those of all runs over '
+    "the successes; the instances are this library's own, the same for both.",
+    _tabulate_bbob,
+  ),
+}

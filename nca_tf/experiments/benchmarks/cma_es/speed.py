@@ -23,15 +23,10 @@ _LEAST = {1089: 24}
 
 
 def measure(n: int, peers, config: settings.Config):
-  """Measures all implementations at one dimension.
+  """Measures all implementations at n dimensions.
 
-  Args:
-    n: Dimension.
-    peers: `PeerProcess` of `peers.py`, or None for this library alone.
-    config: Gives the number of rounds, the CPU time of a chunk, and jit.
-
-  Returns:
-    For each implementation its generations per CPU-second in each round.
+  `peers` is the `PeerProcess` of `peers.py`, or None for this library alone.
+  Returns for each implementation its generations per CPU-second in each round.
   """
   players = {}
   seconds, jit = config.chunk_seconds, config.jit != 'off'
@@ -49,23 +44,22 @@ def measure(n: int, peers, config: settings.Config):
 
 def ratio(speeds, name: str, other: str) -> intervals.Interval:
   """Returns the median of one speed over another, with its quartiles."""
-  ratios = np.array(speeds[name]) / np.array(speeds[other])
-  low, middle, high = np.quantile(ratios, (0.25, 0.5, 0.75))
-  return intervals.Interval(float(middle), float(low), float(high))
+  return quartiles(np.array(speeds[name]) / np.array(speeds[other]))
+
+
+def quartiles(values) -> intervals.Interval:
+  """Returns the median with the quartiles around it."""
+  low, middle, high = np.quantile(values, (0.25, 0.5, 0.75)).tolist()
+  return intervals.Interval(middle, low, high)
 
 
 def _rate(advance, least, step, seconds):
-  """Yields generations per CPU-second, of a chunk each time.
+  """Yields generations per CPU-second, of a chunk of about `seconds` each time.
 
-  The first result is preceded by trials that find how many generations take so
-  long. The last trial takes a quarter of the time at least, so that the
-  overhead of a call does not count.
-
-  Args:
-    advance: Runs so many generations; returns the CPU seconds they took.
-    least: Fewest generations of a chunk.
-    step: A chunk is a multiple of it.
-    seconds: CPU time of a chunk, about.
+  Before the first result, trials find how many generations take so long. The
+  last trial takes a quarter of the time at least, so that the overhead of a call
+  does not count. `advance` runs so many generations and returns the CPU seconds
+  they took. A chunk is a multiple of `step` and has `least` generations or more.
   """
   advance(least)  # Compiles.
   generations = least

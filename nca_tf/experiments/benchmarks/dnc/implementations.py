@@ -176,7 +176,7 @@ def _deepmind_dnc(sizes, folder):
   return make
 
 
-_MAKERS = {
+OURS = {
   'nca_tf': _ours,
   'nca_tf pure': lambda sizes: _ours(sizes, 'pure'),
   'nca_tf pure XLA': lambda sizes: _ours(sizes, 'pure', jit=True),
@@ -185,9 +185,8 @@ _MAKERS = {
     sizes, checkpoint=max(1, round(sizes['steps'] ** 0.5))
   ),
   'keras LSTM': _keras_lstm,
-  'pytorch-dnc': _pytorch_dnc,
-  'deepmind/dnc': _deepmind_dnc,
 }
+PEERS = {'pytorch-dnc': _pytorch_dnc, 'deepmind/dnc': _deepmind_dnc}
 
 _state = {}
 
@@ -196,7 +195,7 @@ def start(implementation, sizes, folder=None):
   """Makes an implementation and does its first step, which compiles.
 
   Args:
-    implementation: A name of `_MAKERS`.
+    implementation: A name of `OURS` or `PEERS`.
     sizes: slots, words, heads, batch, steps.
     folder: Of its sources, where they are not this library's.
 
@@ -204,8 +203,10 @@ def start(implementation, sizes, folder=None):
     Memory at rest, when all is imported but nothing made, in bytes; CPU
     seconds until the first step is done; its loss.
   """
-  arguments = [sizes, folder] if folder else [sizes]
-  make = _MAKERS[implementation](*arguments)
+  if implementation in OURS:
+    make = OURS[implementation](sizes)
+  else:
+    make = PEERS[implementation](sizes, folder)
   _state.setdefault('rest', _memory('VmRSS'))
   began = time.process_time()
   _state['step'] = make()

@@ -99,7 +99,7 @@ def _judge_memory(title, found, targets):
 def _tabulate_setting(found):
   sizes, measured = found['sizes'], found['contestants']
   columns = ['implementation', 'us per sequence-step', 'median']
-  columns += [f'{peer} = 1' for peer in settings.PEERS]
+  columns += [f'{peer} = 1' for peer in implementations.PEERS]
   columns += ['peak MB', 'above rest MB', 'first step s']
   view = table.Table(columns, digits=2)
   for name, one in measured.items():
@@ -108,7 +108,7 @@ def _tabulate_setting(found):
       # The least is free of what else the machine did.
       round(_microseconds(min(one['seconds']), sizes), 1),
       round(_microseconds(np.median(one['seconds']), sizes), 1),
-      *(_ratio(measured.get(peer), one) for peer in settings.PEERS),
+      *(_ratio(measured.get(peer), one) for peer in implementations.PEERS),
       round(one['peak'] / 1e6),
       round(_working_memory(one) / 1e6),
       one['first'],
@@ -130,7 +130,7 @@ def _judge(title, measured, targets):
     if setting == title and peer in measured:
       ratio = _ratio(measured[peer], ours)
       targets.add(f'{title}: speed over {peer}', ratio, low=least)
-  for peer in settings.PEERS if title == settings.MEMORY_TARGET else ():
+  for peer in implementations.PEERS if title == settings.MEMORY_TARGET else ():
     if peer in measured:
       ratio = _working_memory(ours) / _working_memory(measured[peer])
       what = f'{title}: working memory over that of {peer}'

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from nca_tf.command_line import config_flags
 from nca_tf.command_line import faults
+from nca_tf.experiments.benchmarks.dnc import implementations
 from nca_tf.runs import one_core
 
 REQUIREMENTS = ('torch==2.15.0', 'numpy')
@@ -54,15 +55,6 @@ KEPT_TARGET = ('N256 W64 R4 B4', 1.3)
 # Bytes of working memory of the longest sequences, at most.
 LONG_TARGET = ('N256 W64 R4 B4', '2000', 6e9)
 
-PEERS = ('pytorch-dnc', 'deepmind/dnc')
-_OURS = (
-  'nca_tf',
-  'nca_tf pure',
-  'nca_tf pure XLA',
-  'nca_tf plain',
-  'nca_tf checkpoint',
-  'keras LSTM',
-)
 _PARTS = ('settings', 'memory', 'growth')
 _option = config_flags.option
 
@@ -79,7 +71,7 @@ class Config(one_core.Config):
     ('nca_tf', 'nca_tf pure', 'nca_tf checkpoint', 'keras LSTM'),
     'Implementations of this library and Keras; for others see --pytorch_dnc '
     'and --deepmind_dnc.',
-    choices=_OURS,
+    choices=tuple(implementations.OURS),
   )
   pytorch_dnc: str = _option(
     '', "Folder of pytorch-dnc's sources; torch is installed on the first call."
