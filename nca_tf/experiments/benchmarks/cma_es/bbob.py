@@ -26,8 +26,8 @@ RESTARTS = 9
 def measure(function: int, n: int, peers, config: settings.Config):
   """Runs both optimisers on every instance of a function at n dimensions.
 
-  `peers` is the `PeerProcess` of `peers.py`, or None. Returns a dict per instance
-  for each optimiser: evaluations, error (best value above f_opt), found.
+  `peers` is the `PeerProcess` of `peers.py`, or None. Returns, by optimiser,
+  dicts, one per instance: evaluations, error (best value above f_opt), found.
   """
 
   def objective(x, *instance):

@@ -80,8 +80,8 @@ def problems(dimensions) -> list[Problem]:
 def measure(problem: Problem, peers, config: settings.Config):
   """Runs both optimisers from the same starts.
 
-  `peers` is the `PeerProcess` of `peers.py`, or None. Returns the evaluations of
-  its runs for each optimiser, None where it failed.
+  `peers` is the `PeerProcess` of `peers.py`, or None. Returns, by optimiser,
+  the evaluations of its runs, None where it failed.
   """
   count = config.seeds * problem.repeats
   players = {'nca_tf': _run_ours(problem, count, config)}

@@ -57,9 +57,9 @@ def _rate(advance, least, step, seconds):
   """Yields generations per CPU-second, of a chunk of about `seconds` each time.
 
   Before the first result, trials find how many generations take so long. The
-  last trial takes a quarter of the time at least, so that the overhead of a call
-  does not count. `advance` runs so many generations and returns the CPU seconds
-  they took. A chunk is a multiple of `step` and has `least` generations or more.
+  last trial takes a quarter of the time at least: the overhead of a call does
+  not count. `advance` runs so many generations and returns the CPU seconds they
+  took. A chunk is a multiple of `step` and has `least` generations or more.
   """
   advance(least)  # Compiles.
   generations = least
