@@ -13,6 +13,7 @@ from nca_tf.command_line import faults
 from nca_tf.evolution import many_searches
 from nca_tf.evolution import objectives
 from nca_tf.evolution import stopping
+from nca_tf.experiments.benchmarks import measurement
 from nca_tf.experiments.benchmarks import peers as peers_lib
 from nca_tf.experiments.benchmarks import subjects
 from nca_tf.experiments.benchmarks.cma_es import bbob
@@ -177,6 +178,20 @@ def test_statistics_of_the_table():
     {'evaluations': 30, 'found': False},
   ]
   assert bbob.expected_running_time(rows) == 40
+
+
+def test_players_take_turns():
+  played = []
+
+  def play(name):
+    for number in range(3):
+      played.append(name)
+      yield number
+
+  players = {name: play(name) for name in ('ours', 'theirs')}
+  found = measurement.alternate('speed', players, 2)
+  assert found == {'ours': [0, 1], 'theirs': [0, 1]}
+  assert played == 2 * ['ours', 'theirs']
 
 
 def test_targets_say_pass_or_miss():

@@ -16,21 +16,17 @@ import numpy as np
 class RunningMoments:
   """Count, mean and variance of all values so far, element by element.
 
-  There is no prior: before the first value count and mean are 0, and merging an
+  There is no prior: before the first value `count` and `mean` are 0; merging an
   empty object changes nothing. `var` and `std` are those of `numpy.var` and
   `numpy.std`, NaN where they are not defined. Only `scale` and `normalize`,
   which networks use from the first step on, take 1 until two values have been
-  seen.
+  seen. All arrays are float64, of the shape of one value.
 
   Example:
     moments = RunningMoments(shape=(3,))
     moments.update(observations)  # [B, 3]
     moments.merge(moments_of_another_worker)
     inputs = moments.normalize(observations, clip=5.0)
-
-  Attributes:
-    count: values seen, an int.
-    mean: float64 array of the given shape; zeros while the count is 0.
   """
 
   def __init__(self, shape: tuple[int, ...] = ()):

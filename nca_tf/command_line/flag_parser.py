@@ -23,10 +23,8 @@ class Parser(flags.ArgumentParser):
     self.name, self.kind, self._entry = name, kind, entry
     choices = metadata.get('choices')
     self.choices = choices() if callable(choices) else choices
-    self.minimum, self.maximum = (
-      metadata.get('minimum'),
-      metadata.get('maximum'),
-    )
+    self.minimum = metadata.get('minimum')
+    self.maximum = metadata.get('maximum')
     self.allowed = self._describe()
 
   def parse(self, argument):

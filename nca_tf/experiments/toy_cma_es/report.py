@@ -163,9 +163,7 @@ def _frame(page, place, box, search, i):
   values, vectors = np.linalg.eigh(search.covariance[i])
   root = vectors * np.sqrt(np.maximum(values, 0))
   points = place((root @ circle).T + search.mean[i])
-  draw.line(
-    [tuple(point) for point in points], canvas.GREEN, 2 * _FINE, joint='curve'
-  )
+  draw.line(points.ravel().tolist(), canvas.GREEN, 2 * _FINE, joint='curve')
   _dots(draw, place(search.mean[i : i + 1]), 4, canvas.GREEN)
   _dots(draw, place(search.best[i : i + 1]), 4, canvas.BLUE)
   # Cuts off what lies outside the axes.

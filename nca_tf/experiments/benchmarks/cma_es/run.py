@@ -22,6 +22,8 @@ Config = settings.Config
 def run(config: Config):
   """Measures what the run folder lacks; writes, prints and returns it all."""
   with one_core.start(config, 'cma_es') as run, _start_peers(config) as peers:
+    if peers is not None:
+      quality.check_objectives(peers)
     results = run.stages(_stages(config, peers))
     run.publish(report.make(results), 'results', 'results.json')
     print(f'wrote {run.path / "results.md"} and results.json')
@@ -48,14 +50,10 @@ def _stages(config, peers):
   return stages
 
 
-@contextlib.contextmanager
 def _start_peers(config):
-  """Gives the peers' process, or None."""
+  """Returns the peers' process, or what stands for None in a `with`."""
   if not config.peers:
-    yield None
-    return
+    return contextlib.nullcontext()
   python = peers_lib.install(settings.REQUIREMENTS)
   script = pathlib.Path(__file__).with_name('peers.py')
-  with peers_lib.PeerProcess(python, script) as peers:
-    quality.check_objectives(peers)
-    yield peers
+  return peers_lib.PeerProcess(python, script)
