@@ -81,7 +81,7 @@ def _measure(config):
 
 
 def _play(name, lanes, horizon):
-  """Yields lane-steps per CPU-second, a round each time."""
+  """Compiles; returns an iterator of lane-steps per CPU-second, by round."""
   cell, units, _ = MODELS[name]
   model = model_lib.MemoryModel(
     cells.make(cell, units, memory_slots=64, word_size=32, read_heads=4),
@@ -114,10 +114,13 @@ def _play(name, lanes, horizon):
     play, autograph=False, jit_compile=True
   ).get_concrete_function(tf.TensorSpec([2], tf.int32))
   compiled(tf.constant([7, 0]))  # Compiles.
-  for number in itertools.count(1):
+
+  def measure(number):
     start = time.process_time()
     steps = int(compiled(tf.constant([7, number])))
-    yield steps / (time.process_time() - start)
+    return steps / (time.process_time() - start)
+
+  return map(measure, itertools.count(1))
 
 
 def _feature_sizes(model):

@@ -48,7 +48,7 @@ class Targets:
       wanted = f'{low:{style}} to {high:{style}}'
     is_interval = isinstance(measured, intervals.Interval)
     value = measured.mean if is_interval else measured
-    verdict = self._verdicts[low <= value <= high]
+    verdict = self._verdicts[bool(low <= value <= high)]
     self._rows.append((what, wanted, measured, verdict))
 
   def tables(self) -> dict[str, table.Table]:

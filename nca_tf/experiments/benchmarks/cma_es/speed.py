@@ -5,6 +5,7 @@ else the machine does slows all of them alike. Time is the CPU time of the
 process on one core, with one thread.
 """
 
+import itertools
 import time
 
 import numpy as np
@@ -54,9 +55,9 @@ def quartiles(values) -> intervals.Interval:
 
 
 def _rate(advance, least, step, seconds):
-  """Yields generations per CPU-second, of a chunk of about `seconds` each time.
+  """Returns an iterator of generations per CPU-second, of a chunk each time.
 
-  Before the first result, trials find how many generations take so long. The
+  A chunk takes about `seconds`: trials find how many generations that is. The
   last trial takes a quarter of the time at least: the overhead of a call does
   not count. `advance` runs so many generations and returns the CPU seconds they
   took. A chunk is a multiple of `step` and has `least` generations or more.
@@ -67,8 +68,7 @@ def _rate(advance, least, step, seconds):
     generations *= 4
   wanted = max(least, generations * seconds / took)
   generations = max(1, round(wanted / step)) * step
-  while True:
-    yield generations / advance(generations)
+  return (generations / advance(generations) for _ in itertools.count())
 
 
 def _peer(peers, peer, n):
