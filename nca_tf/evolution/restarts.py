@@ -68,9 +68,9 @@ def fmin(
     ValueError: An argument is out of range.
   """
   plan = _Plan(sigma0, restarts, incpopsize, bipop, seed)
-  options = stopping.Options.of(options)
+  left = stopping.Options.of(options)
   popsize = search.pop('popsize', None)
-  runs, evaluations, elapsed, programs = [], 0, 0.0, {}
+  runs, programs = [], {}
   while True:
     size, step, cap, is_small = plan.next(popsize)
     es = CMAES(
@@ -78,26 +78,22 @@ def fmin(
       step,
       size,
       seed=seed + len(runs),
-      options=dataclasses.replace(
-        options,
-        maxfevals=min(options.maxfevals - evaluations, cap),
-        timeout=options.timeout - elapsed,
-      ),
+      options=dataclasses.replace(left, maxfevals=min(left.maxfevals, cap)),
       **search,
     )
     es.share_programs(programs.setdefault(es.popsize, {})).optimize(f)
     popsize = popsize or es.popsize
     runs.append(Run(es.popsize, step, es.result))
     plan.account(es.countevals, is_small)
-    evaluations += es.countevals
-    elapsed += es.elapsed
+    left = dataclasses.replace(
+      left,
+      maxfevals=left.maxfevals - es.countevals,
+      timeout=left.timeout - es.elapsed,
+    )
     best = min((run.result for run in runs), key=lambda result: result.fbest)
-    if (
-      plan.is_done()
-      or best.fbest <= options.ftarget
-      or evaluations >= options.maxfevals
-      or elapsed >= options.timeout
-    ):
+    is_over = left.maxfevals <= 0 or left.timeout <= 0 or plan.is_done()
+    if is_over or best.fbest <= left.ftarget:
+      evaluations = sum(run.result.evaluations for run in runs)
       return Summary(best.xbest, best.fbest, evaluations, tuple(runs))
 
 
