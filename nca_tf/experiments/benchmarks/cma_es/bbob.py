@@ -43,12 +43,11 @@ def measure(function: int, n: int, peers, config: settings.Config):
     instance = objectives.BbobInstance.make(function, n, number)
     rng = np.random.default_rng((number, n, function))
     starts = rng.uniform(-4, 4, (RESTARTS + 1, n))
-    ftarget = instance.f_opt + FTARGET
-    return (
-      instance,
-      starts,
-      {'maxfevals': n * config.budget, 'ftarget': ftarget},
-    )
+    limits = {
+      'maxfevals': n * config.budget,
+      'ftarget': instance.f_opt + FTARGET,
+    }
+    return instance, starts, limits
 
   def run_ours(number):
     instance, starts, limits = prepare(number)
