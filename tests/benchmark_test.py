@@ -13,6 +13,7 @@ from nca_tf.command_line import faults
 from nca_tf.evolution import many_searches
 from nca_tf.evolution import objectives
 from nca_tf.evolution import stopping
+from nca_tf.experiments.benchmarks import measurement
 from nca_tf.experiments.benchmarks import peers as peers_lib
 from nca_tf.experiments.benchmarks import subjects
 from nca_tf.experiments.benchmarks.cma_es import bbob
@@ -66,8 +67,8 @@ def test_all_parts_are_measured_and_reported(finished):
 
 def test_finished_parts_are_not_measured_again(finished, monkeypatch):
   folder, results = finished
-  monkeypatch.setattr(speed, 'measure', None)
-  monkeypatch.setattr(bbob, 'measure', None)
+  monkeypatch.setattr(speed, 'measure', pytest.fail)
+  monkeypatch.setattr(bbob, 'measure', pytest.fail)
   assert benchmark_cma_es.run(config(folder)) == results
   only = benchmark_cma_es.run(config(folder, '--parts=speed'))
   assert list(only) == ['speed/2']
@@ -154,7 +155,7 @@ def test_failed_command_names_its_last_error():
 
 def test_restarts_double_the_population_and_keep_to_the_budget():
   searches = many_searches.ManySearches(
-    objectives.rastrigin, 2, 0.3, popsize=6, jit=False, dtype='float64'
+    objectives.rastrigin, 0.3, popsize=6, jit=False, dtype='float64'
   )
   options = stopping.Options(ftarget=1e-8, maxfevals=4000)
   found = searches.minimise(np.full((4, 2), 5.0), 0, options)
@@ -177,6 +178,20 @@ def test_statistics_of_the_table():
     {'evaluations': 30, 'found': False},
   ]
   assert bbob.expected_running_time(rows) == 40
+
+
+def test_players_take_turns():
+  played = []
+
+  def play(name):
+    for number in range(3):
+      played.append(name)
+      yield number
+
+  players = {name: play(name) for name in ('ours', 'theirs')}
+  found = measurement.alternate('speed', players, 2)
+  assert found == {'ours': [0, 1], 'theirs': [0, 1]}
+  assert played == 2 * ['ours', 'theirs']
 
 
 def test_targets_say_pass_or_miss():

@@ -141,6 +141,23 @@ def test_optimize_keeps_to_its_budgets():
   assert es.stop() == {'maxfevals': 60}
 
 
+def test_data_are_inputs_of_a_graph_that_searches_share():
+  traced, counts, programs = [], [], {}
+
+  def shifted(x, centre):
+    traced.append(x)
+    return objectives.sphere(x - centre)
+
+  for centre in (1.0, -2.0):
+    es = CMAES(np.zeros(2), 0.5, options={'ftarget': 1e-6})
+    es.share_programs(programs).optimize(
+      shifted, data=[tf.constant(centre, tf.float64)], every=5, jit=False
+    )
+    np.testing.assert_allclose(es.result.xbest, centre, atol=1e-2)
+    counts.append(len(traced))
+  assert counts[0] == counts[1] > 0
+
+
 RECORD = np.array([1.0, 2, 3, 4])
 
 

@@ -16,29 +16,21 @@ import numpy as np
 class RunningMoments:
   """Count, mean and variance of all values so far, element by element.
 
-  There is no prior: before the first value count and mean are 0, and merging an
+  There is no prior: before the first value `count` and `mean` are 0; merging an
   empty object changes nothing. `var` and `std` are those of `numpy.var` and
   `numpy.std`, NaN where they are not defined. Only `scale` and `normalize`,
   which networks use from the first step on, take 1 until two values have been
-  seen.
+  seen. All arrays are float64, of the shape of one value.
 
   Example:
     moments = RunningMoments(shape=(3,))
     moments.update(observations)  # [B, 3]
     moments.merge(moments_of_another_worker)
     inputs = moments.normalize(observations, clip=5.0)
-
-  Attributes:
-    count: values seen, an int.
-    mean: float64 array of the given shape; zeros while the count is 0.
   """
 
   def __init__(self, shape: tuple[int, ...] = ()):
-    """Makes an empty object.
-
-    Args:
-      shape: shape of one value, without the batch axis.
-    """
+    """Makes an empty object; `shape` is that of one value."""
     self.count = 0
     self.mean = np.zeros(shape, np.float64)
     self._squares = np.zeros(shape, np.float64)  # M_2, sum of (x - mean)^2
@@ -49,10 +41,7 @@ class RunningMoments:
     return self.mean.shape
 
   def update(self, batch) -> None:
-    """Adds values.
-
-    Args:
-      batch: [B, *shape] numbers; B may be 0.
+    """Adds values [B, *shape]; B may be 0.
 
     Raises:
       ValueError: wrong shape or a value that is not finite. Nothing changed.
@@ -74,11 +63,7 @@ class RunningMoments:
   def merge(self, other: RunningMoments) -> None:
     """Adds the values of another object, as if `update` had had them.
 
-    Args:
-      other: moments of values of the same shape; it is not changed.
-
-    Raises:
-      ValueError: the shapes differ.
+    `ValueError` if the shapes differ.
     """
     if other.shape != self.shape:
       raise ValueError(
@@ -109,30 +94,24 @@ class RunningMoments:
   def scale(self, floor: float = 1e-8) -> np.ndarray:
     """Positive number to divide by: `std()`, but 1 until two values are seen.
 
-    Args:
-      floor: smallest result, for elements that never changed.
+    Elements that never changed have `floor`.
     """
     if self.count < 2:
       return np.ones(self.shape)
     return np.maximum(self.std(), floor)
 
   def normalize(self, values, clip: float | None = None) -> np.ndarray:
-    """Values less the mean, over the scale, clipped to [-clip, clip].
+    """Values [..., *shape] less the mean, over the scale.
 
-    Args:
-      values: [..., *shape].
-      clip: largest magnitude of the result; None: no limit.
+    The result is clipped to [-clip, clip], unless that is None.
     """
     values = (np.asarray(values, np.float64) - self.mean) / self.scale()
     return values if clip is None else np.clip(values, -clip, clip)
 
   def state(self) -> dict[str, int | np.ndarray]:
     """Returns count, mean and squares, for a checkpoint."""
-    return {
-      'count': self.count,
-      'mean': self.mean.copy(),
-      'squares': self._squares.copy(),
-    }
+    arrays = {'mean': self.mean.copy(), 'squares': self._squares.copy()}
+    return {'count': self.count, **arrays}
 
   @classmethod
   def from_state(cls, state: Mapping) -> RunningMoments:
@@ -154,8 +133,7 @@ class RunningMoments:
         f' {state["count"]}, mean {mean.shape}, squares {squares.shape}'
       )
     moments = cls(mean.shape)
-    moments.count = int(state['count'])
-    moments.mean = mean
+    moments.count, moments.mean = int(state['count']), mean
     moments._squares = squares
     return moments
 
@@ -169,15 +147,8 @@ def combine_mean_std(
   taking `numpy.std` (ddof 0) for a sample deviation (ddof 1) is 13 % off for
   sets of two.
 
-  Args:
-    count_a: size of the first set, at least 0; a set that is not larger than
-      `ddof` has no deviation, and what `std_a` holds is then ignored.
-    mean_a: mean of the first set.
-    std_a: standard deviation of the first set.
-    count_b: size of the second set.
-    mean_b: mean of the second set.
-    std_b: standard deviation of the second set.
-    ddof: 0 for population deviations, 1 for sample deviations.
+  A set that is not larger than `ddof` (0 for population deviations, 1 for
+  sample deviations) has no deviation: what is given for it is ignored.
 
   Returns:
     Count, mean and standard deviation (same `ddof`) of the union.
@@ -185,23 +156,14 @@ def combine_mean_std(
   Raises:
     ValueError: a negative count, or shapes that differ.
   """
-  both = [
-    _moments('a', count_a, mean_a, std_a, ddof),
-    _moments('b', count_b, mean_b, std_b, ddof),
-  ]
-  both[0].merge(both[1])
-  return both[0].count, both[0].mean, both[0].std(ddof)
-
-
-def _moments(name, count, mean, std, ddof):
-  if count < 0:
-    raise ValueError(f'count_{name} must be at least 0, got {count}')
-  mean, std = np.asarray(mean, np.float64), np.asarray(std, np.float64)
-  squares = np.zeros_like(mean)
-  if not count:
-    mean = squares
-  if count > max(ddof, 1):  # One value deviates from its mean by nothing.
-    squares = np.square(std) * (count - ddof)
-  return RunningMoments.from_state(
-    {'count': count, 'mean': mean, 'squares': squares}
-  )
+  union = RunningMoments(np.shape(mean_a))
+  sets = {'a': (count_a, mean_a, std_a), 'b': (count_b, mean_b, std_b)}
+  for name, (count, mean, std) in sets.items():
+    if count < 0:
+      raise ValueError(f'count_{name} must be at least 0, got {count}')
+    squares = np.zeros(np.shape(std))
+    if count > max(ddof, 1):  # One value deviates from its mean by nothing.
+      squares = np.square(std) * (count - ddof)
+    part = {'count': count, 'mean': mean, 'squares': squares}
+    union.merge(RunningMoments.from_state(part))
+  return union.count, union.mean, union.std(ddof)

@@ -26,6 +26,7 @@ _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _VERSIONS = ((3, 11), (3, 10))
 _GUARD = 'NCA_TF_BOOTSTRAP_PROCESS'
 _HEARTBEAT = 15.0  # Seconds between two lines while pip works.
+_INPUTS = ('setup.py', 'constraints.txt')
 _PROBE = 'import ensurepip, sys, venv; print(sys.version_info[:2])'
 
 
@@ -40,10 +41,7 @@ def ensure(root=_ROOT):
   virtual environment that has TensorFlow, or from an installed wheel. Otherwise
   it makes or updates `.venv` if necessary and runs the same command again with
   its Python, in this process. Ends the process with one line and status 1 on
-  failure.
-
-  Args:
-    root: The checkout.
+  failure. `root` is the checkout.
   """
   if not is_needed(root):
     return
@@ -73,7 +71,7 @@ def ensure(root=_ROOT):
 
 def is_needed(root):
   """Tells whether the command must run in the checkout's `.venv` instead."""
-  if not all((root / name).is_file() for name in _inputs()):
+  if not all((root / name).is_file() for name in _INPUTS):
     return False  # An installed wheel: pip has installed the rest.
   prefix = pathlib.Path(sys.prefix).resolve()
   if prefix == (root / '.venv').resolve():
@@ -95,17 +93,13 @@ def is_ready(root):
 def fingerprint(root):
   """Returns what identifies an environment: requirements and place."""
   digest = hashlib.sha256(str(root).encode())
-  for name in _inputs():
+  for name in _INPUTS:
     digest.update((root / name).read_bytes())
   return digest.hexdigest()
 
 
 def find_python():
-  """Returns a Python of a version that the stack supports.
-
-  Raises:
-    _Failure: There is none on PATH.
-  """
+  """Returns a Python that the stack supports, or raises `_Failure`."""
   candidates = [sys.executable] if sys.version_info[:2] in _VERSIONS else []
   for name in ('python3.11', 'python3.10', 'python3', 'python'):
     for folder in os.environ.get('PATH', os.defpath).split(os.pathsep):
@@ -120,22 +114,20 @@ def find_python():
   )
 
 
-def _inputs():
-  return 'setup.py', 'constraints.txt'
-
-
 def _python(root):
   return root / '.venv' / 'bin' / 'python'
 
 
 def _probe(python):
   """Returns a Python's version, or None when it cannot make environments."""
-  code, output = _call([python, '-c', _PROBE])
+  import subprocess  # Later calls of a binary do not need it.
+
   try:
-    return (
-      tuple(map(int, output.strip(' ()\n').split(','))) if not code else None
+    output = subprocess.check_output(
+      [python, '-c', _PROBE], stderr=subprocess.DEVNULL, text=True, timeout=60
     )
-  except ValueError:
+    return tuple(map(int, output.strip(' ()\n').split(',')))
+  except (OSError, subprocess.SubprocessError, ValueError):
     return None
 
 
@@ -155,28 +147,19 @@ def _install(root, lock):
       'command again'
     )
   stamp = fingerprint(root)
-  with contextlib.suppress(FileNotFoundError):
-    (folder / 'nca_tf.stamp').unlink()
+  (folder / 'nca_tf.stamp').unlink(missing_ok=True)
   if is_new:
     folder.mkdir(exist_ok=True)
     mark.touch()
     _say(f'first call: making {folder} with {python}')
     _wait([python, '-m', 'venv', str(folder)], root, lock)
   _say('installing TensorFlow and the rest, about 3 GB and 2 to 8 minutes')
-  _wait(
-    [
-      *(str(_python(root)), '-m', 'pip', 'install', '-q'),
-      '--disable-pip-version-check',
-      *('-c', 'constraints.txt', '-e', '.[test]'),
-    ],
-    root,
-    lock,
-  )
-  partial = folder / 'nca_tf.stamp.partial'
-  partial.write_text(stamp, encoding='utf-8')
-  os.replace(partial, folder / 'nca_tf.stamp')
-  with contextlib.suppress(FileNotFoundError):
-    mark.unlink()
+  pip = [str(_python(root)), '-m', 'pip', 'install', '-q']
+  pip += ['--disable-pip-version-check', '-c', 'constraints.txt']
+  _wait([*pip, '-e', '.[test]'], root, lock)
+  # A torn stamp is no fingerprint: the next call would install again.
+  (folder / 'nca_tf.stamp').write_text(stamp, encoding='utf-8')
+  mark.unlink(missing_ok=True)
   _say(f'installed in {time.monotonic() - began:.0f} s')
 
 
@@ -208,18 +191,6 @@ def _locked(root):
     yield lock
   finally:
     os.close(lock)
-
-
-def _call(command):
-  import subprocess  # Later calls of a binary do not need it.
-
-  try:
-    done = subprocess.run(
-      command, capture_output=True, text=True, timeout=60, check=False
-    )
-  except (OSError, subprocess.TimeoutExpired):
-    return 1, ''
-  return done.returncode, done.stdout
 
 
 def _wait(command, root, lock):

@@ -15,6 +15,7 @@ alone; a preset overrides the default and a flag on the command line (or in a
 
 import dataclasses
 import errno
+import functools
 import os
 import pathlib
 import re
@@ -56,18 +57,9 @@ def option(
   Returns:
     A `dataclasses.field`.
   """
-  return dataclasses.field(
-    default=default,
-    metadata={
-      'help': help,
-      'choices': choices
-      if callable(choices) or choices is None
-      else tuple(choices),
-      'minimum': minimum,
-      'maximum': maximum,
-      'identity': identity,
-    },
-  )
+  metadata = {'help': help, 'choices': choices, 'identity': identity}
+  metadata |= {'minimum': minimum, 'maximum': maximum}
+  return dataclasses.field(default=default, metadata=metadata)
 
 
 def changed(config_class: type['Common'], name: str, default: Any) -> Any:
@@ -77,19 +69,14 @@ def changed(config_class: type['Common'], name: str, default: Any) -> Any:
 
 
 def convert(config: 'Common', config_class: type['Common'], **settings) -> Any:
-  """Returns another experiment's configuration.
+  """Returns another experiment's configuration, of `config_class`.
 
-  Args:
-    config: Gives the values of all fields that both have.
-    config_class: Of the result.
-    **settings: Values of other fields, or in place of those.
+  Fields that both have are taken from `config`, the others and what is to be
+  different from `settings`.
   """
-  names = {field.name for field in dataclasses.fields(config_class)}
-  shared = {
-    field.name: getattr(config, field.name)
-    for field in dataclasses.fields(config)
-    if field.name in names
-  }
+  names = config_class.__dataclass_fields__
+  given = dataclasses.asdict(config)
+  shared = {name: value for name, value in given.items() if name in names}
   return config_class(**{**shared, **settings})
 
 
@@ -143,29 +130,27 @@ class Common:
 def as_dict(config: Common) -> dict[str, Any]:
   """Returns all settings, ready for JSON: tuples become lists."""
   return {
-    field.name: _plain(getattr(config, field.name))
-    for field in dataclasses.fields(config)
+    name: list(value) if isinstance(value, tuple) else value
+    for name, value in dataclasses.asdict(config).items()
   }
 
 
 def identity(config: Common) -> dict[str, Any]:
   """Returns the settings that change the result, ready for JSON."""
+  settings = as_dict(config)
   return {
-    field.name: _plain(getattr(config, field.name))
+    field.name: settings[field.name]
     for field in dataclasses.fields(config)
     if field.metadata.get('identity', True)
   }
 
 
 def resolve(config_class: type[Common], argv: Sequence[str] = ()) -> Any:
-  """Makes the configuration that a command line asks for.
+  """Makes the configuration that a command line asks for, and validates it.
 
   Args:
     config_class: A frozen dataclass derived from `Common`.
     argv: The arguments without the program's name, e.g. `['--seed=3']`.
-
-  Returns:
-    A validated `config_class`.
 
   Raises:
     faults.UsageError: An argument is unknown, misplaced or out of range; the
@@ -205,6 +190,7 @@ def resolve(config_class: type[Common], argv: Sequence[str] = ()) -> Any:
 def help_text(doc: str | None, config_class: type[Common]) -> str:
   """Returns what `--help` prints: the docstring and each flag's sentence."""
   lines = [(doc or '').strip(), '', 'Flags:']
+  wrap = functools.partial(textwrap.wrap, width=78, subsequent_indent=6 * ' ')
   _, parsers = _define(config_class)
   for field in dataclasses.fields(config_class):
     parser = parsers[field.name]
@@ -214,15 +200,8 @@ def help_text(doc: str | None, config_class: type[Common]) -> str:
       if field.name in values:
         facts.append(f'{preset}: {parser.show(values[field.name])}')
     text = f'{dash}{_flag(field.name)}: {field.metadata["help"]}'
-    lines += textwrap.wrap(
-      text, 78, initial_indent='  ', subsequent_indent=' ' * 6
-    )
-    lines += textwrap.wrap(
-      f'({"; ".join(facts)})',
-      78,
-      initial_indent=' ' * 6,
-      subsequent_indent=' ' * 6,
-    )
+    lines += wrap(text, initial_indent='  ')
+    lines += wrap(f'({"; ".join(facts)})', initial_indent=6 * ' ')
   lines.append('  --flagfile: File with one flag per line.')
   return '\n'.join(lines)
 
@@ -320,16 +299,8 @@ def _define(config_class):
       )
     name = _flag(field.name)
     parser = flag_parser.Parser(name, kind, field.metadata, entry)
-    flags.DEFINE_flag(
-      flags.Flag(
-        parser=parser,
-        serializer=None,
-        name=name,
-        default=field.default,
-        help_string=field.metadata.get('help', ''),
-        boolean=kind is bool,
-      ),
-      flag_values,
+    flag_values[name] = flags.Flag(
+      parser, None, name, field.default, help_string='', boolean=kind is bool
     )
     parsers[field.name] = parser
   for preset, values in config_class.PRESETS.items():
@@ -369,7 +340,7 @@ def _set_threads(threads):
 def _is_storage_fault(error):
   """Tells a failed read or write of TensorFlow from a bug."""
   tf = sys.modules.get('tensorflow')
-  if tf is None:
+  if tf is None or not isinstance(error, tf.errors.OpError):
     return False
   bugs = (
     tf.errors.InternalError,
@@ -377,8 +348,6 @@ def _is_storage_fault(error):
     tf.errors.OutOfRangeError,
     tf.errors.UnimplementedError,
   )
-  if not isinstance(error, tf.errors.OpError):
-    return False
   return os.strerror(errno.EFBIG) in str(error) or not isinstance(error, bugs)
 
 
@@ -393,7 +362,3 @@ def _leave(program, message, status):
 
 def _one_line(text):
   return ' '.join(str(text).split())
-
-
-def _plain(value):
-  return list(value) if isinstance(value, tuple) else value

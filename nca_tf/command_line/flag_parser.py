@@ -18,24 +18,14 @@ class Parser(flags.ArgumentParser):
   def __init__(self, name, kind, metadata, entry=int):
     """Takes the limits from the metadata of `config_flags.option`.
 
-    Args:
-      name: The flag's name.
-      kind: See above.
-      metadata: Of the field.
-      entry: int or str, what a tuple is made of.
+    `entry`, int or str, is what a tuple is made of.
     """
-    self.name = name
-    self.kind = kind
-    self._entry = entry
+    self.name, self.kind, self._entry = name, kind, entry
     choices = metadata.get('choices')
     self.choices = choices() if callable(choices) else choices
     self.minimum = metadata.get('minimum')
     self.maximum = metadata.get('maximum')
     self.allowed = self._describe()
-
-  def flag_type(self):
-    """Returns the type's name, as absl asks for it."""
-    return self.kind.__name__
 
   def parse(self, argument):
     """Returns the value of a text, or a native value once checked."""

@@ -44,25 +44,25 @@ class Box:
     self.lower, self.upper = limits
     if not np.all(self.lower < self.upper):
       raise ValueError(f'bounds must have lower < upper, got {bounds!r}')
-    self._has_low = np.isfinite(self.lower)
-    self._has_high = np.isfinite(self.upper)
     half = (self.upper - self.lower) / 2
-    self._low_margin, self._high_margin = (
-      np.where(has, np.minimum(half, (1 + np.abs(limit)) / 20), 1)
-      for has, limit in (
-        (self._has_low, self.lower),
-        (self._has_high, self.upper),
-      )
-    )
+    self._has, self._ends, self._margins = [], [], []
+    for limit in limits:
+      has = np.isfinite(limit)
+      # Zero for infinite bounds, since inf * 0 would be NaN; no result uses it.
+      end = np.where(has, limit, 0)
+      margin = np.where(has, np.minimum(half, (1 + np.abs(end)) / 20), 1)
+      self._has.append(has)
+      self._ends.append(end)
+      self._margins.append(margin)
+    # Where the parabolas have their vertices.
+    self._first = self._ends[0] - self._margins[0]
+    self._last = self._ends[1] + self._margins[1]
 
   def into(self, y: tf.Tensor) -> tf.Tensor:
     """Points of the box from points anywhere, [..., n]."""
-    has_low, has_high = self._has_low, self._has_high
-    low_margin, high_margin = self._low_margin, self._high_margin
-    # Zero for infinite bounds, since inf * 0 would be NaN; no result uses it.
-    low = np.where(has_low, self.lower, 0)
-    high = np.where(has_high, self.upper, 0)
-    first, last = low - low_margin, high + high_margin  # The vertices.
+    has_low, has_high = self._has
+    (low, high), (low_margin, high_margin) = self._ends, self._margins
+    first, last = self._first, self._last
     width = np.where(has_low & has_high, last - first, 1)
     one_sided = tf.where(
       has_low, first + tf.abs(y - first), last - tf.abs(last - y)
@@ -81,19 +81,15 @@ class Box:
     )
 
   def out_of(self, x) -> np.ndarray:
-    """One point that `into` maps to x, [..., n]: the inverse.
+    """One point that `into` maps to x, [..., n].
 
-    Raises:
-      ValueError: x lies outside the box.
+    `ValueError` if x lies outside the box.
     """
     x = np.asarray(x, float)
     if not np.all((self.lower <= x) & (x <= self.upper)):
       raise ValueError(f'x must lie within the bounds, got {x}')
-    first = self.lower - self._low_margin  # The vertices.
-    last = self.upper + self._high_margin
-    to_low = np.where(self._has_low, x - self.lower, 0)
-    to_high = np.where(self._has_high, self.upper - x, 0)
-    low = first + 2 * np.sqrt(to_low * self._low_margin)
-    high = last - 2 * np.sqrt(to_high * self._high_margin)
-    y = np.where(x < self.lower + self._low_margin, low, x)
-    return np.where(x > self.upper - self._high_margin, high, y)
+    (low, high), (low_margin, high_margin) = self._ends, self._margins
+    from_low = self._first + 2 * np.sqrt(np.abs(x - low) * low_margin)
+    from_high = self._last - 2 * np.sqrt(np.abs(high - x) * high_margin)
+    y = np.where(x < self.lower + low_margin, from_low, x)
+    return np.where(x > self.upper - high_margin, from_high, y)

@@ -56,9 +56,6 @@ def initial(settings: Settings, x0, sigma0, seed: int = 0) -> State:
     sigma0: first step size, positive; x0 +- 2 sigma0 should hold the minimum.
     seed: an int; equal seeds give equal searches.
 
-  Returns:
-    The state.
-
   Raises:
     ValueError: x0 has another shape, or sigma0 is not positive.
   """
@@ -103,9 +100,6 @@ def tell(settings: Settings, state: State, x, fitness) -> State:
     fitness: [P], any float, minimised. NaN and +inf mark rows that failed:
       they get no weight, neither positive nor negative.
 
-  Returns:
-    The state of the next generation.
-
   Raises:
     ValueError: a shape differs.
   """
@@ -145,16 +139,15 @@ def run(
   """
   end = state.generation + generations
 
-  def is_running(state):
+  def is_running(*fields):
+    state = State(*fields)
     running = state.generation < end
     if ftarget is not None:
       running &= state.best_fitness > tf.cast(ftarget, tf.float64)
     return running
 
   return tf.while_loop(
-    lambda *fields: is_running(State(*fields)),
-    lambda *fields: step(settings, State(*fields), f)[0],
-    state,
+    is_running, lambda *fields: step(settings, State(*fields), f)[0], state
   )
 
 

@@ -10,6 +10,7 @@ minimises the fitness that it returns:
 Letters: P candidates, n parameters, E episodes.
 """
 
+import itertools
 import typing
 from collections.abc import Callable, Iterable, Sequence
 
@@ -18,25 +19,11 @@ import tensorflow as tf
 
 
 class Evaluation(typing.NamedTuple):
-  """Fitness of P candidates.
+  """Fitness of P candidates."""
 
-  Attributes:
-    fitness: float64 [P], smaller is better; +inf for those that are not valid.
-    valid: bool [P], whether a candidate could be evaluated.
-    scores: float64 [P, E] of the episodes, NaN for those that failed; [P, 0]
-      where there are no episodes.
-  """
-
-  fitness: np.ndarray
-  valid: np.ndarray
-  scores: np.ndarray
-
-
-class Evaluator(typing.Protocol):
-  """Evaluates candidates."""
-
-  def evaluate(self, parameters, generation: int) -> Evaluation:
-    """Evaluates a generation: parameters [P, n]."""
+  fitness: np.ndarray  # float64 [P], smaller is better; +inf where not valid
+  valid: np.ndarray  # bool [P], whether a candidate could be evaluated
+  scores: np.ndarray  # float64 [P, E] of the episodes, NaN where they failed
 
 
 class Task(typing.NamedTuple):
@@ -48,18 +35,12 @@ class Task(typing.NamedTuple):
 
 
 class GraphEvaluator:
-  """A tensor function, dreams included: a whole generation in one call.
-
-  evaluator = GraphEvaluator(lambda x, generation: tf.reduce_sum(x * x, -1))
-  evaluator.evaluate(x, generation=0).fitness
-  """
+  """A tensor function, dreams included: a whole generation in one call."""
 
   def __init__(self, function: Callable, jit: bool = True):
-    """Compiles nothing yet.
+    """Takes (parameters [P, n], generation int32 []) -> fitness [P].
 
-    Args:
-      function: (parameters [P, n], generation int32 []) -> fitness [P].
-      jit: Whether to compile it with XLA.
+    It is compiled at its first call, with XLA if `jit`.
     """
     self._function = tf.function(function, autograph=False, jit_compile=jit)
 
@@ -106,9 +87,6 @@ class EpisodeEvaluator:
       episodes: E, per candidate and generation.
       seed: Determines all episodes.
       retries: How often those that failed are played once more.
-
-    Raises:
-      ValueError: A number is out of range.
     """
     if episodes < 1:
       raise ValueError(f'episodes must be at least 1, got {episodes}')
@@ -116,17 +94,17 @@ class EpisodeEvaluator:
       raise ValueError(f'seed must be at least 0, got {seed}')
     if retries < 0:
       raise ValueError(f'retries must be at least 0, got {retries}')
-    self._play = play
-    self._episodes = episodes
-    self._seed = seed
-    self._retries = retries
+    self._play, self._retries = play, retries
+    self._episodes, self._seed = episodes, seed
 
   def seeds(self, generation: int) -> list[int]:
     """Returns the E seeds that all candidates of a generation play."""
-    return [
-      _episode_seed(self._seed, generation, episode)
+    words = [
+      np.random.SeedSequence((self._seed, generation, episode))
       for episode in range(self._episodes)
     ]
+    # 63 bits: signed integers hold them.
+    return [int(each.generate_state(1, np.uint64)[0] >> 1) for each in words]
 
   def evaluate(self, parameters, generation: int) -> Evaluation:
     """Plays E episodes with each of parameters [P, n]."""
@@ -136,12 +114,8 @@ class EpisodeEvaluator:
         f'parameters must be of shape [P, n], got {list(parameters.shape)}'
       )
     # Episode by episode, so that long lives are spread over the workers.
-    tasks = [
-      Task(0, seed, candidate)
-      for seed in self.seeds(generation)
-      for candidate in parameters
-    ]
-    tasks = [task._replace(index=i) for i, task in enumerate(tasks)]
+    pairs = itertools.product(self.seeds(generation), parameters)
+    tasks = [Task(i, *pair) for i, pair in enumerate(pairs)]
     scores = np.full(len(tasks), np.nan)
     for _ in range(1 + self._retries):
       missing = [task for task in tasks if np.isnan(scores[task.index])]
@@ -157,10 +131,3 @@ class EpisodeEvaluator:
 def _evaluation(fitness, scores) -> Evaluation:
   valid = ~(np.isnan(fitness) | np.isposinf(fitness))
   return Evaluation(np.where(valid, fitness, np.inf), valid, scores)
-
-
-def _episode_seed(seed: int, generation: int, episode: int) -> int:
-  """Returns a seed that depends on its arguments alone."""
-  words = np.random.SeedSequence((seed, generation, episode))
-  # 63 bits: signed integers hold it.
-  return int(words.generate_state(1, np.uint64)[0] >> np.uint64(1))

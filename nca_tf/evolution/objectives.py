@@ -59,10 +59,7 @@ def schaffer(x):
       0.5 + (sin^2(d_0^2 - d_1^2) - 0.5) / q^2
     = (sin^2(d_0^2 - d_1^2) + 0.5 (q^2 - 1)) / q^2,
   where q^2 - 1 = 0.001 r (2 + 0.001 r). The first form is 0 in float32 within
-  3e-3 of the minimum. Returned is f^2.
-
-  Args:
-    x: [P, 2].
+  3e-3 of the minimum. Returned is f^2, of x [P, 2].
   """
   squares = tf.square(x - tf.constant(SCHAFFER_MINIMUM, x.dtype))
   near = 0.001 * (squares[..., 0] + squares[..., 1])  # 0.001 r
@@ -85,16 +82,9 @@ def rotation(n: int, seed: int) -> np.ndarray:
 def rotated(objective: Objective, matrix) -> Objective:
   """Returns x -> objective(R x) for each row x.
 
-  Args:
-    objective: [P, n] -> [P].
-    matrix: R, [n, n]; an array, or a tensor of the type of x.
+  The matrix R [n, n] is an array, or a tensor of the type of x.
   """
-
-  def turned(x):
-    turn = tf.convert_to_tensor(matrix, x.dtype)
-    return objective(tf.matmul(x, turn, transpose_b=True))
-
-  return turned
+  return lambda x: objective(_turn(x, tf.convert_to_tensor(matrix, x.dtype)))
 
 
 class BbobInstance(typing.NamedTuple):
@@ -103,20 +93,13 @@ class BbobInstance(typing.NamedTuple):
   The numbers are drawn with NumPy, not with COCO's generator: an instance here
   is not COCO's of that number, but comes from the same distribution. A
   comparison gives both optimisers the same `BbobInstance`.
-
-  Attributes:
-    function: 1, 2, 8, 10 or 15.
-    x_opt: [n] the minimum.
-    f_opt: value there.
-    first: R, [n, n].
-    second: Q, [n, n].
   """
 
-  function: int
-  x_opt: np.ndarray
-  f_opt: float
-  first: np.ndarray
-  second: np.ndarray
+  function: int  # 1, 2, 8, 10 or 15
+  x_opt: np.ndarray  # [n], the minimum
+  f_opt: float  # value there
+  first: np.ndarray  # R, [n, n]
+  second: np.ndarray  # Q, [n, n]
 
   @classmethod
   def make(cls, function: int, n: int, instance: int) -> 'BbobInstance':
@@ -136,6 +119,7 @@ class BbobInstance(typing.NamedTuple):
         f'n and instance must be at least 2 and 1, got {n} and {instance}'
       )
     rng = np.random.default_rng((function, n, instance))
+    seed = 2 * (100 * function + instance)  # Of the first rotation.
     reach = 3.0 if function == 8 else 4.0
     ratio = rng.standard_normal(2)
     f_opt = np.clip(np.round(100 * ratio[0] / ratio[1], 2), -1000, 1000)
@@ -143,8 +127,8 @@ class BbobInstance(typing.NamedTuple):
       function,
       rng.uniform(-reach, reach, n),
       float(f_opt),
-      rotation(n, 2 * (100 * function + instance)),
-      rotation(n, 2 * (100 * function + instance) + 1),
+      rotation(n, seed),
+      rotation(n, seed + 1),
     )
 
 
@@ -158,15 +142,12 @@ def bbob(instance: BbobInstance) -> Objective:
   The leaves of the instance may also be tensors, so that one compiled program
   serves all instances of a function.
   """
-  raw = _BBOB[instance.function]
 
   def shifted(x):
-    shift, first, second = (
-      tf.convert_to_tensor(part, x.dtype)
-      for part in (instance.x_opt, instance.first, instance.second)
+    x_opt, f_opt, first, second = (
+      tf.convert_to_tensor(part, x.dtype) for part in instance[1:]
     )
-    f_opt = tf.convert_to_tensor(instance.f_opt, x.dtype)
-    return raw(x - shift, first, second) + f_opt
+    return _BBOB[instance.function](x - x_opt, first, second) + f_opt
 
   return shifted
 
@@ -193,15 +174,7 @@ def skew(x, beta: float):
   return tf.where(positive, tf.pow(safe, 1 + beta * share * tf.sqrt(safe)), x)
 
 
-def _bbob_sphere(x, first, second):
-  return sphere(x)
-
-
-def _bbob_ellipsoid(x, first, second):
-  return ellipsoid(oscillate(x))
-
-
-def _bbob_rosenbrock(x, first, second):
+def _bbob_rosenbrock(x):
   # z = s x + 1. With z for x, z^2 - z' is written in the offset from 1:
   # (u + 1)^2 - (v + 1) = u (u + 2) - v, which does not cancel near 0.
   offset = max(1.0, math.sqrt(x.shape[-1]) / 8) * x
@@ -210,24 +183,25 @@ def _bbob_rosenbrock(x, first, second):
   return tf.reduce_sum(valley + tf.square(head), -1)
 
 
-def _bbob_rotated_ellipsoid(x, first, second):
-  return ellipsoid(oscillate(tf.matmul(x, first, transpose_b=True)))
-
-
 def _bbob_rastrigin(x, first, second):
-  z = skew(oscillate(tf.matmul(x, first, transpose_b=True)), 0.2)
-  z = tf.matmul(z, second, transpose_b=True)
+  z = _turn(skew(oscillate(_turn(x, first)), 0.2), second)
   z = tf.constant(np.sqrt(_powers(10.0, x.shape[-1])), x.dtype) * z
-  return rastrigin(tf.matmul(z, first, transpose_b=True))
+  return rastrigin(_turn(z, first))
 
 
+# By BBOB's number: of x - x_opt, R and Q.
 _BBOB = {
-  1: _bbob_sphere,
-  2: _bbob_ellipsoid,
-  8: _bbob_rosenbrock,
-  10: _bbob_rotated_ellipsoid,
+  1: lambda x, first, second: sphere(x),
+  2: lambda x, first, second: ellipsoid(oscillate(x)),
+  8: lambda x, first, second: _bbob_rosenbrock(x),
+  10: lambda x, first, second: ellipsoid(oscillate(_turn(x, first))),
   15: _bbob_rastrigin,
 }
+
+
+def _turn(x, matrix):
+  """R x for each row x."""
+  return tf.matmul(x, matrix, transpose_b=True)
 
 
 def _powers(condition, n):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
 import pathlib
@@ -14,12 +15,9 @@ import tensorflow as tf
 
 from nca_tf import files
 from nca_tf.evolution import cma_es
-from nca_tf.evolution import recorded
 from nca_tf.evolution import stopping
 from nca_tf.evolution.bounds import Box
 from nca_tf.evolution.settings import Settings
-
-_CHUNK = 20  # Generations between two checks of the stop conditions.
 
 
 class Result(NamedTuple):
@@ -46,6 +44,10 @@ class CMAES:
       x = es.ask()  # [popsize, n]
       es.tell(x, [f(row) for row in x])
     es.result.xbest
+
+  Attributes:
+    settings: `Settings`, the constants.
+    state: `cma_es.State`, all that changes from generation to generation.
   """
 
   def __init__(
@@ -78,37 +80,32 @@ class CMAES:
     Raises:
       ValueError: an argument is out of range.
     """
-    x0 = np.asarray(x0, float)
+    x0 = np.array(x0, float)
     if x0.ndim != 1:
       raise ValueError(f'x0 must be a vector, got shape {x0.shape}')
     options = stopping.Options.of(options)
+    n = len(x0)
+    self.settings = Settings.make(n, popsize, mu, active, covariance, dtype)
     self._arguments = {
-      'x0': x0.tolist(),
-      'sigma0': float(sigma0),
+      'x0': x0,
+      'sigma0': sigma0,
       'popsize': popsize,
       'mu': mu,
-      'active': bool(active),
-      'bounds': _plain(bounds),
-      'seed': int(seed),
-      'dtype': getattr(dtype, 'name', dtype),
+      'active': active,
+      'bounds': bounds,
+      'seed': seed,
+      'dtype': self.settings.dtype,
       'covariance': covariance,
       'options': dataclasses.asdict(options),
     }
-    n = len(x0)
-    self.settings = Settings.make(n, popsize, mu, active, covariance, dtype)
     self._box = None if bounds is None else Box(bounds, n)
     if self._box is not None:
       x0 = self._box.out_of(x0)
-    self._state = cma_es.initial(self.settings, x0, sigma0, seed)
+    self.state = cma_es.initial(self.settings, x0, sigma0, seed)
     self._stopping = stopping.Stopping(options, n, self.popsize, float(sigma0))
-    self._ftarget = options.ftarget
+    self._ftarget = tf.constant(options.ftarget, tf.float64)
     self._asked = None  # The candidates, and their free coordinates.
     self._graphs = {}
-
-  @property
-  def state(self) -> cma_es.State:
-    """All tensors that the search carries from generation to generation."""
-    return self._state
 
   @property
   def popsize(self) -> int:
@@ -118,27 +115,27 @@ class CMAES:
   @property
   def mean(self) -> np.ndarray:
     """Centre of the search, [n], inside the bounds."""
-    return self._into_box(self._state.mean).numpy()
+    return self._into_box(self.state.mean).numpy()
 
   @property
   def sigma(self) -> float:
     """Step size."""
-    return float(self._state.sigma)
+    return float(self.state.sigma)
 
   @property
   def stds(self) -> np.ndarray:
     """Standard deviations of the candidates' free coordinates, [n]."""
-    return cma_es.stds(self.settings, self._state).numpy()
+    return cma_es.stds(self.settings, self.state).numpy()
 
   @property
   def countiter(self) -> int:
     """Generations done."""
-    return int(self._state.generation)
+    return int(self.state.generation)
 
   @property
   def countevals(self) -> int:
     """Evaluations done."""
-    return int(self._state.evaluations)
+    return int(self.state.evaluations)
 
   @property
   def elapsed(self) -> float:
@@ -148,7 +145,7 @@ class CMAES:
   @property
   def result(self) -> Result:
     """Best and mean so far."""
-    state = self._state
+    state = self.state
     found = math.isfinite(state.best_fitness)
     return Result(
       xbest=self._into_box(state.best_x).numpy() if found else None,
@@ -163,7 +160,8 @@ class CMAES:
 
   def ask(self) -> np.ndarray:
     """Candidates [popsize, n]; the same ones until `tell`."""
-    free = self._graph('ask', self._ask)(self._state)
+    graph = self._graph('ask', functools.partial(cma_es.ask, self.settings))
+    free = graph(self.state)
     self._asked = (self._into_box(free).numpy(), free)
     return self._asked[0].copy()
 
@@ -191,54 +189,67 @@ class CMAES:
       free = x if self._box is None else self._box.out_of(x)
     free = tf.cast(free, self.settings.dtype)
     fitness = tf.constant(fitness)
-    graph = self._graph(('tell', fitness.dtype), self._tell)
-    self._state = graph(self._state, free, fitness)
+    graph = self._graph('tell', functools.partial(cma_es.tell, self.settings))
+    self.state = graph(self.state, free, fitness)
     self._asked = None
     self._stopping.feed(stopping.summary(fitness.numpy()))
 
   def stop(self) -> dict:
     """Stop conditions met, name to threshold; empty while none is."""
-    state = self._state._replace(
-      **{
-        name: getattr(self._state, name).numpy()
-        for name in ('mean', 'sigma', 'root', 'path_c')
-      }
-    )
+    state = cma_es.State(*map(np.asarray, self.state))
     return self._stopping.stop(state, self.stds)
 
   def disp(self) -> None:
     """Prints one line: generation, evaluations, fitness, shape and steps."""
-    ratio = math.sqrt(stopping.condition(self._state.root.numpy()))
+    ratio = math.sqrt(stopping.condition(self.state.root.numpy()))
     stds = self.stds
     print(
       f'{self.countiter:6d} {self.countevals:9d} '
-      f'{float(self._state.best_fitness):21.14e} {ratio:8.1e} '
+      f'{float(self.state.best_fitness):21.14e} {ratio:8.1e} '
       f'{self.sigma:8.2e} {stds.min():8.1e} {stds.max():8.1e}',
       flush=True,
     )
 
-  def optimize(self, f, iterations: int | None = None, callback=None) -> CMAES:
+  def optimize(
+    self,
+    f,
+    iterations: int | None = None,
+    callback=None,
+    *,
+    data=(),
+    every: int = 20,
+    jit: bool = True,
+  ) -> CMAES:
     """Runs with a fitness in the graph, compiled, until a stop condition.
 
-    The conditions are checked every 20 generations, and after each one when
-    there is a callback; `ftarget` ends the loop at once.
+    `ftarget` ends the loop at once. Returns this object.
 
     Args:
-      f: function of a tensor [popsize, n] that gives [popsize].
+      f: function of a tensor [popsize, n], and of `data`, that gives [popsize].
       iterations: most generations of this call; None: no limit.
       callback: called with this object after each generation.
-
-    Returns:
-      This object.
+      data: tensors that are inputs of the graph.
+      every: generations between two checks of the stop conditions; 1 with a
+        callback.
+      jit: whether to compile with XLA.
     """
-    chunk = 1 if callback else _CHUNK
-    graph = self._graph((f, chunk), self._chunk(f, chunk), jit_compile=True)
+    every = 1 if callback else every
+
+    def chunk(state, count, ftarget, data):
+      def fitness(y):
+        return f(self._into_box(y), *data)
+
+      return _run(self.settings, state, fitness, count, ftarget, every)
+
+    graph = self._graph((f, every, jit), chunk, jit_compile=jit)
+    limits = self._stopping.options
     end = math.inf if iterations is None else self.countiter + iterations
-    end = min(end, self._stopping.maxiter)
+    end = min(end, limits.maxiter)
     while self.countiter < end and not self.stop():
       before = self.countiter
-      count = int(min(chunk, end - before, self._generations_left()))
-      self._state, records = graph(self._state, tf.constant(count))
+      budget = (limits.maxfevals - self.countevals) / self.popsize
+      count = tf.constant(int(min(every, end - before, np.ceil(budget))))
+      self.state, records = graph(self.state, count, self._ftarget, data)
       for record in records.numpy()[: self.countiter - before]:
         self._stopping.feed(record)
       self._asked = None
@@ -256,17 +267,20 @@ class CMAES:
 
   def save(self, path) -> None:
     """Writes the whole search to one file, complete or not at all."""
-    arrays = {k: v.numpy() for k, v in self._state._asdict().items()}
+    arrays = {k: v.numpy() for k, v in self.state._asdict().items()}
     arrays |= self._stopping.export()
-    arrays['arguments'] = np.array(json.dumps(self._arguments))
+    arrays['arguments'] = np.array(
+      json.dumps(
+        self._arguments, default=lambda array: np.asarray(array).tolist()
+      )
+    )
     files.write_arrays(path, arrays)
 
   @classmethod
   def load(cls, path) -> CMAES:
     """Returns a saved search, which continues exactly as it would have.
 
-    Raises:
-      ValueError: the file is no saved search.
+    `ValueError` if the file is no saved search.
     """
     with pathlib.Path(path).open('rb') as file:
       try:
@@ -276,44 +290,12 @@ class CMAES:
         search._stopping.restore(**arrays)
       except (KeyError, TypeError, ValueError, EOFError, BadZipFile) as error:
         raise ValueError(f'path must be a saved search, got {path}') from error
-    search._state = cma_es.State(*(tf.constant(field) for field in fields))
+    search.state = cma_es.State(*(tf.constant(field) for field in fields))
     return search
-
-  def _generations_left(self):
-    """Returns the generations that are left until `maxfevals`."""
-    maxfevals = self._stopping.maxfevals
-    return (
-      math.ceil((maxfevals - self.countevals) / self.popsize)
-      if (maxfevals < math.inf)
-      else math.inf
-    )
 
   def _into_box(self, free):
     """Returns candidates from their free coordinates."""
     return free if self._box is None else self._box.into(free)
-
-  def _ask(self, state):
-    """The graph of `ask`."""
-    return cma_es.ask(self.settings, state)
-
-  def _tell(self, state, free, fitness):
-    """The graph of `tell`."""
-    return cma_es.tell(self.settings, state, free, fitness)
-
-  def _chunk(self, f, length):
-    """Returns a graph of up to `length` generations that records each."""
-
-    def chunk(state, count):
-      return recorded.run(
-        self.settings,
-        state,
-        lambda y: f(self._into_box(y)),
-        count,
-        self._ftarget,
-        length,
-      )
-
-    return chunk
 
   def _graph(self, key, function, **options):
     """Returns the compiled function of a key, made on the first call."""
@@ -322,8 +304,26 @@ class CMAES:
     return self._graphs[key]
 
 
-def _plain(bounds):
-  """Returns bounds as lists, for JSON."""
-  if bounds is None:
-    return None
-  return [None if b is None else np.asarray(b, float).tolist() for b in bounds]
+def _run(settings, state, f, count, ftarget, most):
+  """Runs generations, with what the stop conditions need of each.
+
+  Returns the last state, and float64 [most, 4] with `stopping.summary` of the
+  up to `count` generations that were run until the target; zeros follow.
+  """
+  columns = stopping.places(settings.popsize)
+
+  def is_running(i, records, *fields):
+    del records
+    return (i < count) & (cma_es.State(*fields).best_fitness > ftarget)
+
+  def step(i, records, *fields):
+    state, fitness = cma_es.step(settings, cma_es.State(*fields), f)
+    fitness = tf.cast(fitness, tf.float64)
+    fitness = tf.where(fitness < math.inf, fitness, math.inf)
+    record = tf.gather(tf.sort(fitness), columns)
+    records = tf.tensor_scatter_nd_update(records, [[i]], record[None])
+    return (i + 1, records, *state)
+
+  start = (tf.constant(0), tf.zeros([most, len(columns)], tf.float64))
+  _, records, *fields = tf.while_loop(is_running, step, (*start, *state))
+  return cma_es.State(*fields), records

@@ -26,15 +26,6 @@ class Run(NamedTuple):
   result: Result
 
 
-class Planned(NamedTuple):
-  """What the next run shall be."""
-
-  popsize: int | None  # None: the default
-  sigma0: float
-  cap: float  # of evaluations
-  is_small: bool
-
-
 class Summary(NamedTuple):
   """The result of all runs."""
 
@@ -73,62 +64,37 @@ def fmin(
     options: Stop conditions.
     **search: The other arguments of `CMAES`, such as popsize.
 
-  Returns:
-    The best over all runs.
-
   Raises:
     ValueError: An argument is out of range.
   """
   plan = _Plan(sigma0, restarts, incpopsize, bipop, seed)
-  options = stopping.Options.of(options)
+  left = stopping.Options.of(options)
   popsize = search.pop('popsize', None)
-  runs, elapsed, programs = [], 0.0, {}
+  runs, programs = [], {}
   while True:
-    planned = plan.next(popsize)
+    size, step, cap, is_small = plan.next(popsize)
     es = CMAES(
       x0(len(runs)) if callable(x0) else x0,
-      planned.sigma0,
-      popsize=planned.popsize,
+      step,
+      size,
       seed=seed + len(runs),
-      options=_remaining(options, _cost(runs), elapsed, planned.cap),
+      options=dataclasses.replace(left, maxfevals=min(left.maxfevals, cap)),
       **search,
     )
     es.share_programs(programs.setdefault(es.popsize, {})).optimize(f)
     popsize = popsize or es.popsize
-    runs.append(Run(es.popsize, planned.sigma0, es.result))
-    plan.account(es.countevals, planned.is_small)
-    elapsed += es.elapsed
-    summary = _summarise(runs)
-    if plan.is_done() or _is_over(options, summary, elapsed):
-      return summary
-
-
-def _summarise(runs):
-  best = min(runs, key=lambda run: run.result.fbest).result
-  return Summary(best.xbest, best.fbest, _cost(runs), tuple(runs))
-
-
-def _is_over(options, summary, elapsed):
-  """Whether the target is reached or a budget of the whole search is used."""
-  return (
-    summary.fbest <= options.ftarget
-    or summary.evaluations >= options.maxfevals
-    or elapsed >= options.timeout
-  )
-
-
-def _cost(runs):
-  """Returns the evaluations of all runs."""
-  return sum(run.result.evaluations for run in runs)
-
-
-def _remaining(options, used, elapsed, cap):
-  """Returns the options of the next run: what is left of the budgets."""
-  return dataclasses.replace(
-    options,
-    maxfevals=min(options.maxfevals - used, cap),
-    timeout=options.timeout - elapsed,
-  )
+    runs.append(Run(es.popsize, step, es.result))
+    plan.account(es.countevals, is_small)
+    left = dataclasses.replace(
+      left,
+      maxfevals=left.maxfevals - es.countevals,
+      timeout=left.timeout - es.elapsed,
+    )
+    best = min((run.result for run in runs), key=lambda result: result.fbest)
+    is_over = left.maxfevals <= 0 or left.timeout <= 0 or plan.is_done()
+    if is_over or best.fbest <= left.ftarget:
+      evaluations = sum(run.result.evaluations for run in runs)
+      return Summary(best.xbest, best.fbest, evaluations, tuple(runs))
 
 
 class _Plan:
@@ -158,16 +124,19 @@ class _Plan:
     return self._large > self._restarts and not self.small_is_due()
 
   def next(self, popsize):
-    """Returns the next run; `popsize` is the first run's, None before it."""
+    """Returns population (None: the default), step, cap, and if it is small.
+
+    The cap is of evaluations; `popsize` is the first run's, None before it.
+    """
     growth = self._factor ** max(self._large - 1, 0)
     if self.small_is_due():
       share, steps = self._generator.uniform(size=2)
       size = int(popsize * (0.5 * growth) ** (share**2))
       sigma = float(self._sigma0 * 10 ** (-2 * steps))
-      return Planned(max(size, 3), sigma, self._last / 2, True)
+      return max(size, 3), sigma, self._last / 2, True
     growth = self._factor**self._large
     size = None if popsize is None else int(popsize * growth)
-    return Planned(size, self._sigma0, math.inf, False)
+    return size, self._sigma0, math.inf, False
 
   def account(self, evaluations, is_small):
     """Adds up what a run has cost."""

@@ -10,49 +10,31 @@ import math
 
 import numpy as np
 
-_FULL = 'full'
-_DIAGONAL = 'diagonal'
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Settings:
-  """Static constants of one search; made by `Settings.make`.
+  """Static constants of one search; made by `Settings.make`."""
 
-  Attributes:
-    n: dimension of the search space.
-    popsize: candidates per generation.
-    mu: parents: how many of the best candidates the mean moves to.
-    weights: float64 [popsize], best rank first; the first mu sum to one, the
-      others are negative, or zero without the active update.
-    mueff: variance-effective selection mass of the positive weights.
-    cs: learning rate of the step size's path.
-    ds: damping of the step size.
-    cc: learning rate of the covariance's path.
-    c1: learning rate of the rank-one update.
-    cmu: learning rate of the rank-mu update.
-    chi_n: expected length of a standard normal vector.
-    covariance: 'full' or 'diagonal'.
-    dtype: 'float32' or 'float64'.
-  """
-
-  n: int
-  popsize: int
-  mu: int
+  n: int  # dimension of the search space
+  popsize: int  # candidates per generation
+  mu: int  # parents: how many of the best candidates the mean moves to
+  # float64 [popsize], best rank first; the first mu sum to one, the others are
+  # negative, or zero without the active update.
   weights: np.ndarray
-  mueff: float
-  cs: float
-  ds: float
-  cc: float
-  c1: float
-  cmu: float
-  chi_n: float
-  covariance: str
-  dtype: str
+  mueff: float  # variance-effective selection mass of the positive weights
+  cs: float  # learning rate of the step size's path
+  ds: float  # damping of the step size
+  cc: float  # learning rate of the covariance's path
+  c1: float  # learning rate of the rank-one update
+  cmu: float  # learning rate of the rank-mu update
+  chi_n: float  # expected length of a standard normal vector
+  covariance: str  # 'full' or 'diagonal'
+  dtype: str  # 'float32' or 'float64'
 
   @property
   def is_diagonal(self) -> bool:
     """Whether only the variances of the coordinates are learnt."""
-    return self.covariance == _DIAGONAL
+    return self.covariance == 'diagonal'
 
   @classmethod
   def make(
@@ -61,7 +43,7 @@ class Settings:
     popsize: int | None = None,
     mu: int | float | None = None,
     active: bool = True,
-    covariance: str = _FULL,
+    covariance: str = 'full',
     dtype: str | None = None,
   ) -> Settings:
     """Fills in the tutorial's defaults.
@@ -75,14 +57,11 @@ class Settings:
         in CMA-ES achieving linear time and space complexity, 2008).
       dtype: of the state; default float64 up to 100 dimensions, else float32.
 
-    Returns:
-      The settings.
-
     Raises:
       ValueError: an argument is out of range.
     """
     n, popsize, mu = _sizes(n, popsize, mu)
-    if covariance not in (_FULL, _DIAGONAL):
+    if covariance not in ('full', 'diagonal'):
       raise ValueError(
         f"covariance must be 'full' or 'diagonal', got {covariance!r}"
       )
@@ -93,10 +72,9 @@ class Settings:
     raw, mueff, mueff_minus = _raw_weights(popsize, mu)
     c1 = 2 / ((n + 1.3) ** 2 + mueff)
     cmu = 2 * (1 / 4 + mueff + 1 / mueff - 2) / ((n + 2) ** 2 + mueff)
-    if covariance == _DIAGONAL:
-      c1 *= (n + 2) / 3
+    if covariance == 'diagonal':
+      c1 = min(c1 * ((n + 2) / 3), 0.5)
       cmu *= (n + 2) / 3
-      c1 = min(c1, 0.5)
     cmu = min(1 - c1, cmu)
     cs = (mueff + 2) / (n + mueff + 5)
     return cls(

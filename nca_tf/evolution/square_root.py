@@ -37,12 +37,6 @@ def root_and_inverse(matrix, bound):
     tf.matmul(scaled, factor),  # Y, towards the root.
     factor,  # Z, towards its inverse.
   )
-  # A step leaves 3/4 of the square of the error it saw.
-  enough = tf.constant(dtype.as_numpy_dtype(_epsilon(dtype)))
-
-  def is_far(i, error, y, z):
-    del y, z
-    return (i < _ITERATIONS) & (error > enough)
 
   def step(i, error, y, z):
     del error
@@ -55,7 +49,7 @@ def root_and_inverse(matrix, bound):
       tf.matmul(factor, z),
     )
 
-  _, _, y, z = tf.while_loop(is_far, step, state)
+  _, _, y, z = _iterate(step, state)
   scale = tf.sqrt(scale)
   return y * scale, z / scale
 
@@ -64,19 +58,13 @@ def inverse(matrix, guess):
   """Inverse of a matrix by Newton's iteration from a near `guess`."""
   dtype = matrix.dtype
   identity = tf.eye(matrix.shape[0], dtype=dtype)
-  enough = tf.constant(dtype.as_numpy_dtype(_epsilon(dtype)))
-
-  def is_far(i, error, x):
-    del x
-    return (i < _ITERATIONS) & (error > enough)
 
   def step(i, error, x):
     del error
     rest = identity - tf.matmul(matrix, x)
     return i + 1, tf.reduce_sum(rest * rest), x + tf.matmul(x, rest)
 
-  start = (tf.constant(0), tf.constant(1, dtype), guess)
-  return tf.while_loop(is_far, step, start)[2]
+  return _iterate(step, (tf.constant(0), tf.constant(1, dtype), guess))[2]
 
 
 def low_rank_root(vectors, weights, decay, bound):
@@ -111,6 +99,16 @@ def low_rank_root(vectors, weights, decay, bound):
   return core, inverse_root[:, -1]
 
 
-def _epsilon(dtype):
-  """Squared Frobenius norm of an error whose square is rounding."""
-  return 1e-16 if dtype == tf.float64 else 1e-7
+def _iterate(step, state):
+  """Repeats a step until the error, squared in Frobenius' norm, is small.
+
+  A step leaves 3/4 of the square of the error it saw: it ends at an error whose
+  square is rounding.
+  """
+  dtype = state[1].dtype
+  enough = tf.constant(1e-16 if dtype == tf.float64 else 1e-7, dtype)
+
+  def is_far(i, error, *unused):
+    return (i < _ITERATIONS) & (error > enough)
+
+  return tf.while_loop(is_far, step, state)

@@ -17,41 +17,24 @@ _COLUMNS = 4  # Of a record: best, lower quarter, median, worst fitness.
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """Thresholds of the stop conditions, with pycma's defaults.
+  """Thresholds of the stop conditions, with pycma's defaults."""
 
-  Attributes:
-    ftarget: fitness to reach.
-    maxfevals: evaluations; `fmin` counts them over all restarts.
-    maxiter: generations of one run; None: 100 + 150 (n+3)^2 / sqrt(popsize).
-    timeout: seconds.
-    tolx: smallest step in every coordinate.
-    tolfun: smallest range of fitness, in the generation and in the history.
-    tolfunhist: smallest range of the best fitness in the history.
-    tolfacupx: largest growth of a coordinate's step over sigma0.
-    tolconditioncov: largest condition of the covariance.
-    tolstagnation: generations without progress, None: 100 + 100 n^1.5 / P.
-    tolflatfitness: generations whose best quarter is all equal.
-  """
-
-  ftarget: float = -math.inf
-  maxfevals: float = math.inf
-  maxiter: float | None = None
-  timeout: float = math.inf
-  tolx: float = 1e-11
-  tolfun: float = 1e-11
-  tolfunhist: float = 1e-12
-  tolfacupx: float = 1e3
-  tolconditioncov: float = 1e14
+  ftarget: float = -math.inf  # fitness to reach
+  maxfevals: float = math.inf  # evaluations; `fmin`: over all restarts
+  maxiter: float | None = None  # of a run; 100 + 150 (n+3)^2 / sqrt(popsize)
+  timeout: float = math.inf  # seconds
+  tolx: float = 1e-11  # smallest step in every coordinate
+  tolfun: float = 1e-11  # smallest range of fitness, now and in the history
+  tolfunhist: float = 1e-12  # smallest range of the best in the history
+  tolfacupx: float = 1e3  # largest growth of a coordinate's step over sigma0
+  tolconditioncov: float = 1e14  # largest condition of the covariance
+  # Generations without progress; default 100 + 100 n^1.5 / popsize.
   tolstagnation: float | None = None
-  tolflatfitness: int = 1
+  tolflatfitness: int = 1  # generations whose best quarter is all equal
 
   @classmethod
   def of(cls, options) -> Options:
-    """Options from None, a dict or Options.
-
-    Raises:
-      ValueError: a key is unknown.
-    """
+    """Options from None, a dict or Options; `ValueError` for an unknown key."""
     if isinstance(options, cls):
       return options
     names = [field.name for field in dataclasses.fields(cls)]
@@ -77,16 +60,16 @@ class Stopping:
   """Checks the conditions of one run from the records of its generations."""
 
   def __init__(self, options: Options, n: int, popsize: int, sigma0: float):
-    """Fills in the defaults that depend on the sizes."""
-    self._options = options
+    """Fills in the defaults that depend on the sizes, into `options`."""
+    maxiter, stagnation = options.maxiter, options.tolstagnation
+    if maxiter is None:
+      maxiter = 100 + 150 * (n + 3) ** 2 // math.sqrt(popsize)
+    if stagnation is None:
+      stagnation = int(100 + 100 * n**1.5 / popsize)
+    self.options = dataclasses.replace(
+      options, maxiter=maxiter, tolstagnation=stagnation
+    )
     self._n, self._popsize, self._sigma0 = n, popsize, sigma0
-    self.maxfevals = options.maxfevals
-    self.maxiter = options.maxiter
-    if self.maxiter is None:
-      self.maxiter = 100 + 150 * (n + 3) ** 2 // math.sqrt(popsize)
-    self._stagnation = options.tolstagnation
-    if self._stagnation is None:
-      self._stagnation = int(100 + 100 * n**1.5 / popsize)
     self._window = 10 + int(30 * n / popsize)
     self._store = np.zeros([64, _COLUMNS])
     self._count = 0
@@ -108,49 +91,36 @@ class Stopping:
     self._flat = self._flat + 1 if best == quarter else 0
     recent = self._records[-self._window :, 0]
     spread = _range(recent)
-    options, found = self._options, {}
-    if self._best <= options.ftarget:
-      found['ftarget'] = options.ftarget
-    if self._flat > options.tolflatfitness:
-      found['tolflatfitness'] = options.tolflatfitness
-    if len(recent) > 9 and spread < options.tolfunhist:
-      found['tolfunhist'] = options.tolfunhist
-    if len(recent) > 9 and max(spread, worst - best) < options.tolfun:
-      found['tolfun'] = options.tolfun
-    if self._is_stagnant():
-      found['tolstagnation'] = self._stagnation
-    self._found = found
+    options, is_long = self.options, len(recent) > 9
+    self._found = self._thresholds(
+      ftarget=self._best <= options.ftarget,
+      tolflatfitness=self._flat > options.tolflatfitness,
+      tolfunhist=is_long and spread < options.tolfunhist,
+      tolfun=is_long and max(spread, worst - best) < options.tolfun,
+      tolstagnation=self._is_stagnant(),
+    )
 
   def stop(self, state, stds) -> dict:
     """Conditions met, name to threshold; empty while the search goes on.
 
-    Args:
-      state: cma_es.State of NumPy arrays.
-      stds: [n], of the candidates, sigma included.
+    The state is a cma_es.State of arrays; stds [n] of the candidates have sigma
+    included.
     """
-    options, found = self._options, dict(self._found)
-    generation = int(state.generation)
-    limits = {
-      'maxfevals': (int(state.evaluations), options.maxfevals),
-      'maxiter': (generation, self.maxiter),
-      'timeout': (self.elapsed, options.timeout),
-    }
-    found |= {
-      k: limit for k, (value, limit) in limits.items() if value >= limit
-    }
-    if not generation:
+    options, mean = self.options, state.mean
+    found = self._found | self._thresholds(
+      maxfevals=state.evaluations >= options.maxfevals,
+      maxiter=state.generation >= options.maxiter,
+      timeout=self.elapsed >= options.timeout,
+    )
+    if not state.generation:
       return found
-    if np.all(np.maximum(stds, _path_c(state)) < options.tolx):
-      found['tolx'] = options.tolx
-    if np.any(stds > self._sigma0 * options.tolfacupx):
-      found['tolfacupx'] = options.tolfacupx
-    if np.any(state.mean == state.mean + (0.2 * stds).astype(stds.dtype)):
-      found['noeffectcoord'] = 1
-    if np.all(state.mean == state.mean + _axis(state)):
-      found['noeffectaxis'] = 1
-    if self._conditioning(state) > options.tolconditioncov:
-      found['tolconditioncov'] = options.tolconditioncov
-    return found
+    return found | self._thresholds(
+      tolx=np.all(np.maximum(stds, _path_c(state)) < options.tolx),
+      tolfacupx=np.any(stds > self._sigma0 * options.tolfacupx),
+      noeffectcoord=np.any(mean == mean + (0.2 * stds).astype(stds.dtype)),
+      noeffectaxis=np.all(mean == mean + _axis(state)),
+      tolconditioncov=self._conditioning(state) > options.tolconditioncov,
+    )
 
   @property
   def elapsed(self) -> float:
@@ -172,6 +142,10 @@ class Stopping:
     self._elapsed, self._since = float(elapsed), time.monotonic()
     self._condition = (int(condition[0]), float(condition[1]))
 
+  def _thresholds(self, **is_met):
+    """Returns the thresholds of the conditions that are met."""
+    return {k: getattr(self.options, k, 1) for k, met in is_met.items() if met}
+
   @property
   def _records(self):
     """All records so far, [generations, 4]."""
@@ -179,7 +153,7 @@ class Stopping:
 
   def _is_stagnant(self):
     """Whether neither best nor median improved, by medians over windows."""
-    window = int(max(self._stagnation / 10, self._count / 10))
+    window = int(max(self.options.tolstagnation, self._count) / 10)
     if self._count <= max(100, 2 * window, self._n * (5 + 100 / self._popsize)):
       return False
     recent = self._records[-2 * window :]

@@ -24,6 +24,7 @@ class Config(config_flags.Common):
     minimum=-1,
     identity=False,
   )
+  rounds: int = config_flags.option(5, 'Measurements of each.', minimum=1)
 
   # Settings that must name at least one thing to measure.
   NAMED: ClassVar[tuple[str, ...]] = ()
@@ -42,40 +43,19 @@ class Config(config_flags.Common):
 
 
 @contextlib.contextmanager
-def pinned(core: int) -> Iterator[int]:
-  """Keeps this process, and those that it starts, on one core in the block.
-
-  Args:
-    core: Its number; -1 is the last one that this process may use.
-
-  Yields:
-    The number.
-  """
-  allowed = os.sched_getaffinity(0)
-  core = max(allowed) if core < 0 else core
-  os.sched_setaffinity(0, {core})
-  try:
-    yield core
-  finally:
-    os.sched_setaffinity(0, allowed)
-
-
-@contextlib.contextmanager
 def start(
   config: Config, subject: str, computes: bool = True
 ) -> Iterator[run_lib.Run]:
-  """Opens a run of bin/benchmark and keeps it on one core.
+  """Opens a run of bin/benchmark SUBJECT, as `run.start`.
 
-  Args:
-    config: The resolved configuration.
-    subject: First argument of bin/benchmark.
-    computes: As of `run.start`.
-
-  Yields:
-    The run.
+  It and the processes that it starts stay on one core until it is closed.
   """
-  name = f'{subject}-{config.seed}'
-  with pinned(config.core) as core:
-    about = f'{subject} on core {core}'
+  allowed = os.sched_getaffinity(0)
+  core = max(allowed) if config.core < 0 else config.core
+  os.sched_setaffinity(0, {core})
+  name, about = f'{subject}-{config.seed}', f'{subject} on core {core}'
+  try:
     with run_lib.start(config, 'benchmark', name, about, computes) as run:
       yield run
+  finally:
+    os.sched_setaffinity(0, allowed)

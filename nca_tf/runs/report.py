@@ -11,21 +11,16 @@ from nca_tf.analysis import table
 class Report:
   """Tables between lines of text, the numbers behind them, and figures.
 
-      report = Report({'Score': view}, notes, numbers={'mean': 5.0})
-      run.publish(report)  # the screen, summary.md, TensorBoard, figures/
-
-  Attributes:
-    tables: By their titles; an empty title is left out.
-    notes: What stands below the tables.
-    head: What stands above them.
-    numbers: For JSON; None where there are none.
-    figures: Pairs of a name and a matplotlib Figure, made as they are taken.
+  report = Report({'Score': view}, notes, numbers={'mean': 5.0})
+  run.publish(report)  # the screen, summary.md, TensorBoard, figures/
   """
 
+  # By their titles; an empty title is left out.
   tables: Mapping[str, table.Table] = dataclasses.field(default_factory=dict)
-  notes: str = ''
-  head: str = ''
-  numbers: Any = None
+  notes: str = ''  # what stands below the tables
+  head: str = ''  # what stands above them
+  numbers: Any = None  # for JSON; None where there are none
+  # Pairs of a name and a matplotlib Figure, made as they are taken.
   figures: Iterable[tuple[str, Any]] = ()
 
   def text(self) -> str:

@@ -42,12 +42,8 @@ class Run(run_folder.RunFolder):
   def stage(self, name: str, work: Callable[[], Any]) -> dict[str, Any]:
     """Does a stage unless it is finished, in this process or an earlier one.
 
-    Args:
-      name: Of the stage.
-      work: Does it; returns what it leaves, for JSON, or None.
-
-    Returns:
-      What the stage left, as JSON has it.
+    `work` returns what the stage leaves, for JSON, or None. Returned is what it
+    left, as JSON has it.
     """
     if not self.is_finished(name):
       self.finish(name, work())
@@ -66,11 +62,8 @@ class Run(run_folder.RunFolder):
   ) -> None:
     """Shows a report and writes it: NAME.txt, NAME.md, JSON, figures.
 
-    Args:
-      report: What was found.
-      name: Of the files and of TensorBoard's text.
-      numbers: Name of the JSON file, where the report has numbers.
-      step: Of TensorBoard's text and pictures.
+    The JSON file, `numbers`, is that of a report with numbers. TensorBoard has
+    text and pictures at `step`.
     """
     if report.numbers is not None:
       files.write_json(self.path / numbers, report.numbers)
@@ -93,15 +86,13 @@ class Run(run_folder.RunFolder):
   def goodbye(self, **lines: str) -> None:
     """Says where to look, and what comes next.
 
-    Args:
-      **lines: Texts by what they are of, such as `Next='bin/evaluate'`;
-        underscores become spaces.
+    The lines are texts by what they are of, such as `Next='bin/evaluate'`;
+    underscores become spaces.
     """
     look = f'.venv/bin/tensorboard --logdir={self.tensorboard}'
-    following = lines.pop('Next', None)
     lines = {**lines, 'Figures': str(self.figures), 'Look_at_it': look}
-    if following:
-      lines['Next'] = following
+    if 'Next' in lines:
+      lines['Next'] = lines.pop('Next')  # Comes last.
     width = max(map(len, lines)) + 1
     for label, text in lines.items():
       print(f'{label.replace("_", " ") + ":":{width}} {text}')

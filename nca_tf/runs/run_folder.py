@@ -8,6 +8,7 @@ The same command on the same folder goes on where it stopped. A folder made
 with another configuration is refused before anything is written.
 """
 
+import contextlib
 import fcntl
 import importlib.metadata
 import json
@@ -33,35 +34,24 @@ _PACKAGES = (
 )
 
 
-class RunFolder:
+class RunFolder(contextlib.AbstractContextManager):
   """One run's folder, locked against a second process.
 
       with run_folder.RunFolder.open(config, 'train', 'vizdoom-dnc-0') as run:
         if not run.is_finished('vision'):
           run.finish('vision', {'loss': train(run.checkpoints)})
 
-  Attributes:
-    path: The folder.
-    checkpoints: Folder of checkpoints.
-    tensorboard: Folder of TensorBoard's event files.
-    export: Folder of SavedModels.
-    figures: Folder of figures.
+  Its attributes `path`, `checkpoints`, `tensorboard` (event files), `export`
+  (SavedModels) and `figures` are folders.
   """
 
   def __init__(self, path: pathlib.Path, lock: Any):
     """Takes a folder that `open` has checked and locked."""
-    self.path = path
-    self.checkpoints = path / 'checkpoints'
-    self.tensorboard = path / 'tensorboard'
-    self.export = path / 'export'
-    self.figures = path / 'figures'
-    self._lock = lock
-    for folder in (
-      self.checkpoints,
-      self.tensorboard,
-      self.export,
-      self.figures,
-    ):
+    self.path, self._lock = path, lock
+    names = ('checkpoints', 'tensorboard', 'export', 'figures')
+    folders = [path / name for name in names]
+    self.checkpoints, self.tensorboard, self.export, self.figures = folders
+    for folder in folders:
       folder.mkdir(exist_ok=True)
 
   @classmethod
@@ -104,9 +94,6 @@ class RunFolder:
     """Gives the folder free for another process."""
     self._lock.close()
 
-  def __enter__(self) -> 'RunFolder':
-    return self
-
   def __exit__(self, *unused) -> None:
     self.close()
 
@@ -117,12 +104,9 @@ class RunFolder:
   def finish(self, stage: str, info: dict[str, Any] | None = None) -> None:
     """Marks a stage as finished, for good: also after a power cut.
 
-    Args:
-      stage: Name of the stage.
-      info: What it left, for JSON; NumPy values become Python's.
+    `info` is what it left, for JSON; NumPy values become Python's.
     """
-    stages = self._stages()
-    stages[stage] = info or {}
+    stages = {**self._stages(), stage: info or {}}
     files.write_json(self.path / 'stages.json', stages)
 
   def info(self, stage: str) -> dict[str, Any]:
@@ -162,7 +146,7 @@ def _check(path, config, binary):
   settings = found.get('config')
   if not isinstance(settings, dict):
     raise _damaged(file, 'no configuration in it')
-  wanted = json.loads(json.dumps(config_flags.identity(config)))
+  wanted = config_flags.identity(config)
   free = config_flags.as_dict(config).keys() - wanted.keys()
   settings = {k: v for k, v in settings.items() if k not in free}
   lines = _differences(
@@ -177,13 +161,15 @@ def _check(path, config, binary):
 
 
 def _differences(folder, command):
-  names = list(command) + [name for name in folder if name not in command]
   missing = 'nothing'
+  pairs = {
+    name: (folder.get(name, missing), command.get(name, missing))
+    for name in {**command, **folder}
+  }
   return [
-    f'{name}: folder has {folder.get(name, missing)}, '
-    f'command has {command.get(name, missing)}'
-    for name in names
-    if folder.get(name, missing) != command.get(name, missing)
+    f'{name}: folder has {one}, command has {other}'
+    for name, (one, other) in pairs.items()
+    if one != other
   ]
 
 
@@ -225,17 +211,13 @@ def _git_revision():
   root = pathlib.Path(nca_tf.__file__).parent.parent
   if not (root / '.git').exists():
     return None
+  git = ['git', 'describe', '--always', '--dirty', '--abbrev=40', '--exclude=*']
   try:
-    done = subprocess.run(
-      ['git', 'describe', '--always', '--dirty', '--abbrev=40', '--exclude=*'],
-      cwd=root,
-      capture_output=True,
-      text=True,
-      timeout=20,
-    )
-  except (OSError, subprocess.TimeoutExpired):
+    return subprocess.check_output(
+      git, cwd=root, stderr=subprocess.DEVNULL, text=True, timeout=20
+    ).strip()
+  except (OSError, subprocess.SubprocessError):
     return None
-  return done.stdout.strip() or None
 
 
 def _read_json(file):

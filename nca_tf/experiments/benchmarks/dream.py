@@ -6,6 +6,7 @@ core.
 """
 
 import dataclasses
+import itertools
 import time
 from typing import ClassVar
 
@@ -14,9 +15,9 @@ import tensorflow as tf
 
 from nca_tf.analysis import table
 from nca_tf.command_line import config_flags
+from nca_tf.experiments.benchmarks import measurement
 from nca_tf.memory import cells
 from nca_tf.runs import one_core
-from nca_tf.runs import progress
 from nca_tf.runs import report as report_lib
 from nca_tf.world_model import controller as controller_lib
 from nca_tf.world_model import dream as dream_lib
@@ -44,7 +45,6 @@ class Config(one_core.Config):
   )
   lanes: tuple[int, ...] = _option((1, 256, 1024), 'Lanes.', minimum=1)
   horizon: int = _option(60, 'Steps of an episode.', minimum=1)
-  rounds: int = _option(5, 'Measurements of each.', minimum=1)
 
   NAMED: ClassVar = ('models', 'lanes')
   PRESETS: ClassVar = {
@@ -68,29 +68,20 @@ def run(config: Config):
 
 def _measure(config):
   """Returns lane-steps per CPU-second: {model: {lanes: [rounds]}}."""
-  pairs = [(name, lanes) for name in config.models for lanes in config.lanes]
+  players = {
+    (name, str(lanes)): _play(name, lanes, config.horizon)
+    for name in config.models
+    for lanes in config.lanes
+  }
   found = {name: {} for name in config.models}
-  total = len(pairs) * (config.rounds + 1)
-  with progress.Progress('dream', total, 'measurements') as bar:
-    games = {}
-    for done, (name, lanes) in enumerate(pairs):
-      games[name, lanes] = _make(name, lanes, config.horizon)
-      games[name, lanes](0)  # Compiles.
-      bar.update(done + 1)
-    done = len(pairs)
-    for number in range(config.rounds):
-      for name, lanes in pairs:
-        start = time.process_time()
-        steps = games[name, lanes](number + 1)
-        rate = steps / (time.process_time() - start)
-        found[name].setdefault(str(lanes), []).append(rate)
-        done += 1
-        bar.update(done)
+  rates = measurement.alternate('dream', players, config.rounds)
+  for (name, lanes), values in rates.items():
+    found[name][lanes] = values
   return found
 
 
-def _make(name, lanes, horizon):
-  """Returns a function that plays one round and returns its steps."""
+def _play(name, lanes, horizon):
+  """Compiles; returns an iterator of lane-steps per CPU-second, by round."""
   cell, units, _ = MODELS[name]
   model = model_lib.MemoryModel(
     cells.make(cell, units, memory_slots=64, word_size=32, read_heads=4),
@@ -122,7 +113,14 @@ def _make(name, lanes, horizon):
   compiled = tf.function(
     play, autograph=False, jit_compile=True
   ).get_concrete_function(tf.TensorSpec([2], tf.int32))
-  return lambda number: int(compiled(tf.constant([7, number])))
+  compiled(tf.constant([7, 0]))  # Compiles.
+
+  def measure(number):
+    start = time.process_time()
+    steps = int(compiled(tf.constant([7, number])))
+    return steps / (time.process_time() - start)
+
+  return map(measure, itertools.count(1))
 
 
 def _feature_sizes(model):

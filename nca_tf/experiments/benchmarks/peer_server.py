@@ -1,9 +1,9 @@
 """Answers requests to the functions of a script, over stdin and stdout.
 
 `peers.PeerProcess` starts this file with the path of a script, in an
-environment that may lack this library. The script's CALLS are its functions by
-name. Requests and answers are JSON, one object per line: {"call": name,
-...arguments} is answered by {"answer": value}.
+environment that may lack this library. Requests and answers are JSON, one
+object per line: {"call": name of a function, ...arguments} is answered by
+{"answer": value}.
 """
 
 import importlib
@@ -27,4 +27,4 @@ def serve(calls):
 if __name__ == '__main__':
   script = pathlib.Path(sys.argv[1])
   sys.path[0] = str(script.parent)
-  serve(importlib.import_module(script.stem).CALLS)
+  serve(vars(importlib.import_module(script.stem)))

@@ -32,8 +32,7 @@ def install(requirements: Sequence[str], base: pathlib.Path | None = None):
 
   Args:
     requirements: For pip, with versions, e.g. `['cma==4.5.0']`.
-    base: Folder of such environments; by default `nca_tf/peers` in the user's
-      cache folder.
+    base: Folder of such environments; by default one in the user's cache.
 
   Returns:
     The environment's Python.
@@ -41,7 +40,8 @@ def install(requirements: Sequence[str], base: pathlib.Path | None = None):
   Raises:
     faults.Fault: It cannot be made, for example without a network.
   """
-  base = base or _cache() / 'nca_tf' / 'peers'
+  cache = os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache'
+  base = base or pathlib.Path(cache, 'nca_tf', 'peers')
   text = ' '.join([*requirements, *map(str, sys.version_info[:2])])
   folder = base / hashlib.sha256(text.encode()).hexdigest()[:12]
   python = folder / 'bin' / 'python'
@@ -63,12 +63,6 @@ def install(requirements: Sequence[str], base: pathlib.Path | None = None):
   return python
 
 
-def _cache():
-  return pathlib.Path(
-    os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache'
-  )
-
-
 def _call(command, purpose):
   done = subprocess.run(command, capture_output=True, text=True, check=False)
   if done.returncode:
@@ -81,7 +75,7 @@ def _call(command, purpose):
     )
 
 
-class PeerProcess:
+class PeerProcess(contextlib.AbstractContextManager):
   """A process that runs a script's functions on request, see `peer_server`.
 
       with peers_lib.PeerProcess(python, 'peers.py') as peers:
@@ -103,11 +97,7 @@ class PeerProcess:
     )
 
   def ask(self, call: str, **arguments: Any) -> Any:
-    """Calls one of the script's functions; returns what it returns.
-
-    Args:
-      call: The function's name in the script's CALLS.
-      **arguments: Its arguments, for JSON.
+    """Calls a function of the script, with arguments for JSON.
 
     Raises:
       faults.Fault: The process has ended; the message has the last line of its
@@ -125,20 +115,10 @@ class PeerProcess:
       raise faults.Fault(f"the peers' process ended: {' '.join(last)}")
     return json.loads(answer)['answer']
 
-  def close(self) -> None:
-    """Ends the process."""
-    with contextlib.suppress(BrokenPipeError):
-      self._process.stdin.close()
-    self._process.stdout.close()
+  def __exit__(self, *unused) -> None:
     try:
-      self._process.wait(5)
+      self._process.communicate(timeout=5)  # Closes its stdin first.
     except subprocess.TimeoutExpired:
       self._process.kill()
-      self._process.wait()
+      self._process.communicate()
     self._errors.close()
-
-  def __enter__(self) -> 'PeerProcess':
-    return self
-
-  def __exit__(self, *unused) -> None:
-    self.close()

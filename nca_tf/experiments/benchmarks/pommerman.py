@@ -21,8 +21,8 @@ from nca_tf.environments.pommerman.engine import engine
 from nca_tf.environments.pommerman.engine import observation
 from nca_tf.environments.pommerman.engine import variants
 from nca_tf.environments.pommerman.opponents import simple_agent
+from nca_tf.experiments.benchmarks import measurement
 from nca_tf.runs import one_core
-from nca_tf.runs import progress
 from nca_tf.runs import report as report_lib
 
 _option = config_flags.option
@@ -54,7 +54,6 @@ class Config(one_core.Config):
   steps: int = _option(
     102_400, 'Steps of all games together in a measurement.', minimum=1
   )
-  rounds: int = _option(5, 'Measurements of each.', minimum=1)
   package: str = _option(
     '',
     'Folder with the package `pommerman` of the original, such as a checkout; '
@@ -72,24 +71,20 @@ class Config(one_core.Config):
   }
 
   def validate(self):
-    """Refuses a folder without the package as well."""
+    """Refuses a folder without the package as well, and imports it."""
     super().validate()
-    if self.package:
-      _load_package(self.package)
-
-
-def _load_package(folder):
-  """Imports the original from a folder."""
-  sys.path.insert(0, folder)
-  try:
-    original.load()
-  except ImportError as error:
-    raise faults.UsageError(
-      f'--package must be a folder with the package pommerman, got {folder!r} '
-      f'({error})'
-    ) from error
-  finally:
-    sys.path.remove(folder)
+    if not self.package:
+      return
+    sys.path.insert(0, self.package)
+    try:
+      original.load()
+    except ImportError as error:
+      raise faults.UsageError(
+        '--package must be a folder with the package pommerman, got '
+        f'{self.package!r} ({error})'
+      ) from error
+    finally:
+      sys.path.remove(self.package)
 
 
 def run(config: Config):
@@ -114,16 +109,7 @@ def _measure(config):
         players[key] = _play(rules, work, games, config)
     if original.is_installed() or config.package:
       players[f'{ORIGINAL}/{rules.name}/1'] = _play_original(rules, config)
-  found = {key: [] for key in players}
-  # Round by round, so that a busy machine slows all of them alike.
-  with progress.Progress(
-    'pommerman', config.rounds * len(players), 'measurements'
-  ) as bar:
-    for done in range(config.rounds * len(players)):
-      key = list(players)[done % len(players)]
-      found[key].append(next(players[key]))
-      bar.update(done + 1)
-  return found
+  return measurement.alternate('pommerman', players, config.rounds)
 
 
 def _play(rules, work, games, config):
@@ -175,22 +161,8 @@ def _play_original(rules, config):
 
 
 def _tabulate(rates):
-  """Returns the table of medians.
-
-  Args:
-    rates: What `_measure` returns.
-  """
-  view = table.Table(
-    [
-      'variant',
-      'games',
-      'work',
-      'steps per CPU-s',
-      'to the original',
-      'target',
-    ],
-    digits=0,
-  )
+  columns = ['variant', 'games', 'work', 'steps per CPU-s']
+  view = table.Table([*columns, 'to the original', 'target'], digits=0)
   medians = {key: float(np.median(values)) for key, values in rates.items()}
   for key, rate in medians.items():
     work, name, games = key.split('/')

@@ -57,13 +57,12 @@ def play(pair, config: Config, seed: int, report=lambda done: None) -> dict:
 
   Args:
     pair: Two classes of players.
-    config: Gives variant, number of games and most steps.
+    config: The resolved configuration.
     seed: Determines boards and choices.
     report: Called with the number of games that are over.
 
   Returns:
-    Numbers of games that the first or the second of the pair won, of ties, and
-    the mean number of steps.
+    Games that the first and the second won, ties, and the mean number of steps.
   """
   rng = np.random.default_rng(seed)
   original.seed(seed)
@@ -99,11 +98,7 @@ def play(pair, config: Config, seed: int, report=lambda done: None) -> dict:
 
 
 def run(config: Config):
-  """Plays each pair in turn, writes and prints the results.
-
-  Raises:
-    faults.UsageError: The original is not installed.
-  """
+  """Plays each pair in turn, writes and prints the results."""
   try:
     original.load()
   except ImportError as error:
@@ -113,37 +108,28 @@ def run(config: Config):
     with progress.Progress(pair, config.games, 'games') as bar:
       return play(PAIRS[pair], config, seed, bar.update)
 
-  subject = 'simple_agent'
-  name = f'{subject}-{config.seed}'
-  with run_lib.start(config, 'benchmark', name, subject, computes=False) as run:
-    results = run.stages(
-      {
-        pair: functools.partial(play_pair, pair, config.seed + number)
-        for number, pair in enumerate(PAIRS)
-      }
-    )
-    tables = {'': tabulate(results, config.games)}
+  stages = {
+    pair: functools.partial(play_pair, pair, config.seed + number)
+    for number, pair in enumerate(PAIRS)
+  }
+  name = f'simple_agent-{config.seed}'
+  with run_lib.start(
+    config, 'benchmark', name, 'simple_agent', computes=False
+  ) as run:
+    results = run.stages(stages)
+    tables = {'': _tabulate(results, config.games)}
     report = report_lib.Report(tables, _NOTE, numbers=results)
     run.publish(report, 'results', 'results.json')
 
 
-def tabulate(found: dict, games: int) -> table.Table:
-  """Returns the table of results.
-
-  Args:
-    found: What `play` returned, by pair.
-    games: Of each pair.
-  """
+def _tabulate(found, games):
   view = table.Table(
     ['pair', 'games', 'first wins', 'second wins', 'ties', 'steps'], digits=1
   )
   for pair, counts in found.items():
-    shares = [
-      intervals.share(counts[name], games)
-      for name in ('first', 'second', 'tie')
-    ]
     percents = [
-      intervals.Interval(*(100 * value for value in share)) for share in shares
+      intervals.Interval(*(100 * np.array(intervals.share(counts[key], games))))
+      for key in ('first', 'second', 'tie')
     ]
     view.add(pair, games, *percents, counts['steps'])
   return view

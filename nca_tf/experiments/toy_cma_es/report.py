@@ -39,14 +39,16 @@ class Search(NamedTuple):
 def make(figures) -> report_lib.Report:
   """Returns the report: how many searches have found the minimum.
 
-  Args:
-    figures: What the stage 'search' left; 'restarts': what that stage left, if
-      it was done.
+  The figures are what the stage 'search' left, and under 'restarts' what that
+  stage left, if it was done.
   """
-  lines = [describe(figures)]
+  head = describe(figures)
   if 'restarts' in figures:
-    lines.append(describe_restarts(figures['restarts']))
-  return report_lib.Report(head='\n'.join(lines))
+    head += (
+      '\nwith up to {restarts} restarts: {found} of {seeds} seeds, median '
+      '{median_evaluations:.0f} evaluations, at most {most_runs} runs'
+    ).format(**figures['restarts'])
+  return report_lib.Report(head=head)
 
 
 def describe(figures) -> str:
@@ -60,29 +62,18 @@ def describe(figures) -> str:
   return text
 
 
-def describe_restarts(figures) -> str:
-  """Returns the figures of the searches with restarts, as a line."""
-  return (
-    'with up to {restarts} restarts: {found} of {seeds} seeds, median '
-    '{median_evaluations:.0f} evaluations, at most {most_runs} runs'
-  ).format(**figures)
-
-
 def animate(search: Search) -> np.ndarray:
   """Draws a search over the function's contours, uint8 [G, H, W, 3]."""
-  page, place = _background()
-  return np.stack(
-    [_frame(page, place, search, i) for i in range(len(search.mean))]
-  )
+  page, place, box = _background()
+  count = len(search.mean)
+  return np.stack([_frame(page, place, box, search, i) for i in range(count)])
 
 
 def convergence(distances, tolerance: float, title: str) -> Figure:
   """Draws the distance from the minimum, and the share that has arrived.
 
-  Args:
-    distances: [S, G + 1] of each seed's mean, the start first; positive.
-    tolerance: What counts as found.
-    title: Stands above both panels.
+  The distances are positive, [S, G + 1] of each seed's mean, the start first.
+  What is below the tolerance counts as found.
   """
   distances = np.maximum(np.asarray(distances), 1e-16)
   figure = canvas.new_figure(1000, 420)
@@ -120,7 +111,7 @@ def convergence(distances, tolerance: float, title: str) -> Figure:
 
 
 def _background():
-  """Returns the contours with axes, and the map from points to pixels."""
+  """Returns contours with axes, the map to pixels, and the frame."""
   side = _SIDE * _FINE
   figure = canvas.new_figure(_SIDE, _SIDE)
   figure.set_dpi(canvas.DPI * _FINE)
@@ -137,11 +128,8 @@ def _background():
     vmin=-0.2,
     vmax=3.0,  # Light, so that the dots stand out.
   )
-  axes.set_xlim(*LIMITS)
-  axes.set_ylim(*LIMITS)
-  axes.set_aspect('equal')
-  axes.set_xticks(range(0, 21, 5))
-  axes.set_yticks(range(0, 21, 5))
+  ticks = range(0, 21, 5)
+  axes.set(xlim=LIMITS, ylim=LIMITS, xticks=ticks, yticks=ticks, aspect='equal')
   axes.set_title(' ', fontsize=11)  # Room for the caption.
   handles = [
     axes.plot([], [], 'o', ms=5, color=colour, label=name)[0]
@@ -163,11 +151,10 @@ def _background():
 
   box = axes.get_window_extent()
   frame = (box.x0, side - box.y1, box.x1, side - box.y0)
-  return page, (place, tuple(map(round, frame)))
+  return page, place, tuple(map(round, frame))
 
 
-def _frame(page, place, search, i):
-  place, box = place
+def _frame(page, place, box, search, i):
   overlay = page.copy()
   draw = ImageDraw.Draw(overlay)
   _dots(draw, place(search.population[i]), 3, canvas.VERMILION)
@@ -176,9 +163,7 @@ def _frame(page, place, search, i):
   values, vectors = np.linalg.eigh(search.covariance[i])
   root = vectors * np.sqrt(np.maximum(values, 0))
   points = place((root @ circle).T + search.mean[i])
-  draw.line(
-    [tuple(point) for point in points], canvas.GREEN, 2 * _FINE, joint='curve'
-  )
+  draw.line(points.ravel().tolist(), canvas.GREEN, 2 * _FINE, joint='curve')
   _dots(draw, place(search.mean[i : i + 1]), 4, canvas.GREEN)
   _dots(draw, place(search.best[i : i + 1]), 4, canvas.BLUE)
   # Cuts off what lies outside the axes.
@@ -199,10 +184,5 @@ def _frame(page, place, search, i):
 
 def _dots(draw, points, radius, colour):
   radius *= _FINE
-  for x, y in points:
-    draw.ellipse(
-      (x - radius, y - radius, x + radius, y + radius),
-      fill=colour,
-      outline='white',
-      width=_FINE,
-    )
+  for point in points:
+    draw.circle(tuple(point), radius, colour, 'white', _FINE)

@@ -52,32 +52,23 @@ class Searches:
     return cma_es.initial(self.settings, x0, self._config.sigma, seed)
 
   def run(self, index: int):
-    """Returns means [G + 1, 2], step sizes and best fitness [G + 1]."""
-    means, sigmas, best = self._unroll(self.start(index))
-    return means.numpy(), sigmas.numpy(), best.numpy()
+    """Returns mean (2 columns), step size and best fitness, [G + 1, 4]."""
+    return self._unroll(self.start(index)).numpy()
 
   def _graph(self, state):
     count = self._config.generations
 
-    def record(arrays, i, state):
-      values = (state.mean, state.sigma, state.best_fitness)
-      return tuple(
-        array.write(i, value)
-        for array, value in zip(arrays, values, strict=True)
-      )
+    def describe(state):
+      parts = [*tf.unstack(state.mean), state.sigma, state.best_fitness]
+      return tf.stack([tf.cast(part, tf.float64) for part in parts])
 
-    def body(i, state, arrays):
+    def body(i, state, rows):
       state, _ = cma_es.step(self.settings, state, objectives.schaffer)
-      return i + 1, state, record(arrays, i + 1, state)
+      return i + 1, state, rows.write(i + 1, describe(state))
 
-    arrays = tuple(
-      tf.TensorArray(field.dtype, count + 1, element_shape=field.shape)
-      for field in (state.mean, state.sigma, state.best_fitness)
-    )
-    arrays = tf.while_loop(
-      lambda i, *_: i < count, body, (0, state, record(arrays, 0, state))
-    )[2]
-    return tuple(array.stack() for array in arrays)
+    rows = tf.TensorArray(tf.float64, count + 1, element_shape=[4])
+    start = (0, state, rows.write(0, describe(state)))
+    return tf.while_loop(lambda i, *_: i < count, body, start)[2].stack()
 
   def show(self, index: int, generations: int) -> report.Search:
     """Returns the beginning of a search with all of its candidates."""
@@ -101,9 +92,7 @@ def draw_start(seed: int, run: int = 0):
 def first_within(distances, tolerance: float = settings.TOLERANCE):
   """Returns the first generation below the tolerance, [S]; inf if none.
 
-  Args:
-    distances: [S, G + 1], of the mean from the minimum.
-    tolerance: What counts as found.
+  The distances are those of the mean from the minimum, [S, G + 1].
   """
   inside = np.asarray(distances) < tolerance
   return np.where(inside.any(1), inside.argmax(1), np.inf)
@@ -127,14 +116,14 @@ def _search(config, run):
   """Runs all seeds; writes the pictures and TensorBoard's scalars."""
   run.log.rewind('search', -1)  # Records of a search that was killed.
   searches = Searches(config)
-  runs = []
+  rows = []
   with progress.Progress(NAME, config.seeds, 'seeds') as bar:
     for index in range(config.seeds):
-      runs.append(searches.run(index))
+      rows.append(searches.run(index))
       bar.update(index + 1)
-  means, sigmas, best = (np.stack(part) for part in zip(*runs, strict=True))
-  goal = np.array(objectives.SCHAFFER_MINIMUM)
-  distances = np.abs(means - goal).max(-1)  # [S, G + 1]
+  rows = np.stack(rows)  # [S, G + 1, 4]
+  distances = _distance(rows[..., :2])
+  sigmas = rows[..., 2].astype(config.precision)
   for i in range(config.generations + 1):
     run.log.write(
       'search',
@@ -142,7 +131,7 @@ def _search(config, run):
       median_distance=np.median(distances[:, i]),
       share_within=np.mean(distances[:, : i + 1].min(1) < settings.TOLERANCE),
       median_step_size=np.median(sigmas[:, i]),
-      median_best_fitness=np.median(best[:, i]),
+      median_best_fitness=np.median(rows[:, i, 3]),
     )
   _draw(config, run, searches, distances)
   reached = first_within(distances)
@@ -160,7 +149,6 @@ def _restart(config):
   """Searches from the same starts, restarting when a search is stuck."""
   searches = many_searches.ManySearches(
     objectives.schaffer,
-    2,
     config.sigma,
     popsize=config.popsize,
     jit=config.jit != 'off',
@@ -174,10 +162,7 @@ def _restart(config):
       starts = [draw_start(seed, i) for i in range(config.restarts + 1)]
       found.append(searches.minimise(starts, seed, _OPTIONS))
       bar.update(len(found))
-  goal = np.array(objectives.SCHAFFER_MINIMUM)
-  hits = [
-    each for each in found if np.abs(each.x - goal).max() < settings.TOLERANCE
-  ]
+  hits = [each for each in found if _distance(each.x) < settings.TOLERANCE]
   return {
     'seeds': config.seeds,
     'restarts': config.restarts,
@@ -185,6 +170,11 @@ def _restart(config):
     'median_evaluations': np.median([hit.evaluations for hit in hits] or [0]),
     'most_runs': max([hit.runs for hit in hits], default=0),
   }
+
+
+def _distance(points):
+  """Largest coordinate of points [..., 2] less the minimum, [...]."""
+  return np.abs(points - np.array(objectives.SCHAFFER_MINIMUM)).max(-1)
 
 
 def _draw(config, run, searches, distances):

@@ -6,15 +6,17 @@ with twice the candidates (IPOP) from the same sequence of points, uniform in
 [-4, 4]^n, with the first step 2, until the target or the budget is reached.
 """
 
+import itertools
+
 import numpy as np
 import tensorflow as tf
 
 from nca_tf.evolution import many_searches
 from nca_tf.evolution import objectives
 from nca_tf.evolution import stopping
+from nca_tf.experiments.benchmarks import measurement
 from nca_tf.experiments.benchmarks.cma_es import quality
 from nca_tf.experiments.benchmarks.cma_es import settings
-from nca_tf.runs import progress
 
 FTARGET = 1e-8  # Above f_opt.
 SIGMA = 2.0
@@ -22,17 +24,10 @@ RESTARTS = 9
 
 
 def measure(function: int, n: int, peers, config: settings.Config):
-  """Runs both optimisers on every instance.
+  """Runs both optimisers on every instance of a function at n dimensions.
 
-  Args:
-    function: Number of the function in BBOB.
-    n: Dimension.
-    peers: `PeerProcess` of `peers.py`, or None.
-    config: Gives instances (from number 1 on), budget, precision and jit.
-
-  Returns:
-    For each optimiser a dict per instance: evaluations, error (best value
-    above f_opt), found.
+  `peers` is the `PeerProcess` of `peers.py`, or None. Returns, by optimiser,
+  dicts, one per instance: evaluations, error (best value above f_opt), found.
   """
 
   def objective(x, *instance):
@@ -40,38 +35,44 @@ def measure(function: int, n: int, peers, config: settings.Config):
     placed = objectives.BbobInstance(function, *instance)
     return objectives.bbob(placed)(tf.cast(x, tf.float64))
 
-  ours = many_searches.ManySearches(
-    objective, n, SIGMA, jit=config.jit != 'off', dtype=config.precision
+  searches = many_searches.ManySearches(
+    objective, SIGMA, jit=config.jit != 'off', dtype=config.precision
   )
-  names = ('nca_tf', 'pycma') if peers is not None else ('nca_tf',)
-  found = {name: [] for name in names}
+
+  def prepare(number):
+    instance = objectives.BbobInstance.make(function, n, number)
+    rng = np.random.default_rng((number, n, function))
+    starts = rng.uniform(-4, 4, (RESTARTS + 1, n))
+    limits = {
+      'maxfevals': n * config.budget,
+      'ftarget': instance.f_opt + FTARGET,
+    }
+    return instance, starts, limits
+
+  def run_ours(number):
+    instance, starts, limits = prepare(number)
+    data = [tf.constant(part, tf.float64) for part in instance[1:]]
+    options = stopping.Options.of(limits)
+    found = searches.minimise(starts, number, options, data)
+    return _row(found.evaluations, found.best, instance)
+
+  def run_pycma(number):
+    instance, starts, limits = prepare(number)
+    found = peers.ask(
+      'minimise_with_restarts',
+      objective=quality.bbob_spec(instance),
+      starts=starts.tolist(),
+      sigma0=SIGMA,
+      seed=number,
+      **limits,
+    )
+    return _row(found['evaluations'], found['best'], instance)
+
+  players = {'nca_tf': map(run_ours, itertools.count(1))}
+  if peers is not None:
+    players['pycma'] = map(run_pycma, itertools.count(1))
   label = f'bbob f{function}, n = {n}'
-  with progress.Progress(label, config.instances, 'instances') as bar:
-    for number in range(1, config.instances + 1):
-      instance = objectives.BbobInstance.make(function, n, number)
-      rng = np.random.default_rng((number, n, function))
-      starts = rng.uniform(-4, 4, (RESTARTS + 1, n))
-      limits = {
-        'maxfevals': n * config.budget,
-        'ftarget': instance.f_opt + FTARGET,
-      }
-      data = [tf.constant(part, tf.float64) for part in instance[1:]]
-      options = stopping.Options.of(limits)
-      result = ours.minimise(starts, number, options, data)
-      found['nca_tf'].append(_row(result.evaluations, result.best, instance))
-      if peers is not None:
-        answer = peers.ask(
-          'minimise_with_restarts',
-          objective=quality.bbob_spec(instance),
-          starts=starts.tolist(),
-          sigma0=SIGMA,
-          seed=number,
-          **limits,
-        )
-        row = _row(answer['evaluations'], answer['best'], instance)
-        found['pycma'].append(row)
-      bar.update(number)
-  return found
+  return measurement.alternate(label, players, config.instances)
 
 
 def expected_running_time(rows) -> float:

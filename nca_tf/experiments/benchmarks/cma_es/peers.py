@@ -5,9 +5,9 @@ library. It therefore has NumPy forms of the objectives; the benchmark compares
 them with `nca_tf.evolution.objectives` before it measures.
 """
 
+import functools
 import math
 import time
-import types
 
 import numpy as np
 
@@ -20,12 +20,8 @@ def make_objective(spec):
       the fields of `objectives.BbobInstance`.
   """
   if spec['name'] == 'bbob':
-    instance = types.SimpleNamespace(
-      function=spec['function'],
-      f_opt=spec['f_opt'],
-      **{k: np.array(spec[k]) for k in ('x_opt', 'first', 'second')},
-    )
-    return lambda x: _bbob(instance, x - instance.x_opt) + instance.f_opt
+    x_opt, *turns = (np.array(spec[k]) for k in ('x_opt', 'first', 'second'))
+    return lambda x: _bbob(spec['function'], x - x_opt, *turns) + spec['f_opt']
   objective = _OBJECTIVES[spec['name']]
   if spec.get('matrix') is None:
     return objective
@@ -58,23 +54,23 @@ _OBJECTIVES = {
 }
 
 
-def _bbob(instance, x):
-  if instance.function == 1:
+def _bbob(function, x, first, second):
+  if function == 1:
     return _sphere(x)
-  if instance.function == 2:
+  if function == 2:
     return _ellipsoid(_oscillate(x))
-  if instance.function == 8:
+  if function == 8:
     return _rosenbrock(max(1, math.sqrt(x.shape[-1]) / 8) * x + 1)
-  turned = _oscillate(x @ instance.first.T)
-  if instance.function == 10:
+  turned = _oscillate(x @ first.T)
+  if function == 10:
     return _ellipsoid(turned)
   share = np.linspace(0, 1, x.shape[-1])
   positive = np.maximum(turned, 0)
   skewed = np.where(
     turned > 0, positive ** (1 + 0.2 * share * np.sqrt(positive)), turned
   )
-  scaled = np.sqrt(10.0**share) * (skewed @ instance.second.T)
-  return _rastrigin(scaled @ instance.first.T)
+  scaled = np.sqrt(10.0**share) * (skewed @ second.T)
+  return _rastrigin(scaled @ first.T)
 
 
 def _oscillate(x):
@@ -90,11 +86,7 @@ def values(objective, x):
 
 
 def minimise(objective, x0, sigma0, popsize, seed, maxfevals, ftarget):
-  """Runs pycma once, with its own stop conditions.
-
-  Returns:
-    Evaluations used, the best value, and why it stopped.
-  """
+  """Runs pycma once; returns the evaluations used and the best value."""
   import cma
 
   options = {'maxfevals': maxfevals, 'ftarget': ftarget, **_quiet(seed)}
@@ -105,23 +97,13 @@ def minimise(objective, x0, sigma0, popsize, seed, maxfevals, ftarget):
   while not es.stop():
     x = es.ask()
     es.tell(x, f(np.asarray(x)).tolist())
-  return {
-    'evaluations': int(es.countevals),
-    'best': float(es.best.f),
-    'stop': list(es.stop()),
-  }
+  return {'evaluations': int(es.countevals), 'best': float(es.best.f)}
 
 
 def minimise_with_restarts(objective, starts, sigma0, seed, maxfevals, ftarget):
   """Runs pycma with IPOP: each restart has twice the candidates of the last.
 
-  Args:
-    objective: What `make_objective` takes.
-    starts: x0 of each run.
-    sigma0: First step of each.
-    seed: Of the first run; the seeds of the others follow from it.
-    maxfevals: Budget of all runs together.
-    ftarget: Ends the search.
+  The arguments are those of `many_searches`; the budget is for all runs.
   """
   used, best, popsize = 0, math.inf, 4 + int(3 * math.log(len(starts[0])))
   for i, x0 in enumerate(starts):
@@ -141,109 +123,87 @@ def _quiet(seed):
   return {'verbose': -9, 'verb_log': 0, 'seed': seed + 1}
 
 
-class Pycma:
-  """Whole runs of pycma on the ellipsoid, a chunk of generations at a time."""
+def _pycma(n, popsize, span):
+  """Returns pycma's `advance`: whole runs on the ellipsoid, of `span`.
 
-  def __init__(self, n, popsize, span):
-    """Prepares runs of `span` generations each; 0 is one run without end."""
-    self._n, self._popsize, self._span = n, popsize, span
-    self._es, self._runs = None, 0
+  A run continues from call to call where the span is 0.
+  """
+  import cma
 
-  def advance(self, generations):
-    """Runs so many generations; returns the CPU seconds they took."""
-    import cma
+  weights = np.power(1e6, np.linspace(0, 1, n))
+  es, runs = None, 0
 
-    weights = np.power(1e6, np.linspace(0, 1, self._n))
+  def advance(generations):
+    nonlocal es, runs
     seconds = 0.0
-    span = self._span or generations
-    for _ in range(max(1, generations // span)):
-      if self._span or self._es is None:
-        self._runs += 1
-        self._es = cma.CMAEvolutionStrategy(
-          self._n * [1.0],
-          0.5,
-          {'popsize': self._popsize, **_quiet(self._runs)},
-        )
-      es = self._es
+    length = span or generations
+    for _ in range(max(1, generations // length)):
+      if span or es is None:
+        runs += 1
+        options = {'popsize': popsize, **_quiet(runs)}
+        es = cma.CMAEvolutionStrategy(n * [1.0], 0.5, options)
       began = time.process_time()
-      for _ in range(span):
+      for _ in range(length):
         x = es.ask()
         es.tell(x, (np.square(np.asarray(x)) @ weights).tolist())
       seconds += time.process_time() - began
     return seconds
 
+  return advance
 
-class Evosax:
-  """The same by evosax in float32: a chunk is one compiled call."""
 
-  def __init__(self, n, popsize, span):
-    """Takes the sizes; the first `advance` compiles."""
-    import jax
-    import jax.numpy as jnp
-    from evosax import algorithms
+def _evosax(n, popsize, span):
+  """Returns the same of evosax in float32: a chunk is one compiled call."""
+  import jax
+  import jax.numpy as jnp
+  from evosax import algorithms
 
-    es = algorithms.CMA_ES(popsize, jnp.zeros(n))
-    params = es.default_params.replace(std_init=0.5)
-    weights = jnp.array(np.power(1e6, np.linspace(0, 1, n)), jnp.float32)
+  es = algorithms.CMA_ES(popsize, jnp.zeros(n))
+  params = es.default_params.replace(std_init=0.5)
+  weights = jnp.array(np.power(1e6, np.linspace(0, 1, n)), jnp.float32)
 
-    def generation(i, carry):
-      key, state = carry
-      key, ask_key, tell_key = jax.random.split(key, 3)
-      x, state = es.ask(ask_key, state, params)
-      fitness = jnp.square(x) @ weights
-      return key, es.tell(tell_key, x, fitness, state, params)[0]
+  def generation(i, carry):
+    key, state = carry
+    key, ask_key, tell_key = jax.random.split(key, 3)
+    x, state = es.ask(ask_key, state, params)
+    fitness = jnp.square(x) @ weights
+    return key, es.tell(tell_key, x, fitness, state, params)[0]
 
-    def first(key):
-      return es.init(key, jnp.ones(n), params)
+  def first(key):
+    return es.init(key, jnp.ones(n), params)
 
-    def run(i, carry):
-      key, total = carry
-      key, _ = jax.random.split(key)
-      state = jax.lax.fori_loop(0, span, generation, (key, first(key)))[1]
-      return key, total + state.mean
+  def run(i, carry):
+    key, total = carry
+    key, _ = jax.random.split(key)
+    state = jax.lax.fori_loop(0, span, generation, (key, first(key)))[1]
+    return key, total + state.mean
 
-    self._key = jax.random.key(0)
-    self._state = first(self._key)
-    self._total = jnp.zeros(n)
-    self._span = span
-    self._run = jax.jit(
-      lambda runs, carry: jax.lax.fori_loop(0, runs, run, carry)
-    )
-    self._continue = jax.jit(
-      lambda count, carry: jax.lax.fori_loop(0, count, generation, carry)
-    )
+  @jax.jit
+  def chunk(count, carry):
+    return jax.lax.fori_loop(0, count, run if span else generation, carry)
 
-  def advance(self, generations):
-    """Runs so many generations; returns the CPU seconds they took."""
+  key = jax.random.key(0)
+  total, state = jnp.zeros(n), first(key)
+
+  def advance(generations):
+    nonlocal key, state
     began = time.process_time()
-    if self._span:
-      runs = max(1, generations // self._span)
-      self._key, total = self._run(runs, (self._key, self._total))
-      total.block_until_ready()
+    if span:
+      key, mean = chunk(max(1, generations // span), (key, total))
     else:
-      self._key, self._state = self._continue(
-        generations, (self._key, self._state)
-      )
-      self._state.mean.block_until_ready()
+      key, state = chunk(generations, (key, state))
+      mean = state.mean
+    mean.block_until_ready()
     return time.process_time() - began
 
+  return advance
 
-_implementations = {}
+
+@functools.cache
+def _make(peer, n, popsize, span):
+  return {'pycma': _pycma, 'evosax': _evosax}[peer](n, popsize, span)
 
 
 def advance(peer, n, popsize, span, generations):
-  """Runs a chunk of an implementation, which the first chunk makes."""
-  key = (peer, n, popsize, span)
-  if key not in _implementations:
-    _implementations[key] = {'pycma': Pycma, 'evosax': Evosax}[peer](
-      n, popsize, span
-    )
-  return _implementations[key].advance(generations)
-
-
-CALLS = {
-  'advance': advance,
-  'minimise': minimise,
-  'minimise_with_restarts': minimise_with_restarts,
-  'values': values,
-}
+  """Runs so many generations of a peer; returns the CPU seconds they took."""
+  return _make(peer, n, popsize, span)(generations)

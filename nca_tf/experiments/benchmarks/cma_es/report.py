@@ -4,26 +4,13 @@ import math
 
 import numpy as np
 
-from nca_tf.analysis import intervals
 from nca_tf.analysis import table
+from nca_tf.experiments.benchmarks import measurement
 from nca_tf.experiments.benchmarks.cma_es import bbob
 from nca_tf.experiments.benchmarks.cma_es import quality
 from nca_tf.experiments.benchmarks.cma_es import settings
 from nca_tf.experiments.benchmarks.cma_es import speed
 from nca_tf.runs import report as report_lib
-
-_SPEED = 'Speed: whole runs on the ellipsoid, 64 candidates'
-_QUALITY = f'Evaluations to {quality.FTARGET:g}'
-_BBOB = f'BBOB to f_opt + {bbob.FTARGET:g}, IPOP restarts'
-_NOTES = {
-  _SPEED: "Speed: medians over the rounds with quartiles; a product is z A' "
-  'alone.\n',
-  _QUALITY: 'Evaluations: medians over the seeds, a failed run counting as '
-  'infinitely long.\n',
-  _BBOB: 'BBOB: evaluations are the expected running time, those of all runs '
-  "over the successes; the instances are this library's own, the same for "
-  'both.\n',
-}
 
 
 def make(results) -> report_lib.Report:
@@ -32,43 +19,33 @@ def make(results) -> report_lib.Report:
   Args:
     results: For each stage, such as 'speed/10', what its `measure` returned.
   """
-  found = {'speed': {}, 'quality': {}, 'bbob': {}}
+  found = {part: {} for part in _PARTS}
   for stage, numbers in results.items():
     part, _, title = stage.partition('/')
     found[part][title] = numbers
-  targets = _Targets()
-  tables = {}
-  if found['speed']:
-    tables[_SPEED] = _tabulate_speed(found['speed'])
-    _judge_speed(found['speed'], targets)
-  if found['quality']:
-    tables[_QUALITY] = _tabulate_quality(found['quality'])
-    _judge_quality(found['quality'], targets)
-  if found['bbob']:
-    tables[_BBOB] = _tabulate_bbob(found['bbob'])
-  notes = '\n'.join(_NOTES[title] for title in tables)
-  if targets.rows:
-    tables['Targets'] = targets.table()
-  return report_lib.Report(tables, notes, '# CMA-ES', results)
+  tables, notes = {}, []
+  for part, (title, note, tabulate) in _PARTS.items():
+    if found[part]:
+      tables[title] = tabulate(found[part])
+      notes.append(f'{note}\n')
+  targets = measurement.Targets('verdict', ('miss', 'pass'))
+  _judge_speed(found['speed'], targets)
+  _judge_quality(found['quality'], targets)
+  tables |= targets.tables()
+  return report_lib.Report(tables, '\n'.join(notes), '# CMA-ES', results)
 
 
 def _tabulate_speed(found):
-  view = table.Table(
-    [
-      *('n', 'implementation', 'generations per CPU-second'),
-      *('pycma = 1', 'evosax = 1'),
-    ],
-    digits=2,
-  )
+  columns = ['n', 'implementation', 'generations per CPU-second']
+  view = table.Table([*columns, 'pycma = 1', 'evosax = 1'], digits=2)
   for title, measured in found.items():
     for name, values in measured.items():
-      low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
+      rate = speed.quartiles(values)
       ratios = [
         speed.ratio(measured, name, peer).mean if peer in measured else None
         for peer in ('pycma', 'evosax')
       ]
-      rate = intervals.Interval(middle, low, high)
-      view.add(title, name, rate.text(0 if middle > 100 else 1), *ratios)
+      view.add(title, name, rate.text(0 if rate.mean > 100 else 1), *ratios)
   return view
 
 
@@ -84,20 +61,14 @@ def _judge_speed(found, targets):
       product = f'product {precision}'
       if product in measured:
         ratio = speed.ratio(measured, product, f'nca_tf {precision}')
-        what = (
-          f'a generation over its sampling product, n = {title}, {precision}'
-        )
+        what = 'a generation over its sampling product'
+        what = f'{what}, n = {title}, {precision}'
         targets.add(what, ratio, high=settings.PRODUCT_TARGET)
 
 
 def _tabulate_quality(found):
-  view = table.Table(
-    [
-      *('problem', 'nca_tf', 'pycma', 'ratio [95 %]', 'found'),
-      "pycma's found [95 %]",
-    ],
-    digits=3,
-  )
+  columns = ['problem', 'nca_tf', 'pycma', 'ratio [95 %]', 'found']
+  view = table.Table([*columns, "pycma's found [95 %]"], digits=3)
   for title, runs in found.items():
     ours, theirs = runs['nca_tf'], runs.get('pycma')
     view.add(
@@ -131,13 +102,9 @@ def _judge_quality(found, targets):
 
 
 def _tabulate_bbob(found):
-  view = table.Table(
-    [
-      *('function', 'n', 'found', "pycma's", 'evaluations per n'),
-      *("pycma's", 'ratio', 'median error', "pycma's"),
-    ],
-    digits=2,
-  )
+  columns = ['function', 'n', 'found', "pycma's", 'evaluations per n']
+  columns += ["pycma's", 'ratio', 'median error', "pycma's"]
+  view = table.Table(columns, digits=2)
   for title, runs in found.items():
     function, n = title.split()
     ours, theirs = runs['nca_tf'], runs.get('pycma', [])
@@ -145,41 +112,18 @@ def _tabulate_bbob(found):
       bbob.expected_running_time(each) / int(n) if each else math.nan
       for each in (ours, theirs)
     ]
-    ratio = times[0] / times[1] if math.isfinite(times[1]) else math.nan
+    ratio = times[0] / times[1] if all(map(math.isfinite, times)) else None
     view.add(
       function,
       int(n),
       _share(ours),
       _share(theirs),
       *map(_count, times),
-      ratio if math.isfinite(ratio) else None,
+      ratio,
       _error(ours),
       _error(theirs),
     )
   return view
-
-
-class _Targets:
-  """What was wanted, what was measured, and whether that is enough."""
-
-  def __init__(self):
-    self.rows = []
-
-  def add(self, what, measured, low=-math.inf, high=math.inf, style='g'):
-    if low == -math.inf:
-      wanted = f'at most {high:{style}}'
-    elif high == math.inf:
-      wanted = f'at least {low:{style}}'
-    else:
-      wanted = f'{low:{style}} to {high:{style}}'
-    verdict = 'pass' if low <= measured.mean <= high else 'miss'
-    self.rows.append((what, wanted, measured, verdict))
-
-  def table(self):
-    view = table.Table(['what', 'target', 'measured', 'verdict'], digits=2)
-    for row in self.rows:
-      view.add(*row)
-    return view
 
 
 def _count(value):
@@ -194,3 +138,25 @@ def _error(rows):
   if not rows:
     return '-'
   return f'{max(0, np.median([row["error"] for row in rows])):.0e}'
+
+
+# Part: title, note, function that makes the table.
+_PARTS = {
+  'speed': (
+    'Speed: whole runs on the ellipsoid, 64 candidates',
+    "Speed: medians over the rounds with quartiles; a product is z A' alone.",
+    _tabulate_speed,
+  ),
+  'quality': (
+    f'Evaluations to {quality.FTARGET:g}',
+    'Evaluations: medians over the seeds, a failed run counting as infinitely '
+    'long.',
+    _tabulate_quality,
+  ),
+  'bbob': (
+    f'BBOB to f_opt + {bbob.FTARGET:g}, IPOP restarts',
+    'BBOB: evaluations are the expected running time, those of all runs over '
+    "the successes; the instances are this library's own, the same for both.",
+    _tabulate_bbob,
+  ),
+}

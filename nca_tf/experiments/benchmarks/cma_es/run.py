@@ -5,6 +5,7 @@ implementation after the other.
 """
 
 import contextlib
+import functools
 import pathlib
 
 from nca_tf.experiments.benchmarks import peers as peers_lib
@@ -15,10 +16,14 @@ from nca_tf.experiments.benchmarks.cma_es import settings
 from nca_tf.experiments.benchmarks.cma_es import speed
 from nca_tf.runs import one_core
 
+Config = settings.Config
 
-def run(config: settings.Config):
+
+def run(config: Config):
   """Measures what the run folder lacks; writes, prints and returns it all."""
   with one_core.start(config, 'cma_es') as run, _start_peers(config) as peers:
+    if peers is not None:
+      quality.check_objectives(peers)
     results = run.stages(_stages(config, peers))
     run.publish(report.make(results), 'results', 'results.json')
     print(f'wrote {run.path / "results.md"} and results.json')
@@ -30,31 +35,25 @@ def _stages(config, peers):
   stages = {}
   if 'speed' in config.parts:
     for n in config.dimensions:
-      stages[f'speed/{n}'] = lambda n=n: speed.measure(
-        n, peers, config.rounds, config.chunk_seconds, config.jit != 'off'
-      )
+      stages[f'speed/{n}'] = functools.partial(speed.measure, n, peers, config)
   if 'quality' in config.parts:
     for problem in quality.problems(config.quality_dimensions):
-      stages[f'quality/{problem.title}'] = lambda problem=problem: (
-        quality.measure(problem, peers, config)
+      stages[f'quality/{problem.title}'] = functools.partial(
+        quality.measure, problem, peers, config
       )
   if 'bbob' in config.parts:
     for n in config.bbob_dimensions:
       for function in config.functions:
-        stages[f'bbob/f{function} {n}'] = lambda n=n, function=function: (
-          bbob.measure(function, n, peers, config)
+        stages[f'bbob/f{function} {n}'] = functools.partial(
+          bbob.measure, function, n, peers, config
         )
   return stages
 
 
-@contextlib.contextmanager
 def _start_peers(config):
-  """Gives the peers' process, or None."""
+  """Returns the peers' process, or what stands for None in a `with`."""
   if not config.peers:
-    yield None
-    return
+    return contextlib.nullcontext()
   python = peers_lib.install(settings.REQUIREMENTS)
   script = pathlib.Path(__file__).with_name('peers.py')
-  with peers_lib.PeerProcess(python, script) as peers:
-    quality.check_objectives(peers)
-    yield peers
+  return peers_lib.PeerProcess(python, script)

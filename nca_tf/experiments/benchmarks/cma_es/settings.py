@@ -55,7 +55,7 @@ class Config(one_core.Config):
   dimensions: tuple[int, ...] = _option(
     tuple(SPANS), 'Dimensions of speed.', minimum=2
   )
-  rounds: int = _option(9, 'Chunks of each implementation.', minimum=1)
+  rounds: int = config_flags.changed(one_core.Config, 'rounds', 9)
   chunk_seconds: float = _option(
     0.5, 'CPU seconds of a chunk, about.', minimum=0.001, maximum=60
   )

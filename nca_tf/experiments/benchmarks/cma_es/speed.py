@@ -5,9 +5,8 @@ else the machine does slows all of them alike. Time is the CPU time of the
 process on one core, with one thread.
 """
 
-import dataclasses
+import itertools
 import time
-from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -15,8 +14,8 @@ import tensorflow as tf
 from nca_tf.analysis import intervals
 from nca_tf.evolution import cma_es
 from nca_tf.evolution import objectives
+from nca_tf.experiments.benchmarks import measurement
 from nca_tf.experiments.benchmarks.cma_es import settings
-from nca_tf.runs import progress
 
 POPSIZE = 64
 # Fewest generations of a chunk, by dimension, so that pycma's decompositions
@@ -24,96 +23,63 @@ POPSIZE = 64
 _LEAST = {1089: 24}
 
 
-@dataclasses.dataclass(frozen=True)
-class Implementation:
-  """Something that can run generations.
+def measure(n: int, peers, config: settings.Config):
+  """Measures all implementations at n dimensions.
 
-  Attributes:
-    advance: Runs so many; returns the CPU seconds they took.
-    least: Fewest generations of a chunk.
-    step: A chunk is a multiple of it.
+  `peers` is the `PeerProcess` of `peers.py`, or None for this library alone.
+  Returns for each implementation its generations per CPU-second in each round.
   """
-
-  advance: Callable[[int], float]
-  least: int
-  step: int
-
-
-def measure(n: int, peers, rounds: int, seconds: float, jit: bool = True):
-  """Measures all implementations at one dimension.
-
-  Args:
-    n: Dimension.
-    peers: `PeerProcess` of `peers.py`, or None for this library alone.
-    rounds: Number of chunks of each implementation.
-    seconds: CPU time of a chunk, about.
-    jit: Whether to compile with XLA.
-
-  Returns:
-    For each implementation its generations per CPU-second in each round.
-  """
-  implementations = {
-    f'nca_tf {precision}': _ours(n, precision, jit)
-    for precision in ('float64', 'float32')
-  }
+  players = {}
+  seconds, jit = config.chunk_seconds, config.jit != 'off'
+  for precision in ('float64', 'float32'):
+    players[f'nca_tf {precision}'] = _rate(*_ours(n, precision, jit), seconds)
   if n == max(settings.SPANS):
     for precision in ('float64', 'float32'):
-      implementations[f'product {precision}'] = _product(n, precision, jit)
+      product = _product(n, precision, jit)
+      players[f'product {precision}'] = _rate(product, 8, 1, seconds)
   if peers is not None:
     for peer in ('pycma', 'evosax'):
-      implementations[peer] = _peer(peers, peer, n)
-  chunks = {
-    name: _calibrate(implementation, seconds)
-    for name, implementation in implementations.items()
-  }
-  speeds = {name: [] for name in implementations}
-  with progress.Progress(f'speed, n = {n}', rounds, 'rounds') as bar:
-    for i in range(rounds):
-      for name, implementation in implementations.items():
-        speeds[name].append(chunks[name] / implementation.advance(chunks[name]))
-      bar.update(i + 1)
-  return speeds
+      players[peer] = _rate(*_peer(peers, peer, n), seconds)
+  return measurement.alternate(f'speed, n = {n}', players, config.rounds)
 
 
 def ratio(speeds, name: str, other: str) -> intervals.Interval:
   """Returns the median of one speed over another, with its quartiles."""
-  ratios = np.array(speeds[name]) / np.array(speeds[other])
-  low, middle, high = np.quantile(ratios, (0.25, 0.5, 0.75))
-  return intervals.Interval(float(middle), float(low), float(high))
+  return quartiles(np.array(speeds[name]) / np.array(speeds[other]))
 
 
-def _calibrate(implementation, seconds):
-  """Returns how many generations take so long, compilation left out.
+def quartiles(values) -> intervals.Interval:
+  """Returns the median with the quartiles around it."""
+  low, middle, high = np.quantile(values, (0.25, 0.5, 0.75)).tolist()
+  return intervals.Interval(middle, low, high)
 
-  The last trial takes a quarter of the time at least, so that the overhead of
-  a call does not count.
+
+def _rate(advance, least, step, seconds):
+  """Returns an iterator of generations per CPU-second, of a chunk each time.
+
+  A chunk takes about `seconds`: trials find how many generations that is. The
+  last trial takes a quarter of the time at least: the overhead of a call does
+  not count. `advance` runs so many generations and returns the CPU seconds they
+  took. A chunk is a multiple of `step` and has `least` generations or more.
   """
-  implementation.advance(implementation.least)
-  generations = implementation.least
-  while True:
-    took = implementation.advance(generations)
-    if took > seconds / 4:
-      break
+  advance(least)  # Compiles.
+  generations = least
+  while (took := advance(generations)) <= seconds / 4:
     generations *= 4
-  wanted = max(implementation.least, generations * seconds / took)
-  return max(1, round(wanted / implementation.step)) * implementation.step
+  wanted = max(least, generations * seconds / took)
+  generations = max(1, round(wanted / step)) * step
+  return (generations / advance(generations) for _ in itertools.count())
 
 
 def _peer(peers, peer, n):
   span = settings.SPANS.get(n, 0)
   least = span or (_LEAST.get(n, 8) if peer == 'pycma' else 4)
+  sizes = {'n': n, 'popsize': POPSIZE, 'span': span}
 
   def advance(generations):
-    return peers.ask(
-      'advance',
-      peer=peer,
-      n=n,
-      popsize=POPSIZE,
-      span=span,
-      generations=generations,
-    )
+    return peers.ask('advance', peer=peer, generations=generations, **sizes)
 
-  return Implementation(advance, least, span or 1)
+  return advance, least, span or 1
 
 
 def _ours(n, precision, jit):
@@ -136,16 +102,17 @@ def _ours(n, precision, jit):
 
     return tf.while_loop(lambda i, _: i < count // span, again, (0, state))[1]
 
-  latest = [first]
+  latest = first
 
   def advance(generations):
+    nonlocal latest
     count = tf.constant(generations)
     began = time.process_time()
-    latest[0] = chunk(latest[0], count)
-    latest[0].mean.numpy()  # Waits for the result.
+    latest = chunk(latest, count)
+    latest.mean.numpy()  # Waits for the result.
     return time.process_time() - began
 
-  return Implementation(advance, span or 8, span or 1)
+  return advance, span or 8, span or 1
 
 
 def _product(n, precision, jit):
@@ -169,4 +136,4 @@ def _product(n, precision, jit):
     chunk(z, root, count).numpy()
     return time.process_time() - began
 
-  return Implementation(advance, 8, 1)
+  return advance

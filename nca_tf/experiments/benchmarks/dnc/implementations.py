@@ -17,44 +17,41 @@ import types
 UNITS, INPUTS, OUTPUTS, RATE = 256, 68, 64, 0.01
 
 
-def _data(batch, steps):
+def _data(sizes):
   """Returns inputs [B, T, 68] and targets of 0 and 1 [B, T, 64]."""
   import numpy as np
 
-  rng = np.random.default_rng(0)
-  inputs = rng.normal(size=(batch, steps, INPUTS)).astype('float32')
-  targets = (rng.uniform(size=(batch, steps, OUTPUTS)) > 0.5).astype('float32')
+  rng, lead = np.random.default_rng(0), (sizes['batch'], sizes['steps'])
+  inputs = rng.normal(size=(*lead, INPUTS)).astype('float32')
+  targets = (rng.uniform(size=(*lead, OUTPUTS)) > 0.5).astype('float32')
   return inputs, targets
 
 
-class _Layer:
-  """Trains a Keras layer over sequences, a step at a time."""
+def _make_step(layer, sizes, jit=False):
+  """Returns a function that trains a Keras layer by a step."""
+  import tensorflow as tf
 
-  def __init__(self, layer, sizes, jit=False):
-    import tensorflow as tf
+  inputs, targets = map(tf.constant, _data(sizes))
+  readout = tf.keras.layers.Dense(OUTPUTS)
+  readout.build((None, UNITS))
+  layer.build(inputs.shape)
 
-    inputs, targets = map(tf.constant, _data(sizes['batch'], sizes['steps']))
-    readout = tf.keras.layers.Dense(OUTPUTS)
-    readout.build((None, UNITS))
+  def train():
+    with tf.GradientTape() as tape:
+      outputs = layer(inputs, training=True)
+      if outputs.shape[-1] != OUTPUTS:
+        outputs = readout(outputs)
+      loss = tf.reduce_mean(
+        tf.nn.sigmoid_cross_entropy_with_logits(targets, outputs)
+      )
+    variables = layer.trainable_variables
+    for variable, slope in zip(
+      variables, tape.gradient(loss, variables), strict=True
+    ):
+      variable.assign_sub(RATE * slope)
+    return loss
 
-    def train():
-      with tf.GradientTape() as tape:
-        outputs = layer(inputs, training=True)
-        if outputs.shape[-1] != OUTPUTS:
-          outputs = readout(outputs)
-        loss = tf.reduce_mean(
-          tf.nn.sigmoid_cross_entropy_with_logits(targets, outputs)
-        )
-      variables = layer.trainable_variables
-      for variable, slope in zip(
-        variables, tape.gradient(loss, variables), strict=True
-      ):
-        variable.assign_sub(RATE * slope)
-      return loss
-
-    layer.build(inputs.shape)
-    function = tf.function(train, autograph=False, jit_compile=jit)
-    self.step = lambda: float(function())
+  return tf.function(train, autograph=False, jit_compile=jit)
 
 
 def _import_tensorflow():
@@ -70,7 +67,7 @@ def _import_tensorflow():
   return tf
 
 
-def _ours(sizes, kernel, jit=False, checkpoint=None):
+def _ours(sizes, kernel='auto', jit=False, checkpoint=None):
   """Returns a maker of this library's DNC."""
   _import_tensorflow()
   from nca_tf import memory
@@ -86,14 +83,14 @@ def _ours(sizes, kernel, jit=False, checkpoint=None):
     layer = memory.DNC(
       cell, return_sequences=True, kernel=kernel, checkpoint=checkpoint
     )
-    return _Layer(layer, sizes, jit)
+    return _make_step(layer, sizes, jit)
 
   return make
 
 
 def _keras_lstm(sizes):
   tf = _import_tensorflow()
-  return lambda: _Layer(
+  return lambda: _make_step(
     tf.keras.layers.LSTM(UNITS, return_sequences=True), sizes
   )
 
@@ -109,34 +106,34 @@ def _pytorch_dnc(sizes, folder):
     sys.modules.setdefault(name, types.ModuleType(name))
   import dnc
 
-  class Trainer:
-    def __init__(self):
-      # Its output has the size of the input; the loss uses the first 64.
-      self.net = dnc.DNC(
-        input_size=INPUTS,
-        hidden_size=UNITS,
-        num_hidden_layers=1,
-        nr_cells=sizes['slots'],
-        cell_size=sizes['words'],
-        read_heads=sizes['heads'],
-      )
-      self.data = list(map(torch.tensor, _data(sizes['batch'], sizes['steps'])))
-      self.optimiser = torch.optim.SGD(self.net.parameters(), lr=RATE)
+  def make():
+    # Its output has the size of the input; the loss uses the first 64.
+    net = dnc.DNC(
+      input_size=INPUTS,
+      hidden_size=UNITS,
+      num_hidden_layers=1,
+      nr_cells=sizes['slots'],
+      cell_size=sizes['words'],
+      read_heads=sizes['heads'],
+    )
+    inputs, targets = map(torch.tensor, _data(sizes))
+    optimiser = torch.optim.SGD(net.parameters(), lr=RATE)
 
-    def step(self):
-      inputs, targets = self.data
-      self.optimiser.zero_grad()
-      outputs, _ = self.net(inputs, None, reset_experience=True)
+    def step():
+      optimiser.zero_grad()
+      outputs, _ = net(inputs, None, reset_experience=True)
       if outputs.shape[0] != inputs.shape[0]:
         outputs = outputs.transpose(0, 1)
       loss = torch.nn.functional.binary_cross_entropy_with_logits(
         outputs[..., :OUTPUTS], targets
       )
       loss.backward()
-      self.optimiser.step()
+      optimiser.step()
       return loss.item()
 
-  return Trainer
+    return step
+
+  return make
 
 
 def _deepmind_dnc(sizes, folder):
@@ -149,51 +146,47 @@ def _deepmind_dnc(sizes, folder):
   sys.path[0] = folder
   from dnc import dnc
 
-  class Trainer:
-    def __init__(self):
-      core = dnc.DNC(
-        {
-          'memory_size': sizes['slots'],
-          'word_size': sizes['words'],
-          'num_reads': sizes['heads'],
-        },
-        {'hidden_size': UNITS},
-        OUTPUTS,
-        clip_value=20,
+  def make():
+    core = dnc.DNC(
+      {
+        'memory_size': sizes['slots'],
+        'word_size': sizes['words'],
+        'num_reads': sizes['heads'],
+      },
+      {'hidden_size': UNITS},
+      OUTPUTS,
+      clip_value=20,
+    )
+    inputs, targets = map(tf.constant, _data(sizes))
+    outputs, _ = tf.nn.dynamic_rnn(
+      core, inputs, initial_state=core.initial_state(sizes['batch'])
+    )
+    loss = tf.reduce_mean(
+      tf.nn.sigmoid_cross_entropy_with_logits(labels=targets, logits=outputs)
+    )
+    train = tf.train.GradientDescentOptimizer(RATE).minimize(loss)
+    session = tf.Session(
+      config=tf.ConfigProto(
+        intra_op_parallelism_threads=1, inter_op_parallelism_threads=1
       )
-      inputs, targets = map(tf.constant, _data(sizes['batch'], sizes['steps']))
-      outputs, _ = tf.nn.dynamic_rnn(
-        core, inputs, initial_state=core.initial_state(sizes['batch'])
-      )
-      self.loss = tf.reduce_mean(
-        tf.nn.sigmoid_cross_entropy_with_logits(labels=targets, logits=outputs)
-      )
-      self.train = tf.train.GradientDescentOptimizer(RATE).minimize(self.loss)
-      self.session = tf.Session(
-        config=tf.ConfigProto(
-          intra_op_parallelism_threads=1, inter_op_parallelism_threads=1
-        )
-      )
-      self.session.run(tf.global_variables_initializer())
+    )
+    session.run(tf.global_variables_initializer())
+    return lambda: session.run((loss, train))[0]
 
-    def step(self):
-      return float(self.session.run((self.loss, self.train))[0])
-
-  return Trainer
+  return make
 
 
-_MAKERS = {
-  'nca_tf': lambda sizes, folder: _ours(sizes, 'auto'),
-  'nca_tf pure': lambda sizes, folder: _ours(sizes, 'pure'),
-  'nca_tf pure XLA': lambda sizes, folder: _ours(sizes, 'pure', jit=True),
-  'nca_tf plain': lambda sizes, folder: _ours(sizes, 'plain'),
-  'nca_tf checkpoint': lambda sizes, folder: _ours(
-    sizes, 'auto', checkpoint=max(1, round(sizes['steps'] ** 0.5))
+OURS = {
+  'nca_tf': _ours,
+  'nca_tf pure': lambda sizes: _ours(sizes, 'pure'),
+  'nca_tf pure XLA': lambda sizes: _ours(sizes, 'pure', jit=True),
+  'nca_tf plain': lambda sizes: _ours(sizes, 'plain'),
+  'nca_tf checkpoint': lambda sizes: _ours(
+    sizes, checkpoint=max(1, round(sizes['steps'] ** 0.5))
   ),
-  'keras LSTM': lambda sizes, folder: _keras_lstm(sizes),
-  'pytorch-dnc': _pytorch_dnc,
-  'deepmind/dnc': _deepmind_dnc,
+  'keras LSTM': _keras_lstm,
 }
+PEERS = {'pytorch-dnc': _pytorch_dnc, 'deepmind/dnc': _deepmind_dnc}
 
 _state = {}
 
@@ -202,7 +195,7 @@ def start(implementation, sizes, folder=None):
   """Makes an implementation and does its first step, which compiles.
 
   Args:
-    implementation: A name of `_MAKERS`.
+    implementation: A name of `OURS` or `PEERS`.
     sizes: slots, words, heads, batch, steps.
     folder: Of its sources, where they are not this library's.
 
@@ -210,11 +203,14 @@ def start(implementation, sizes, folder=None):
     Memory at rest, when all is imported but nothing made, in bytes; CPU
     seconds until the first step is done; its loss.
   """
-  make = _MAKERS[implementation](sizes, folder)
+  if implementation in OURS:
+    make = OURS[implementation](sizes)
+  else:
+    make = PEERS[implementation](sizes, folder)
   _state.setdefault('rest', _memory('VmRSS'))
   began = time.process_time()
-  _state['trainer'] = make()
-  loss = _state['trainer'].step()
+  _state['step'] = make()
+  loss = float(_state['step']())
   seconds = time.process_time() - began
   return {'rest': _state['rest'], 'first': seconds, 'loss': loss}
 
@@ -224,7 +220,7 @@ def advance(count):
   seconds = []
   for _ in range(count):
     began = time.process_time()
-    _state['trainer'].step()
+    float(_state['step']())  # Waits for the result.
     seconds.append(time.process_time() - began)
   return seconds
 
@@ -235,10 +231,5 @@ def peak():
 
 
 def _memory(name):
-  for line in pathlib.Path('/proc/self/status').read_text().splitlines():
-    if line.startswith(name + ':'):
-      return 1024 * int(line.split()[1])
-  raise ValueError(f'name must be in /proc/self/status, got {name!r}')
-
-
-CALLS = {'start': start, 'advance': advance, 'peak': peak}
+  text = pathlib.Path('/proc/self/status').read_text()
+  return 1024 * int(text.split(f'{name}:')[1].split()[0])

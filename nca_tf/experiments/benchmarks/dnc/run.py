@@ -7,17 +7,21 @@ deepmind/dnc are not packages: they are measured where --pytorch_dnc and
 """
 
 import contextlib
+import functools
 import pathlib
 import sys
 
+from nca_tf.experiments.benchmarks import measurement
 from nca_tf.experiments.benchmarks import peers as peers_lib
 from nca_tf.experiments.benchmarks.dnc import report
 from nca_tf.experiments.benchmarks.dnc import settings
 from nca_tf.runs import one_core
 from nca_tf.runs import progress
 
+Config = settings.Config
 
-def run(config: settings.Config):
+
+def run(config: Config):
   """Measures what the run folder lacks; writes, prints and returns it all."""
   with one_core.start(config, 'dnc', computes=False) as run:
     results = run.stages(_stages(config, _find_implementations(config)))
@@ -42,21 +46,21 @@ def _stages(config, implementations):
   stages = {}
   if 'settings' in config.parts:
     for title in config.settings:
-      stages[f'settings/{title}'] = lambda title=title: _alternate(
-        config, implementations, settings.SIZES[title]
+      stages[f'settings/{title}'] = functools.partial(
+        _alternate, config, implementations, settings.SIZES[title]
       )
   ours = [name for name in config.contestants if name.startswith('nca_tf')]
   if 'memory' in config.parts and ours:
     smoke = config.preset == 'smoke'
     lengths = settings.TINY_LENGTHS if smoke else settings.LENGTHS
-    for title, (base, steps) in lengths.items():
-      stages[f'memory/{title}'] = lambda base=base, steps=steps: _lengthen(
-        ours, base, steps
+    for title, base_and_steps in lengths.items():
+      stages[f'memory/{title}'] = functools.partial(
+        _lengthen, ours, *base_and_steps
       )
   if 'growth' in config.parts:
     for axis in config.growth:
-      stages[f'growth/{axis}'] = lambda axis=axis: _grow(
-        config, implementations, axis
+      stages[f'growth/{axis}'] = functools.partial(
+        _grow, config, implementations, axis
       )
   return stages
 
@@ -69,22 +73,25 @@ def _alternate(config, implementations, sizes):
   with contextlib.ExitStack() as stack:
     started, found = {}, {}
     for name, (python, folder) in implementations.items():
-      peer = stack.enter_context(_open(python))
-      found[name] = peer.ask(
+      started[name] = stack.enter_context(_open(python))
+      found[name] = started[name].ask(
         'start', implementation=name, sizes=sizes, folder=folder
       )
-      found[name]['seconds'] = []
-      started[name] = peer
-    total = config.rounds * len(started)
-    with progress.Progress('dnc', total, 'turns') as bar:
-      for turn in range(total):
-        name = list(started)[turn % len(started)]
-        seconds = started[name].ask('advance', count=config.count)
-        found[name]['seconds'] += seconds
-        bar.update(turn + 1)
+    turns = measurement.alternate(
+      'dnc',
+      {name: _advance(peer, config.count) for name, peer in started.items()},
+      config.rounds,
+    )
     for name, peer in started.items():
+      found[name]['seconds'] = sum(turns[name], [])
       found[name]['peak'] = peer.ask('peak')
   return {'sizes': sizes, 'contestants': found}
+
+
+def _advance(peer, count):
+  """Yields the CPU seconds of so many steps, a turn each time."""
+  while True:
+    yield peer.ask('advance', count=count)
 
 
 def _lengthen(names, base, steps):

@@ -6,19 +6,14 @@ from typing import ClassVar
 
 from nca_tf.command_line import config_flags
 from nca_tf.command_line import faults
+from nca_tf.experiments.benchmarks.dnc import implementations
 from nca_tf.runs import one_core
 
 REQUIREMENTS = ('torch==2.15.0', 'numpy')
 
 
 def _sizes(slots, words, batch, steps, heads=4):
-  return {
-    'slots': slots,
-    'words': words,
-    'heads': heads,
-    'batch': batch,
-    'steps': steps,
-  }
+  return dict(slots=slots, words=words, heads=heads, batch=batch, steps=steps)
 
 
 TINY = _sizes(8, 4, 2, 4, 2)
@@ -60,15 +55,6 @@ KEPT_TARGET = ('N256 W64 R4 B4', 1.3)
 # Bytes of working memory of the longest sequences, at most.
 LONG_TARGET = ('N256 W64 R4 B4', '2000', 6e9)
 
-PEERS = ('pytorch-dnc', 'deepmind/dnc')
-_OURS = (
-  'nca_tf',
-  'nca_tf pure',
-  'nca_tf pure XLA',
-  'nca_tf plain',
-  'nca_tf checkpoint',
-  'keras LSTM',
-)
 _PARTS = ('settings', 'memory', 'growth')
 _option = config_flags.option
 
@@ -85,7 +71,7 @@ class Config(one_core.Config):
     ('nca_tf', 'nca_tf pure', 'nca_tf checkpoint', 'keras LSTM'),
     'Implementations of this library and Keras; for others see --pytorch_dnc '
     'and --deepmind_dnc.',
-    choices=_OURS,
+    choices=tuple(implementations.OURS),
   )
   pytorch_dnc: str = _option(
     '', "Folder of pytorch-dnc's sources; torch is installed on the first call."
@@ -99,7 +85,7 @@ class Config(one_core.Config):
   growth: tuple[str, ...] = _option(
     tuple(GROWTH), 'Sizes that grow, one at a time.', choices=tuple(GROWTH)
   )
-  rounds: int = _option(7, 'Turns of each implementation.', minimum=1)
+  rounds: int = config_flags.changed(one_core.Config, 'rounds', 7)
   count: int = _option(2, 'Training steps of a turn.', minimum=1)
 
   NAMED: ClassVar = ('parts', 'contestants', 'settings')
