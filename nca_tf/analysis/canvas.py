@@ -71,6 +71,12 @@ def label_ends(axes, ends, gap: float = 0.05) -> None:
     )
 
 
+def label_row(axes, text: str) -> None:
+  """Writes a text upright at the left of the first picture of a row."""
+  style = {'rotation': 90, 'fontsize': 11, 'ha': 'right', 'va': 'center'}
+  axes.text(-0.06, 0.5, text, transform=axes.transAxes, **style)
+
+
 def to_image(figure: Figure) -> np.ndarray:
   """Draws a figure as uint8 [H, W, 3]."""
   canvas = FigureCanvasAgg(figure)

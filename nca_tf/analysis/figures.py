@@ -55,16 +55,7 @@ def reconstructions(frames, decoded) -> Figure:
     for row, picture in enumerate((frames[i], decoded[i])):
       grid[row, i].imshow(picture, interpolation='nearest', vmin=0, vmax=1)
   for row, label in enumerate(('game', 'reconstruction')):
-    grid[row, 0].text(
-      -0.06,
-      0.5,
-      label,
-      rotation=90,
-      fontsize=11,
-      ha='right',
-      va='center',
-      transform=grid[row, 0].transAxes,
-    )
+    canvas.label_row(grid[row, 0], label)
   figure.suptitle(
     'Reconstructions; above each, the squared error summed over the picture'
     ' (values 0..1)',

@@ -46,7 +46,7 @@ def load(folder, kind='part'):
   paths = sorted(pathlib.Path(folder).glob(f'{kind}-*.npz'))
   if not paths:
     raise ValueError(f'no latents in {folder}')
-  return concatenate([_load_part(path) for path in paths])
+  return concatenate([load_fields(each, Latents, 'latents') for each in paths])
 
 
 def concatenate(parts):
@@ -63,12 +63,18 @@ def select(latents, episodes):
   return Latents(*(field[steps] for field in latents))
 
 
-def _load_part(path):
+def load_fields(path: pathlib.Path, kind: type, content: str):
+  """A NamedTuple of arrays from the `.npz` file that holds its fields.
+
+  Raises:
+    ValueError: the file is damaged, or a field of `kind` is missing; the
+      message calls what the file should hold `content`.
+  """
   try:
     with path.open('rb') as file, np.load(file, allow_pickle=False) as arrays:
-      return Latents(**{name: arrays[name] for name in Latents._fields})
+      return kind(**{name: arrays[name] for name in kind._fields})
   except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as e:
-    raise ValueError(f'damaged latents in {path}: {e}') from e
+    raise ValueError(f'damaged {content} in {path}: {e}') from e
 
 
 class Streams:
