@@ -56,11 +56,13 @@ def concatenate(parts):
 
 def select(latents, episodes):
   """The episodes of these positions in `latents.episodes`, in that order."""
-  slices = latents.episodes
-  steps = np.concatenate(
-    [np.arange(slices[i].start, slices[i].stop) for i in episodes]
-  )
+  steps = _steps(latents, episodes)
   return Latents(*(field[steps] for field in latents))
+
+
+def _steps(latents, episodes):
+  slices, steps = latents.episodes, np.arange(len(latents.is_first))
+  return np.concatenate([steps[slices[i]] for i in episodes])
 
 
 def load_fields(path: pathlib.Path, kind: type, content: str):
@@ -128,13 +130,9 @@ class Streams:
   def _streams(self, epoch):
     """Row indices [B, length] of one epoch."""
     if self._order is None or self._order[0] != epoch:
-      episodes = self._latents.episodes
-      shuffled = np.random.default_rng((self._seed, epoch)).permutation(
-        len(episodes)
-      )
-      steps = np.concatenate(
-        [np.arange(episodes[i].start, episodes[i].stop) for i in shuffled]
-      )
+      rng = np.random.default_rng((self._seed, epoch))
+      episodes = rng.permutation(int(self._latents.is_first.sum()))
+      steps = _steps(self._latents, episodes)
       length = len(steps) // self._batch
       steps = steps[: length * self._batch].reshape(self._batch, length)
       self._order = (epoch, steps)

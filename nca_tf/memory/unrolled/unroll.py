@@ -56,11 +56,6 @@ def supports(cell) -> bool:
   )
 
 
-def is_eager() -> bool:
-  """Whether TensorFlow executes eagerly, without a graph."""
-  return tf.executing_eagerly()
-
-
 def unroll(
   cell: dnc.DNCCell,
   sequences: Tensor,
