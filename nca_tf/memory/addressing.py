@@ -86,26 +86,14 @@ def kept_by_head(read_weights: Tensor, free_gates: Tensor) -> list[Tensor]:
 
 
 def retention(read_weights: Tensor, free_gates: Tensor) -> Tensor:
-  """Share of each slot that is kept: psi_t = prod_r (1 - f_r w_r).
-
-  Args:
-    read_weights: of the previous step, [B, R, N].
-    free_gates: f_t, [B, R].
-
-  Returns:
-    [B, N], in [0, 1].
-  """
+  """Share of each slot that is kept, psi_t as in `usage_update`: [B, N]."""
   return functools.reduce(operator.mul, kept_by_head(read_weights, free_gates))
 
 
 def allocation_order(usage: Tensor) -> Tensor:
-  """The slots by rising usage, at exact ties the lowest index first.
+  """The slots by rising usage [B, N], at exact ties the lowest index first.
 
-  Args:
-    usage: [B, N], in [0, 1].
-
-  Returns:
-    [B, N] int32, phi in the paper.
+  phi in the paper, [B, N] int32.
   """
   return ops.top_k(nonusage(usage), k=usage.shape[-1])[1]
 
@@ -167,14 +155,9 @@ def link_update(link: Tensor, precedence: Tensor, write_weights: Tensor):
 
 
 def precedence_update(precedence: Tensor, write_weights: Tensor) -> Tensor:
-  """Degree to which each slot was the last one written.
+  """Degree to which each slot was the last one written, [B, N].
 
-  Args:
-    precedence: p_{t-1}, [B, N].
-    write_weights: w_t, [B, N].
-
-  Returns:
-    p_t = (1 - sum_i w_i) p_{t-1} + w_t, [B, N].
+  p_t = (1 - sum_i w_i) p_{t-1} + w_t, of p_{t-1} [B, N] and w_t [B, N].
   """
   total = ops.sum(write_weights, axis=-1, keepdims=True)
   return (1.0 - total) * precedence + write_weights

@@ -9,8 +9,10 @@ import tensorflow as tf
 from nca_tf import random_numbers
 from nca_tf.experiments.memory_tasks import report
 from nca_tf.experiments.memory_tasks import settings
+from nca_tf.memory import cell_flags
 from nca_tf.memory import cells
 from nca_tf.memory import controllers
+from nca_tf.memory import extensions
 from nca_tf.memory import sequence_model
 from nca_tf.runs import checkpoints as checkpoints_lib
 from nca_tf.runs import run as run_lib
@@ -18,14 +20,7 @@ from nca_tf.saved_models import export as export_lib
 from nca_tf.training import loop
 from nca_tf.training import sequence as sequence_training
 
-_MEMORY_OPTIONS = (
-  'memory_slots',
-  'word_size',
-  'read_heads',
-  'key_masking',
-  'deallocation',
-  'link_sharpness',
-)
+_MEMORY_OPTIONS = (*cell_flags.OF_A_MEMORY, *extensions.Options._fields)
 
 
 def run(config: settings.Config) -> None:

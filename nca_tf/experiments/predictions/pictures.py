@@ -32,10 +32,12 @@ def _draw_epochs(comparison, scores):
   axes = figure.subplots()
   config = comparison.config
   for cell, coding in config.models:
-    curves = [
-      _curve(comparison.run.log.records(f'{coding}-{cell}-{seed}'))
-      for seed in config.seeds
-    ]
+    curves = []
+    for seed in config.seeds:
+      records = comparison.run.log.records(f'{coding}-{cell}-{seed}')
+      tested = [each for each in records if 'held_out_wrong' in each]
+      keys = 'held_out_epoch', 'held_out_wrong'
+      curves.append([[each[key] for key in keys] for each in tested])
     shortest = min(len(curve) for curve in curves)
     curves = np.array([curve[:shortest] for curve in curves])
     epochs, wrong = curves[0, :, 0], curves[..., 1]
@@ -50,15 +52,6 @@ def _draw_epochs(comparison, scores):
   axes.set_ylim(bottom=0)
   axes.legend(fontsize=10, frameon=False)
   return figure
-
-
-def _curve(records):
-  """(epoch, wrong components) of the records that have them."""
-  return [
-    (each['held_out_epoch'], each['held_out_wrong'])
-    for each in records
-    if 'held_out_wrong' in each
-  ]
 
 
 def _wrong_of(comparison):
