@@ -55,7 +55,16 @@ def reconstructions(frames, decoded) -> Figure:
     for row, picture in enumerate((frames[i], decoded[i])):
       grid[row, i].imshow(picture, interpolation='nearest', vmin=0, vmax=1)
   for row, label in enumerate(('game', 'reconstruction')):
-    canvas.label_row(grid[row, 0], label)
+    grid[row, 0].text(
+      -0.06,
+      0.5,
+      label,
+      rotation=90,
+      fontsize=11,
+      ha='right',
+      va='center',
+      transform=grid[row, 0].transAxes,
+    )
   figure.suptitle(
     'Reconstructions; above each, the squared error summed over the picture'
     ' (values 0..1)',

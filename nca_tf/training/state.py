@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from nca_tf.training import model as model_training
+from nca_tf.world_model import model as model_lib
 
 _DECAY = 0.05  # The last learning rate, as a share of the first.
 
@@ -49,9 +50,7 @@ class StateTrainer(model_training.WindowTrainer):
 
 def _masked_mean(nats, is_first, is_terminal, layout):
   """Mean over the targets; after the agent's death only who is alive counts."""
-  follows = tf.logical_not(is_first[:, 1:])
-  living = tf.logical_and(follows, tf.logical_not(is_terminal[:, 1:]))
+  living, follows = model_lib.masks(is_first, is_terminal)
   scored = tf.range(layout.components) < layout.scored
   mask = tf.where(scored, living[..., None], follows[..., None])
-  mask = tf.cast(mask, nats.dtype)
-  return tf.reduce_sum(nats * mask) / tf.maximum(tf.reduce_sum(mask), 1)
+  return model_lib.masked_mean(nats, mask)

@@ -46,14 +46,10 @@ class Recurrence:
   """The steps over one batch of sequences."""
 
   def __init__(self, kernel, settings, sequences, keep, weights: Weights):
-    """Takes the batch; computes nothing.
+    """Takes the batch, sequences [T, B, F], and computes nothing.
 
-    Args:
-      kernel: has `forward` and `backward` as `access_gradient` has them.
-      settings: its Settings.
-      sequences: [T, B, F].
-      keep: [T, B], 0 where a step starts from zeros, else 1; or None.
-      weights: of cell and interface.
+    `keep` [T, B] is 0 where a step starts from zeros, else 1, or None. `kernel`
+    and `settings` are as of the module `access_gradient`.
     """
     self._kernel = kernel
     self._settings = settings
