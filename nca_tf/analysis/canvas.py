@@ -43,6 +43,12 @@ def clean(axes, title: str = '', x: str = '', y: str = '') -> None:
   axes.spines[['top', 'right']].set_visible(False)
 
 
+def label_row(axes, text: str) -> None:
+  """Writes a text upright at the left of the first picture of a row."""
+  style = {'rotation': 90, 'fontsize': 11, 'ha': 'right', 'va': 'center'}
+  axes.text(-0.06, 0.5, text, transform=axes.transAxes, **style)
+
+
 def label_ends(axes, ends, gap: float = 0.05) -> None:
   """Writes each line's name at its right end, apart from each other.
 

@@ -14,7 +14,6 @@ from google.protobuf import message
 
 _COMPRESSION = 1  # zlib's fastest: higher levels save 5 % for twice the time.
 _ACTION_DTYPES = {'discrete': np.int32, 'continuous': np.float32}
-_FLAGS = ('is_first', 'is_last', 'is_terminal')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,12 +113,7 @@ def validate(episode: Episode, spec: Spec) -> Episode:
   steps = len(episode.reward)
   if steps < 2:
     raise ValueError(f'episode must have 2 steps or more, got {steps}')
-  dtypes = {
-    'action': _ACTION_DTYPES[spec.action_kind],
-    'reward': np.float32,
-    'discount': np.float32,
-    **dict.fromkeys(_FLAGS, np.bool_),
-  }
+  dtypes = _dtypes(spec)
   shapes = {name: (steps,) for name in dtypes}
   if not isinstance(episode.observation, bytes):
     dtypes['observation'] = np.uint8
@@ -134,36 +128,44 @@ def validate(episode: Episode, spec: Spec) -> Episode:
   return episode
 
 
+def _dtypes(spec):
+  """Dtypes of the arrays beside the frames."""
+  return {
+    'action': _ACTION_DTYPES[spec.action_kind],
+    'reward': np.float32,
+    'discount': np.float32,
+    'is_first': np.bool_,
+    'is_last': np.bool_,
+    'is_terminal': np.bool_,
+  }
+
+
 def encode(episode: Episode, spec: Spec) -> bytes:
   """Returns a `tf.train.Example` as bytes."""
   block = episode.observation
   if not isinstance(block, bytes):
     block = zlib.compress(np.ascontiguousarray(block).data, _COMPRESSION)
   features = {
-    'index': _integers([episode.index]),
-    'seed': _integers([episode.seed]),
-    'shape': _integers([len(episode.reward), *spec.observation_shape]),
-    'observation': _bytes(block),
-    'reward': _floats(episode.reward),
-    'discount': _floats(episode.discount),
+    'index': [episode.index],
+    'seed': [episode.seed],
+    'shape': [len(episode.reward), *spec.observation_shape],
+    'observation': block,
+    'checksum': [_checksum(episode, spec, block)],
+    **{name: getattr(episode, name) for name in _dtypes(spec)},
   }
-  for name in _FLAGS:
-    features[name] = _integers(getattr(episode, name).astype(np.int64))
-  features['checksum'] = _integers([_checksum(episode, block)])
-  discrete = spec.action_kind == 'discrete'
-  features['action'] = (_integers if discrete else _floats)(episode.action)
+  features = {name: _feature(values) for name, values in features.items()}
   features = tf.train.Features(feature=features)
   example = tf.train.Example(features=features)
   # Equal episodes give equal files: by default the order of a map is not fixed.
   return example.SerializeToString(deterministic=True)
 
 
-def _checksum(episode: Episode, block: bytes) -> int:
+def _checksum(episode: Episode, spec: Spec, block: bytes) -> int:
   """Returns a CRC-32 of everything in the episode."""
   checksum = zlib.crc32(
     block, zlib.crc32(f'{int(episode.index)} {int(episode.seed)}'.encode())
   )
-  for name in ('action', 'reward', 'discount', *_FLAGS):
+  for name in _dtypes(spec):
     checksum = zlib.crc32(getattr(episode, name).tobytes(), checksum)
   return checksum
 
@@ -176,34 +178,24 @@ def decode(record: bytes, spec: Spec, frames: bool) -> Episode:
   except message.DecodeError as error:
     raise ValueError('a record is not a tf.train.Example') from error
   feature = example.features.feature
-  discrete = spec.action_kind == 'discrete'
-  actions = feature['action']
-  actions = actions.int64_list if discrete else actions.float_list
-  action_dtype = _ACTION_DTYPES[spec.action_kind]
   blocks = feature['observation'].bytes_list.value
-  numbers = [
-    number
-    for name in ('index', 'seed')
-    for number in feature[name].int64_list.value
-  ]
-  if len(blocks) != 1 or len(numbers) != 2:
-    raise ValueError('a record is not an episode')
-  episode = Episode(
-    *numbers,
-    observation=blocks[0],
-    action=np.array(actions.value).astype(action_dtype),
-    reward=np.array(feature['reward'].float_list.value, np.float32),
-    discount=np.array(feature['discount'].float_list.value, np.float32),
-    **{
-      name: np.array(feature[name].int64_list.value, np.int64).astype(bool)
-      for name in _FLAGS
-    },
+  index, seed, shape, checksum = (
+    list(feature[name].int64_list.value)
+    for name in ('index', 'seed', 'shape', 'checksum')
   )
+  if not len(blocks) == len(index) == len(seed) == 1:
+    raise ValueError('a record is not an episode')
+  arrays = {}
+  for name, dtype in _dtypes(spec).items():
+    lists = feature[name]
+    values = lists.float_list if dtype is np.float32 else lists.int64_list
+    arrays[name] = np.array(values.value).astype(dtype)
+  episode = Episode(*index, *seed, observation=blocks[0], **arrays)
   validate(episode, spec)
-  shape = (len(episode.reward), *spec.observation_shape)
-  if tuple(feature['shape'].int64_list.value) != shape:
-    raise ValueError(f'episode {episode.index} must have frames {list(shape)}')
-  if [*feature['checksum'].int64_list.value] != [_checksum(episode, blocks[0])]:
+  expected = [len(episode.reward), *spec.observation_shape]
+  if shape != expected:
+    raise ValueError(f'episode {episode.index} must have frames {expected}')
+  if checksum != [_checksum(episode, spec, blocks[0])]:
     raise ValueError(f'episode {episode.index} is damaged')
   return decompress(episode, spec) if frames else episode
 
@@ -225,13 +217,11 @@ def decompress(episode: Episode, spec: Spec) -> Episode:
   return episode._replace(observation=array)
 
 
-def _bytes(value: bytes):
-  return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
-
-
-def _floats(values):
-  return tf.train.Feature(float_list=tf.train.FloatList(value=values))
-
-
-def _integers(values):
+def _feature(values):
+  if isinstance(values, bytes):
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[values]))
+  values = np.asarray(values)
+  if values.dtype.kind == 'f':
+    return tf.train.Feature(float_list=tf.train.FloatList(value=values))
+  values = values.astype(np.int64)
   return tf.train.Feature(int64_list=tf.train.Int64List(value=values))

@@ -1,5 +1,7 @@
 """Shuffled batches of frames for V, in bounded memory."""
 
+import functools
+
 import numpy as np
 
 
@@ -31,59 +33,29 @@ class FrameBatches:
       raise ValueError(
         f'a batch of {batch} needs as many frames, got {sum(counts)}'
       )
-    self._counts = counts
     self._load = load
     self._batch = batch
     self._seed = seed
-    self._limit = max(pool, batch)
-    self._plan = None  # (epoch, pools, batches before each pool)
+    self._counts = tuple(counts)
+    self._plan = functools.partial(
+      _plan, self._counts, batch, max(pool, batch), seed
+    )
     self._pool = (None, None)  # shards, frames
-    self._order = (None, None)  # (epoch, pool), permutation
-    self.batches_per_epoch = self._make_plan(0)[2][-1]
+    self.batches_per_epoch = self._plan(0)[1][-1]
 
   def batch(self, step):
     """Frames uint8 [batch, H, W, C] of training step `step`."""
-    epoch, position = self._epoch(step)
-    _, pools, before = self._make_plan(epoch)
-    number = int(np.searchsorted(before, position, side='right')) - 1
-    frames = self._frames(pools[number])
-    order = self._permutation(epoch, number, len(frames))
-    start = (position - before[number]) * self._batch
-    return frames[order[start : start + self._batch]]
-
-  def _epoch(self, step):
-    """Epoch, and batch within it, of a step.
-
-    Epochs may differ by a batch or two, as each pool drops an incomplete batch.
-    """
-    epoch = 0
-    while True:
-      size = self._make_plan(epoch)[2][-1]
-      if step < size:
-        return epoch, step
-      step -= size
+    epoch, (pools, before) = 0, self._plan(0)
+    # Epochs may differ by a batch or two, as each pool drops an incomplete one.
+    while step >= before[-1]:
+      step -= before[-1]
       epoch += 1
-
-  def _make_plan(self, epoch):
-    if self._plan is None or self._plan[0] != epoch:
-      random = np.random.default_rng((self._seed, epoch))
-      pools, size = [[]], 0
-      for shard in random.permutation(len(self._counts)):
-        if pools[-1] and size + self._counts[shard] > self._limit:
-          pools.append([])
-          size = 0
-        pools[-1].append(int(shard))
-        size += self._counts[shard]
-      batches = [
-        sum(self._counts[shard] for shard in pool) // self._batch
-        for pool in pools
-      ]
-      self._plan = (
-        epoch,
-        [sorted(pool) for pool in pools],
-        np.concatenate([[0], np.cumsum(batches)]),
-      )
-    return self._plan
+      pools, before = self._plan(epoch)
+    number = int(np.searchsorted(before, step, side='right')) - 1
+    frames = self._frames(pools[number])
+    order = _permutation(self._seed, epoch, number, len(frames))
+    start = (step - before[number]) * self._batch
+    return frames[order[start : start + self._batch]]
 
   def _frames(self, shards):
     if self._pool[0] != shards:
@@ -103,8 +75,23 @@ class FrameBatches:
       end += len(part)
     return frames
 
-  def _permutation(self, epoch, number, size):
-    if self._order[0] != (epoch, number):
-      random = np.random.default_rng((self._seed, epoch, number))
-      self._order = ((epoch, number), random.permutation(size))
-    return self._order[1]
+
+@functools.lru_cache
+def _plan(counts, batch, limit, seed, epoch):
+  """Shards of each pool of an epoch, and the batches before each pool."""
+  random = np.random.default_rng((seed, epoch))
+  pools, size = [[]], 0
+  for shard in random.permutation(len(counts)):
+    if pools[-1] and size + counts[shard] > limit:
+      pools.append([])
+      size = 0
+    pools[-1].append(int(shard))
+    size += counts[shard]
+  batches = [sum(counts[shard] for shard in pool) // batch for pool in pools]
+  before = np.concatenate([[0], np.cumsum(batches)])
+  return [sorted(pool) for pool in pools], before
+
+
+@functools.lru_cache(maxsize=1)
+def _permutation(seed, epoch, pool, size):
+  return np.random.default_rng((seed, epoch, pool)).permutation(size)

@@ -46,7 +46,7 @@ def load(folder, kind='part'):
   paths = sorted(pathlib.Path(folder).glob(f'{kind}-*.npz'))
   if not paths:
     raise ValueError(f'no latents in {folder}')
-  return concatenate([_load_part(path) for path in paths])
+  return concatenate([load_fields(each, Latents, 'latents') for each in paths])
 
 
 def concatenate(parts):
@@ -56,19 +56,27 @@ def concatenate(parts):
 
 def select(latents, episodes):
   """The episodes of these positions in `latents.episodes`, in that order."""
-  slices = latents.episodes
-  steps = np.concatenate(
-    [np.arange(slices[i].start, slices[i].stop) for i in episodes]
-  )
+  steps = _steps(latents, episodes)
   return Latents(*(field[steps] for field in latents))
 
 
-def _load_part(path):
+def _steps(latents, episodes):
+  slices, steps = latents.episodes, np.arange(len(latents.is_first))
+  return np.concatenate([steps[slices[i]] for i in episodes])
+
+
+def load_fields(path: pathlib.Path, kind: type, content: str):
+  """A NamedTuple of arrays from the `.npz` file that holds its fields.
+
+  Raises:
+    ValueError: the file is damaged, or a field of `kind` is missing; the
+      message calls what the file should hold `content`.
+  """
   try:
     with path.open('rb') as file, np.load(file, allow_pickle=False) as arrays:
-      return Latents(**{name: arrays[name] for name in Latents._fields})
+      return kind(**{name: arrays[name] for name in kind._fields})
   except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as e:
-    raise ValueError(f'damaged latents in {path}: {e}') from e
+    raise ValueError(f'damaged {content} in {path}: {e}') from e
 
 
 class Streams:
@@ -122,13 +130,9 @@ class Streams:
   def _streams(self, epoch):
     """Row indices [B, length] of one epoch."""
     if self._order is None or self._order[0] != epoch:
-      episodes = self._latents.episodes
-      shuffled = np.random.default_rng((self._seed, epoch)).permutation(
-        len(episodes)
-      )
-      steps = np.concatenate(
-        [np.arange(episodes[i].start, episodes[i].stop) for i in shuffled]
-      )
+      rng = np.random.default_rng((self._seed, epoch))
+      episodes = rng.permutation(int(self._latents.is_first.sum()))
+      steps = _steps(self._latents, episodes)
       length = len(steps) // self._batch
       steps = steps[: length * self._batch].reshape(self._batch, length)
       self._order = (epoch, steps)

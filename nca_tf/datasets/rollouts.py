@@ -87,7 +87,7 @@ class Writer:
     elif shards(self._folder):
       raise ValueError(f'folder must hold {_SPEC} beside its shards: {folder}')
     else:
-      _write_spec(file, spec)
+      files.write_json(file, {'version': _VERSION, **dataclasses.asdict(spec)})
     for path in shards(self._folder):
       if path.suffix == files.PARTIAL:
         _salvage(path)
@@ -239,10 +239,6 @@ def _next_index(folder: pathlib.Path) -> int:
     if last:
       return last[0].index + 1
   return 0
-
-
-def _write_spec(file: pathlib.Path, spec: Spec):
-  files.write_json(file, {'version': _VERSION, **dataclasses.asdict(spec)})
 
 
 def _check_spec(found: Spec, wanted: Spec, file, source: bool = False):

@@ -78,13 +78,9 @@ def state_shapes(
   read_heads: int,
   sparse_links: int | None = None,
 ):
-  """Shapes of an AccessState's tensors without the batch axis.
+  """Shapes of an AccessState's tensors without the batch axis, by N, W, R, K.
 
-  Args:
-    memory_slots: N.
-    word_size: W.
-    read_heads: R.
-    sparse_links: K of `sparse_links`; None for the whole matrix.
+  K is that of the module `sparse_links`; None for the whole matrix.
   """
   columns = (2, sparse_links) if sparse_links else (memory_slots,)
   return AccessState(
@@ -109,21 +105,13 @@ def check_convention(convention: str) -> str:
 def activate(raw: Interface, convention: str = 'paper') -> Interface:
   """Brings each part of a raw interface into its range.
 
-  Args:
-    raw: parts before activation; read modes in the convention's order.
-    convention: see the module.
-
-  Returns:
-    The interface: gates and erase vector in (0, 1), strengths positive, read
-    modes on the simplex in the order backward, content, forward.
+  Gates and erase vector come to (0, 1), strengths become positive, read modes
+  come to the simplex, from the convention's order to that of `Interface`.
   """
   check_convention(convention)
-  modes = ops.softmax(raw.read_modes, axis=-1)
-  if convention == 'paper':
-    oneplus = 1.0  # oneplus(x) = 1 + log(1 + e^x)
-  else:
-    oneplus = 0.0
-    modes = ops.stack([modes[..., 0], modes[..., 2], modes[..., 1]], axis=-1)
+  # oneplus(x) = 1 + log(1 + e^x)
+  oneplus = 1.0 if convention == 'paper' else 0.0
+  modes = reorder_modes(ops.softmax(raw.read_modes, axis=-1), convention)
   return raw._replace(
     read_strengths=oneplus + ops.softplus(raw.read_strengths),
     write_strength=oneplus + ops.softplus(raw.write_strength),
@@ -133,6 +121,13 @@ def activate(raw: Interface, convention: str = 'paper') -> Interface:
     write_gate=ops.sigmoid(raw.write_gate),
     read_modes=modes,
   )
+
+
+def reorder_modes(modes: Tensor, convention: str) -> Tensor:
+  """Read modes [..., 3] in the convention's order -> the paper's, or back."""
+  if convention == 'paper':
+    return modes
+  return ops.stack([modes[..., 0], modes[..., 2], modes[..., 1]], axis=-1)
 
 
 def parse_interface(
@@ -210,17 +205,10 @@ def write_and_read(
   order: Tensor | None = None,
   extensions: extensions_lib.Extensions = extensions_lib.NONE,
 ) -> tuple[Tensor, AccessState]:
-  """The rest of a step, in the precision of its arguments.
+  """The rest of a `step`, in the precision of its arguments.
 
-  Args:
-    interface: activated.
-    state: of the previous step.
-    usage: of this step, [B, N].
-    order: of the usage, see `addressing.allocation_order`; None computes it.
-    extensions: activated.
-
-  Returns:
-    As `step`.
+  The usage [B, N] is that of this step, and `order` its allocation order, see
+  `addressing.allocation_order`; None computes it.
   """
   write_weights = _write_weights(
     interface, state.memory, usage, order, extensions.write_mask

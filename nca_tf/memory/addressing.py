@@ -6,6 +6,8 @@ tensors, in the precision of their arguments; `access.step` passes float32 or
 better.
 """
 
+import functools
+import operator
 from typing import Any
 
 from keras import ops
@@ -32,33 +34,29 @@ def content_weights(
   Returns:
     Weightings over the slots, [B, R, N]; each sums to 1.
   """
-  if masks is not None:
-    return _masked_content_weights(memory, keys, strengths, masks)
-  dots = ops.einsum('brw,bnw->brn', keys, memory)
-  key_norms = ops.sqrt(ops.sum(ops.square(keys), axis=-1) + EPSILON)
-  row_norms = ops.sqrt(ops.sum(ops.square(memory), axis=-1) + EPSILON)
-  norms = key_norms[:, :, None] * row_norms[:, None, :]  # [B, R, N]
-  cosines = dots / (norms + EPSILON)
+  cosines, _ = cosine_similarity(memory, keys, masks)
   return ops.softmax(cosines * strengths[:, :, None], axis=-1)
 
 
-def _masked_content_weights(memory, keys, strengths, masks):
-  # As the sums over a row are linear in the squared mask, the masked rows
-  # [B, R, N, W] never have to be made.
-  keys = keys * masks
-  dots = ops.einsum('brw,bnw->brn', keys * masks, memory)
-  squares = ops.einsum('brw,bnw->brn', ops.square(masks), ops.square(memory))
+def cosine_similarity(memory, keys, masks=None):
+  """Cosines [B, R, N]; norms of keys [B, R], of rows [B, 1, N], of both."""
+  if masks is None:
+    squares = ops.sum(ops.square(memory), axis=-1)[:, None, :]
+    dots = ops.einsum('brw,bnw->brn', keys, memory)
+  else:
+    # As the sums over a row are linear in the squared mask, the masked rows
+    # [B, R, N, W] never have to be made. Their norms are [B, R, N].
+    keys = keys * masks
+    squares = ops.einsum('brw,bnw->brn', ops.square(masks), ops.square(memory))
+    dots = ops.einsum('brw,bnw->brn', keys * masks, memory)
   key_norms = ops.sqrt(ops.sum(ops.square(keys), axis=-1) + EPSILON)
-  norms = key_norms[:, :, None] * ops.sqrt(squares + EPSILON)  # [B, R, N]
-  cosines = dots / (norms + EPSILON)
-  return ops.softmax(cosines * strengths[:, :, None], axis=-1)
+  row_norms = ops.sqrt(squares + EPSILON)
+  norms = key_norms[:, :, None] * row_norms + EPSILON  # [B, R, N]
+  return dots / norms, (key_norms, row_norms, norms)
 
 
 def usage_update(
-  usage: Tensor,
-  write_weights: Tensor,
-  read_weights: Tensor,
-  free_gates: Tensor,
+  usage: Tensor, write_weights: Tensor, read_weights: Tensor, free_gates: Tensor
 ) -> Tensor:
   """Usage after the last step's write and after what was read is freed.
 
@@ -74,36 +72,28 @@ def usage_update(
   """
   usage = usage + (1.0 - usage) * write_weights
   # One factor per head: the gradient of reduce_prod is far slower than that.
-  for head in range(read_weights.shape[1]):
-    freed = free_gates[:, head, None] * read_weights[:, head]  # [B, N]
-    usage = usage * (1.0 - freed)
-  return usage
+  return functools.reduce(
+    operator.mul, kept_by_head(read_weights, free_gates), usage
+  )
+
+
+def kept_by_head(read_weights: Tensor, free_gates: Tensor) -> list[Tensor]:
+  """What each head keeps of each slot, 1 - f_r w_r: R tensors [B, N]."""
+  return [
+    1.0 - free_gates[:, head, None] * read_weights[:, head]
+    for head in range(read_weights.shape[1])
+  ]
 
 
 def retention(read_weights: Tensor, free_gates: Tensor) -> Tensor:
-  """Share of each slot that is kept: psi_t = prod_r (1 - f_r w_r).
-
-  Args:
-    read_weights: of the previous step, [B, R, N].
-    free_gates: f_t, [B, R].
-
-  Returns:
-    [B, N], in [0, 1].
-  """
-  kept = 1.0 - free_gates[:, 0, None] * read_weights[:, 0]
-  for head in range(1, read_weights.shape[1]):
-    kept = kept * (1.0 - free_gates[:, head, None] * read_weights[:, head])
-  return kept
+  """Share of each slot that is kept, psi_t as in `usage_update`: [B, N]."""
+  return functools.reduce(operator.mul, kept_by_head(read_weights, free_gates))
 
 
 def allocation_order(usage: Tensor) -> Tensor:
-  """The slots by rising usage, at exact ties the lowest index first.
+  """The slots by rising usage [B, N], at exact ties the lowest index first.
 
-  Args:
-    usage: [B, N], in [0, 1].
-
-  Returns:
-    [B, N] int32, phi in the paper.
+  phi in the paper, [B, N] int32.
   """
   return ops.top_k(nonusage(usage), k=usage.shape[-1])[1]
 
@@ -165,14 +155,9 @@ def link_update(link: Tensor, precedence: Tensor, write_weights: Tensor):
 
 
 def precedence_update(precedence: Tensor, write_weights: Tensor) -> Tensor:
-  """Degree to which each slot was the last one written.
+  """Degree to which each slot was the last one written, [B, N].
 
-  Args:
-    precedence: p_{t-1}, [B, N].
-    write_weights: w_t, [B, N].
-
-  Returns:
-    p_t = (1 - sum_i w_i) p_{t-1} + w_t, [B, N].
+  p_t = (1 - sum_i w_i) p_{t-1} + w_t, of p_{t-1} [B, N] and w_t [B, N].
   """
   total = ops.sum(write_weights, axis=-1, keepdims=True)
   return (1.0 - total) * precedence + write_weights

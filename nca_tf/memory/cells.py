@@ -14,6 +14,7 @@ of a name `names`, `get`, `make` and `feature_names`, of a cell `state_names`,
 `features`, `has_memory`, `trace` and `sequence_layer`.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -27,13 +28,8 @@ from nca_tf.memory import dnc_layer
 from nca_tf.memory import extensions
 
 # What only a cell with a memory can be made with.
-_MEMORY_OPTIONS = (
-  'memory_slots',
-  'word_size',
-  'read_heads',
-  *extensions.Options._fields,
-  'sparse_links',
-)
+_MEMORY_OPTIONS = ('memory_slots', 'word_size', 'read_heads', 'sparse_links')
+_MEMORY_OPTIONS += extensions.Options._fields
 
 
 class Entry(NamedTuple):
@@ -150,8 +146,8 @@ def features(cell: keras.layers.Layer, states) -> dict[str, Any]:
     )
   offered = _entry_of(cell).feature_names
   return {
-    name: _flatten_words(tensor)
-    for name, tensor in zip(named, flat, strict=True)
+    name: _flatten_words(part)
+    for name, part in zip(named, flat, strict=True)
     if name in offered
   }
 
@@ -187,9 +183,7 @@ def _entry_of(cell) -> Entry:
 
 
 def _flatten_words(tensor):
-  size = 1
-  for length in tensor.shape[1:]:
-    size *= length
+  size = math.prod(tensor.shape[1:])
   return tensor if len(tensor.shape) == 2 else ops.reshape(tensor, (-1, size))
 
 

@@ -104,30 +104,21 @@ class DNCCell(keras.layers.Layer):
           f'got {sparse_links}'
         )
     self.sparse_links = sparse_links
-    self.controller = self._make_controller(controller)
+    if not isinstance(controller, keras.layers.Layer):
+      units = _check_size('controller', controller)
+      controller = self._make(keras.layers.LSTMCell, units, 'controller')
+    self.controller = controller
     self._requested_output_size = output_size
-    size = access.interface_size(self.read_heads, self.word_size)
-    self._interface = keras.layers.Dense(
-      size
-      + extensions.interface_size(
-        self.options, self.read_heads, self.word_size
-      ),
-      dtype=self.dtype_policy,
-      name='interface',
-    )
+    sizes = self.read_heads, self.word_size
+    size = access.interface_size(*sizes)
+    size += extensions.interface_size(self.options, *sizes)
+    self._interface = self._make(keras.layers.Dense, size, 'interface')
     self._readout = None
     if output_size is not None:
-      self._readout = keras.layers.Dense(
-        output_size, dtype=self.dtype_policy, name='readout'
-      )
+      self._readout = self._make(keras.layers.Dense, output_size, 'readout')
 
-  def _make_controller(self, controller):
-    if isinstance(controller, keras.layers.Layer):
-      return controller
-    units = _check_size('controller', controller)
-    return keras.layers.LSTMCell(
-      units, dtype=self.dtype_policy, name='controller'
-    )
+  def _make(self, layer, units, name):
+    return layer(units, dtype=self.dtype_policy, name=name)
 
   @property
   def _is_recurrent(self) -> bool:
@@ -168,33 +159,24 @@ class DNCCell(keras.layers.Layer):
     controller = ()
     if self._is_recurrent:
       controller = tuple(_as_list(self.controller.state_size))
-    return DNCState(
-      controller=controller,
-      reads=(self.read_heads, self.word_size),
-      access=access.state_shapes(
-        self.memory_slots,
-        self.word_size,
-        self.read_heads,
-        self.sparse_links,
-      ),
+    reads = self.read_heads, self.word_size
+    memory = access.state_shapes(
+      self.memory_slots, self.word_size, self.read_heads, self.sparse_links
     )
+    return DNCState(controller, reads, memory)
 
   def get_initial_state(self, batch_size: int | None = None) -> DNCState:
     """The state before the first step: all zeros, in the dtypes carried."""
     controller = ()
     if self._is_recurrent:
-      controller = tuple(
-        _as_list(self.controller.get_initial_state(batch_size=batch_size))
-      )
-    dtype = self._memory_dtype
+      start = self.controller.get_initial_state(batch_size=batch_size)
+      controller = tuple(_as_list(start))
     sizes = self.state_size
-    return DNCState(
-      controller=controller,
-      reads=ops.zeros((batch_size, *sizes.reads), dtype),
-      access=access.AccessState(
-        *(ops.zeros((batch_size, *shape), dtype) for shape in sizes.access)
-      ),
+    reads, *memory = (
+      ops.zeros((batch_size, *shape), self._memory_dtype)
+      for shape in (sizes.reads, *sizes.access)
     )
+    return DNCState(controller, reads, access.AccessState(*memory))
 
   @property
   def _memory_dtype(self) -> str:
@@ -203,21 +185,19 @@ class DNCCell(keras.layers.Layer):
 
   def build(self, input_shape):
     """Makes the weights; none of them depends on the number of slots."""
-    features = input_shape[-1]
+    batch, features = input_shape[0], input_shape[-1]
     if features is None:
       raise ValueError(
         f'inputs must have a known last axis, got shape {tuple(input_shape)}'
       )
     self._built_features = features
-    joined = (input_shape[0], features + self.reads_size)
     if not self.controller.built:
-      self.controller.build(joined)
+      self.controller.build((batch, features + self.reads_size))
     # Set first, as `controller_size` of a general controller needs F.
     self.built = True
-    self._interface.build((input_shape[0], self.controller_size))
+    self._interface.build((batch, self.controller_size))
     if self._readout is not None:
-      hidden = self.controller_size + self.reads_size
-      self._readout.build((input_shape[0], hidden))
+      self._readout.build((batch, self.controller_size + self.reads_size))
 
   def call(self, inputs, states, training=False):
     """One step, [B, F] -> [B, O]; see the class."""
@@ -237,22 +217,20 @@ class DNCCell(keras.layers.Layer):
       h beside the words read [B, H + R W], the next state, and the activated
       `access.Interface` of this step.
     """
-    dtype = self.compute_dtype
-    reads = ops.reshape(state.reads, (-1, self.reads_size))
-    joined = ops.concatenate(
-      [ops.cast(inputs, dtype), ops.cast(reads, dtype)], axis=-1
-    )
+    joined = self._beside(inputs, state.reads)
     hidden, controller = self._control(joined, state.controller, training)
-    interface, extra = self._parse(
-      ops.cast(self._interface(hidden), self._memory_dtype)
-    )
+    raw = ops.cast(self._interface(hidden), self._memory_dtype)
+    interface, extra = self._parse(raw)
     reads, memory = access.step(interface, state.access, self.convention, extra)
-    flat_reads = ops.reshape(reads, (-1, self.reads_size))
-    hidden = ops.concatenate(
-      [ops.cast(hidden, dtype), ops.cast(flat_reads, dtype)], axis=-1
-    )
+    hidden = self._beside(hidden, reads)
     reads = ops.cast(reads, state.reads.dtype)
     return hidden, DNCState(controller, reads, memory), interface
+
+  def _beside(self, vectors, reads):
+    """[B, ...] and words read [B, R, W] side by side, in the compute dtype."""
+    reads = ops.reshape(reads, (-1, self.reads_size))
+    parts = [ops.cast(part, self.compute_dtype) for part in (vectors, reads)]
+    return ops.concatenate(parts, axis=-1)
 
   def _parse(self, raw):
     """The activated interface, and that of the extensions, which follows it."""
@@ -295,19 +273,19 @@ class DNCCell(keras.layers.Layer):
       ValueError: not as many tensors, or one of another shape.
     """
     flat = [ops.convert_to_tensor(x) for x in keras.tree.flatten(states)]
-    sizes = _flat_shapes(self.state_size)
+    own = self.state_size
+    units = keras.tree.flatten(own.controller)
+    sizes = [*((size,) for size in units), own.reads, *own.access]
     got = [tuple(tensor.shape[1:]) for tensor in flat]
     if got != sizes:
       raise ValueError(
         f'states must be {len(sizes)} tensors of shapes {sizes} after the '
         f'batch axis, got {got}'
       )
-    template = DNCState(
-      controller=self.state_size.controller,
-      reads=0,
-      access=access.AccessState(*range(6)),
-    )
-    return keras.tree.pack_sequence_as(template, flat)
+    reads, *memory = flat[len(units) :]
+    controller = flat[: len(units)]
+    controller = keras.tree.pack_sequence_as(own.controller, controller)
+    return DNCState(controller, reads, access.AccessState(*memory))
 
   def resize(self, memory_slots: int) -> 'DNCCell':
     """A new cell with copies of the weights and another number of slots."""
@@ -357,9 +335,3 @@ def _cast_like(after, before):
   )
   flat = [ops.cast(new, old.dtype) for new, old in pairs]
   return keras.tree.pack_sequence_as(before, flat)
-
-
-def _flat_shapes(sizes: DNCState) -> list[tuple]:
-  """Shapes of `state_size` in the state's flattening order."""
-  controller = [(size,) for size in keras.tree.flatten(sizes.controller)]
-  return [*controller, sizes.reads, *sizes.access]

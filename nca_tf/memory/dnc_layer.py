@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
-from nca_tf.memory import access
 from nca_tf.memory import dnc
 
 Tensor = Any
@@ -130,11 +129,13 @@ class DNC(keras.layers.Layer):
     """As `_unroll` but by `unroll`; None where it does not apply."""
     if self.kernel == 'plain' or keras.backend.backend() != 'tensorflow':
       return None
-    from nca_tf.memory.unrolled import unroll  # Needs TensorFlow.
+    import tensorflow as tf
+
+    from nca_tf.memory.unrolled import unroll
 
     kernel = self.kernel
     if kernel == 'auto' and not training:
-      if unroll.is_eager():
+      if tf.executing_eagerly():
         return None
       # The graph may be saved, and a SavedModel has to load in a process
       # that does not have the compiled kernel.
@@ -153,7 +154,12 @@ class DNC(keras.layers.Layer):
     part of the state. So the mask is passed as a last column of the inputs, and
     the last output as a last tensor of the state.
     """
+
+    def pack(flat):
+      return keras.tree.pack_sequence_as(state, flat)
+
     carried = keras.tree.flatten(state)
+    count = len(carried)
     if mask is not None:
       keep = ops.cast(mask, 'bool')[:, :, None]
       sequences = ops.where(keep, sequences, ops.zeros_like(sequences))
@@ -164,27 +170,22 @@ class DNC(keras.layers.Layer):
       carried = [*carried, ops.zeros(shape, self.compute_dtype)]
 
     def step(inputs, carried):
-      if mask is None:
-        hidden, after, interface = self.cell.advance(
-          inputs, keras.tree.pack_sequence_as(state, carried), training
-        )
-        flat = keras.tree.flatten(after)
-      else:
-        *before, hidden = carried
-        new_hidden, after, interface = self.cell.advance(
-          inputs[:, :-1], keras.tree.pack_sequence_as(state, before), training
-        )
+      seen = inputs if mask is None else inputs[:, :-1]
+      hidden, after, interface = self.cell.advance(
+        seen, pack(carried[:count]), training
+      )
+      flat = keras.tree.flatten(after)
+      if mask is not None:
         keep = inputs[:, -1] > 0.5  # [B]
-        hidden = _select(keep, new_hidden, hidden)
         flat = [
           _select(keep, new, old)
-          for new, old in zip(keras.tree.flatten(after), before, strict=True)
+          for new, old in zip([*flat, hidden], carried, strict=True)
         ]
-        after = keras.tree.pack_sequence_as(state, flat)
-        flat = [*flat, hidden]
+        after, hidden = pack(flat[:count]), flat[-1]
       emitted = (hidden,)
       if self.return_trace:
-        emitted = (hidden, *_trace(after.access, interface))
+        parts = {**after.access._asdict(), **interface._asdict()}
+        emitted = (hidden, *(parts[name] for name in Trace._fields))
       return emitted, tuple(flat)
 
     loop = keras.layers.RNN(
@@ -194,9 +195,8 @@ class DNC(keras.layers.Layer):
     )
     _, emitted, last = loop.inner_loop(sequences, tuple(carried), mask=None)
     hidden, *trace = emitted
-    last = list(last)[: len(keras.tree.flatten(state))]
     trace = Trace(*trace) if self.return_trace else None
-    return hidden, trace, keras.tree.pack_sequence_as(state, last)
+    return hidden, trace, pack(list(last)[:count])
 
   def compute_mask(self, inputs, mask=None):
     """Passes the mask on where the output is a sequence."""
@@ -245,16 +245,3 @@ def _select(keep, new, old):
   """New where `keep` [B], else old; the tensors are [B, ...]."""
   keep = ops.reshape(keep, (-1, *[1] * (len(new.shape) - 1)))
   return ops.where(keep, new, old)
-
-
-def _trace(state: access.AccessState, interface: access.Interface) -> Trace:
-  return Trace(
-    memory=state.memory,
-    usage=state.usage,
-    write_weights=state.write_weights,
-    read_weights=state.read_weights,
-    free_gates=interface.free_gates,
-    allocation_gate=interface.allocation_gate,
-    write_gate=interface.write_gate,
-    read_modes=interface.read_modes,
-  )

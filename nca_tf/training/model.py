@@ -27,8 +27,49 @@ class Decay(keras.optimizers.schedules.LearningRateSchedule):
     return {'initial': self.initial, 'rate': self.rate, 'floor': self.floor}
 
 
-class ModelTrainer:
+class WindowTrainer:
   """Truncated back-propagation through time over latents.Streams.
+
+  A subclass has `_losses(window, index, state)`, which returns the terms of
+  the loss, by name, and the state after the window.
+  """
+
+  def __init__(self, model, streams, optimizer, jit):
+    """Takes a built model and Keras' optimiser of it; see the subclasses."""
+    self._model = model
+    self._streams = streams
+    batch = streams.window(0)[1].is_first.shape[0]
+    self.state = [
+      tf.Variable(tf.zeros_like(part), trainable=False)
+      for part in model.initial(batch)
+    ]
+    self.optimizer = optimizer
+    self.optimizer.build(model.trainable_variables)
+    self._train = tf.function(self._update, autograph=False, jit_compile=jit)
+
+  def step(self, index):
+    """Trains on window `index`; returns the terms of the loss."""
+    fresh, window = self._streams.window(index)
+    return self._train(
+      tf.constant(fresh), tensors(window), tf.constant(index, tf.int32)
+    )
+
+  def _update(self, fresh, window, index):
+    model = self._model
+    state = [part * (1 - tf.cast(fresh, part.dtype)) for part in self.state]
+    with tf.GradientTape() as tape:
+      terms, state = self._losses(window, index, state)
+    gradients = tape.gradient(terms['loss'], model.trainable_variables)
+    self.optimizer.apply_gradients(
+      zip(gradients, model.trainable_variables, strict=True)
+    )
+    for variable, value in zip(self.state, state, strict=True):
+      variable.assign(value)
+    return {**terms, 'gradient_norm': tf.linalg.global_norm(gradients)}
+
+
+class ModelTrainer(WindowTrainer):
+  """Trains a MemoryModel on latents.
 
   trainer = ModelTrainer(model, streams, seed=0, learning_rate=Decay(1e-3, 1))
   loop.fit('model', trainer.step, 1000, checkpoints=..., log=...)
@@ -48,27 +89,12 @@ class ModelTrainer:
       jit: compile with XLA.
     """
     model.build()
-    self._model = model
-    self._streams = streams
     self._seed = seed
     self._done_weight = done_weight
-    batch = streams.window(0)[1].is_first.shape[0]
-    self.state = [
-      tf.Variable(tf.zeros_like(part), trainable=False)
-      for part in model.initial(batch)
-    ]
     # Each value is clipped to +-1, as in doomrnn.
-    self.optimizer = keras.optimizers.Adam(learning_rate, clipvalue=1.0)
-    self.optimizer.build(model.trainable_variables)
-    self._train = tf.function(self._update, autograph=False, jit_compile=jit)
+    optimizer = keras.optimizers.Adam(learning_rate, clipvalue=1.0)
+    super().__init__(model, streams, optimizer, jit)
     self._evaluate = tf.function(self._losses, autograph=False)
-
-  def step(self, index):
-    """Trains on window `index`; returns the terms of the loss."""
-    fresh, window = self._streams.window(index)
-    return self._train(
-      tf.constant(fresh), tensors(window), tf.constant(index, tf.int32)
-    )
 
   def evaluate(self, streams, windows=8):
     """Mean terms over the first windows of held-out streams."""
@@ -95,19 +121,6 @@ class ModelTrainer:
     )
     terms = model_lib.model_loss(prediction, transitions, self._done_weight)
     return terms, state
-
-  def _update(self, fresh, window, index):
-    model = self._model
-    state = [part * (1 - tf.cast(fresh, part.dtype)) for part in self.state]
-    with tf.GradientTape() as tape:
-      terms, state = self._losses(window, index, state)
-    gradients = tape.gradient(terms['loss'], model.trainable_variables)
-    self.optimizer.apply_gradients(
-      zip(gradients, model.trainable_variables, strict=True)
-    )
-    for variable, value in zip(self.state, state, strict=True):
-      variable.assign(value)
-    return {**terms, 'gradient_norm': tf.linalg.global_norm(gradients)}
 
 
 def tensors(window):

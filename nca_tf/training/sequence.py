@@ -76,10 +76,9 @@ class SequenceTrainer:
     """Trains on the sequences of update `index`; returns scalars."""
     batch = self.batch(index)
     loss, norm, outputs = self._train(*map(tf.constant, batch))
-    error = self._task.errors(outputs.numpy(), batch).mean()
     return {
       'loss': loss,
-      'error': error,
+      'error': self._task.errors(outputs.numpy(), batch).mean(),
       'gradient_norm': norm,
       'longest': self.curriculum_length(index),
     }
@@ -93,13 +92,13 @@ class SequenceTrainer:
       steps: time steps to pad all sequences to, so that one graph serves all.
     """
     steps = steps or self._task.steps(max(lengths))
-    return np.stack([self._errors(n, count, steps) for n in lengths])
-
-  def _errors(self, length, count, steps):
-    rng = self._generator('held out', length)
-    batch = self._task.draw(rng, np.full(count, length), steps)
-    outputs = self._answer(tf.constant(batch.inputs)).numpy()
-    return self._task.errors(outputs, batch)
+    errors = []
+    for length in lengths:
+      rng = self._generator('held out', length)
+      batch = self._task.draw(rng, np.full(count, length), steps)
+      outputs = self._answer(tf.constant(batch.inputs)).numpy()
+      errors.append(self._task.errors(outputs, batch))
+    return np.stack(errors)
 
   def _generator(self, purpose, index):
     key = random_numbers.key(self._seed, f'{purpose} sequences', int(index))
@@ -129,13 +128,12 @@ def answer_loss(kind, outputs, targets, answers):
     answers: bool [B, T].
   """
   targets = tf.cast(targets, outputs.dtype)
-  if kind == 'number':
-    losses = tf.reduce_mean(tf.square(outputs - targets), -1)
-  elif kind == 'bits':
-    losses = tf.reduce_mean(
-      tf.nn.sigmoid_cross_entropy_with_logits(targets, outputs), -1
-    )
-  else:
+  if kind == 'classes':
     losses = tf.nn.softmax_cross_entropy_with_logits(targets, outputs)
+  elif kind == 'bits':
+    losses = tf.nn.sigmoid_cross_entropy_with_logits(targets, outputs)
+    losses = tf.reduce_mean(losses, -1)
+  else:
+    losses = tf.reduce_mean(tf.square(outputs - targets), -1)
   weights = tf.cast(answers, outputs.dtype)
   return tf.reduce_sum(losses * weights) / tf.reduce_sum(weights)

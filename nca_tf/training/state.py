@@ -3,11 +3,14 @@
 import keras
 import tensorflow as tf
 
+from nca_tf.training import model as model_training
+from nca_tf.world_model import model as model_lib
+
 _DECAY = 0.05  # The last learning rate, as a share of the first.
 
 
-class StateTrainer:
-  """Truncated back-propagation through time over latents.Streams.
+class StateTrainer(model_training.WindowTrainer):
+  """Trains a StateModel on its nats per component.
 
   trainer = StateTrainer(model, streams, steps=1000, learning_rate=2e-3)
   loop.fit('model', trainer.step, 1000, checkpoints=..., log=...)
@@ -23,57 +26,31 @@ class StateTrainer:
       learning_rate: at the first window.
       jit: compile with XLA.
     """
-    self._model = model
-    self._streams = streams
-    batch = streams.window(0)[1].is_first.shape[0]
-    self.state = [
-      tf.Variable(tf.zeros_like(part), trainable=False)
-      for part in model.initial(batch)
-    ]
     rate = keras.optimizers.schedules.CosineDecay(
       learning_rate, steps, alpha=_DECAY
     )
-    self.optimizer = keras.optimizers.Adam(rate, global_clipnorm=1.0)
-    self.optimizer.build(model.trainable_variables)
-    self._train = tf.function(self._update, autograph=False, jit_compile=jit)
+    optimizer = keras.optimizers.Adam(rate, global_clipnorm=1.0)
+    super().__init__(model, streams, optimizer, jit)
 
   def step(self, index):
     """Trains on window `index`; returns the loss, nats per component."""
-    fresh, window = self._streams.window(index)
-    return self._train(
-      tf.constant(fresh),
-      tf.constant(window.mean, tf.int32),
-      tf.constant(window.action, tf.int32),
-      tf.constant(window.is_first),
-      tf.constant(window.is_terminal),
-    )
+    return {'loss': super().step(index)['loss']}
 
-  def _update(self, fresh, x, action, is_first, is_terminal):
+  def _losses(self, window, index, state):
     model = self._model
-    state = [part * (1 - tf.cast(fresh, part.dtype)) for part in self.state]
-    with tf.GradientTape() as tape:
-      parameters, state = model.unroll(
-        x[:, :-1],
-        tf.one_hot(action[:, :-1], model.action_size),
-        is_first[:, :-1],
-        state,
-      )
-      nats = model.coding.nats(parameters, x[:, 1:])
-      loss = _masked_mean(nats, is_first, is_terminal, model.layout)
-    gradients = tape.gradient(loss, model.trainable_variables)
-    self.optimizer.apply_gradients(
-      zip(gradients, model.trainable_variables, strict=True)
+    x = tf.cast(window.mean, tf.int32)
+    action = tf.one_hot(tf.cast(window.action, tf.int32), model.action_size)
+    parameters, state = model.unroll(
+      x[:, :-1], action[:, :-1], window.is_first[:, :-1], state
     )
-    for variable, value in zip(self.state, state, strict=True):
-      variable.assign(value)
-    return {'loss': loss}
+    nats = model.coding.nats(parameters, x[:, 1:])
+    ends = window.is_first, window.is_terminal
+    return {'loss': _masked_mean(nats, *ends, model.layout)}, state
 
 
 def _masked_mean(nats, is_first, is_terminal, layout):
   """Mean over the targets; after the agent's death only who is alive counts."""
-  follows = tf.logical_not(is_first[:, 1:])
-  living = tf.logical_and(follows, tf.logical_not(is_terminal[:, 1:]))
+  living, follows = model_lib.masks(is_first, is_terminal)
   scored = tf.range(layout.components) < layout.scored
   mask = tf.where(scored, living[..., None], follows[..., None])
-  mask = tf.cast(mask, nats.dtype)
-  return tf.reduce_sum(nats * mask) / tf.maximum(tf.reduce_sum(mask), 1)
+  return model_lib.masked_mean(nats, mask)

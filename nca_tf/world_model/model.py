@@ -231,18 +231,19 @@ def model_loss(prediction, transitions, done_weight=10.0):
     ended, prediction.done_logit, tf.cast(done_weight, dtype)
   )
   terms = {
-    'nll': _masked_mean(nll, latent_mask),
-    'done_loss': _masked_mean(done, done_mask),
+    'nll': masked_mean(nll, latent_mask),
+    'done_loss': masked_mean(done, done_mask),
   }
   if prediction.reward is not None:
     reward = tf.cast(transitions.reward[:, :-1], dtype)
-    terms['reward_loss'] = _masked_mean(
+    terms['reward_loss'] = masked_mean(
       tf.square(prediction.reward - reward), done_mask
     )
   return {'loss': tf.add_n(list(terms.values())), **terms}
 
 
-def _masked_mean(values, mask):
+def masked_mean(values, mask):
+  """Mean over the values where the mask, of the same shape, is true."""
   mask = tf.cast(mask, values.dtype)
   # Masked entries must not carry a NaN or an infinity into the sum.
   values = tf.where(mask > 0, values, tf.zeros_like(values))

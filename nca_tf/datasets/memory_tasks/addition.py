@@ -23,21 +23,16 @@ class Addition(tasks.Task):
   delimiter, only the delimiter's output counts here.
   """
 
-  NAME: ClassVar[str] = 'addition'
   KIND: ClassVar[str] = 'number'
   UNIT: ClassVar[str] = 'absolute error of the sum'
   LENGTH: ClassVar[str] = 'terms'
+  output_size: ClassVar[int] = 1
   digits: int = 5
 
   @property
   def input_size(self) -> int:
     """Digits and the delimiter."""
     return self.digits + 1
-
-  @property
-  def output_size(self) -> int:
-    """The sum."""
-    return 1
 
   def steps(self, length: int) -> int:
     """Terms and the delimiter."""
@@ -62,21 +57,12 @@ class AdditionBase10(tasks.Task):
   The sum has a fixed number of places, padded with zeros.
   """
 
-  NAME: ClassVar[str] = 'addition_base10'
   KIND: ClassVar[str] = 'classes'
   UNIT: ClassVar[str] = 'share of wrong digits'
   LENGTH: ClassVar[str] = 'terms'
+  input_size: ClassVar[int] = 11  # Ten digits and the delimiter.
+  output_size: ClassVar[int] = 10
   places: int = 3
-
-  @property
-  def input_size(self) -> int:
-    """Ten digits and the delimiter."""
-    return 11
-
-  @property
-  def output_size(self) -> int:
-    """Ten digits."""
-    return 10
 
   def steps(self, length: int) -> int:
     """Terms, delimiter, places; `ValueError` if the sum may need more."""
@@ -90,13 +76,10 @@ class AdditionBase10(tasks.Task):
   def _draw(self, rng, lengths, steps):
     inputs, sums = _terms(rng, lengths, steps, 10)
     figures = sums[:, None] // 10 ** np.arange(self.places) % 10  # [B, places]
+    figures = np.eye(10, dtype=np.float32)[figures]
     place = np.arange(steps) - lengths[:, None] - 1
-    targets, answers = tasks.take(
-      np.eye(10, dtype=np.float32)[figures],
-      np.full(len(lengths), self.places),
-      place,
-    )
-    return tasks.Batch(inputs, targets, answers)
+    answer = tasks.take(figures, np.array([self.places]), place)
+    return tasks.Batch(inputs, *answer)
 
   def errors(self, outputs, batch):
     """Share of wrong digits, [B]."""
@@ -108,8 +91,7 @@ def _terms(rng, lengths, steps, digits):
   """Inputs [B, T, digits + 1] and the sums of their terms, [B]."""
   terms = rng.integers(0, digits, size=(len(lengths), int(lengths.max())))
   terms *= np.arange(terms.shape[1]) < lengths[:, None]
-  time = np.arange(steps)[None]
   one_hot = np.eye(digits + 1, dtype=np.float32)
-  inputs, _ = tasks.take(one_hot[terms], lengths, time + 0 * terms[:, :1])
+  inputs, _ = tasks.take(one_hot[terms], lengths, np.arange(steps))
   inputs[np.arange(len(lengths)), lengths, -1] = 1
   return inputs, terms.sum(1)

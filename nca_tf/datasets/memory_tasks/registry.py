@@ -4,15 +4,12 @@ from nca_tf.datasets.memory_tasks import addition
 from nca_tf.datasets.memory_tasks import tasks
 
 _TASKS = {
-  task.NAME: task
-  for task in (
-    tasks.Copy,
-    tasks.RepeatCopy,
-    tasks.AssociativeRecall,
-    tasks.PrioritySort,
-    addition.Addition,
-    addition.AdditionBase10,
-  )
+  'addition': addition.Addition,
+  'addition_base10': addition.AdditionBase10,
+  'associative_recall': tasks.AssociativeRecall,
+  'copy': tasks.Copy,
+  'priority_sort': tasks.PrioritySort,
+  'repeat_copy': tasks.RepeatCopy,
 }
 
 

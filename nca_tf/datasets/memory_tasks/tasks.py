@@ -23,9 +23,8 @@ class Batch(NamedTuple):
   answers: np.ndarray  # [B, T], bool: the steps that expect an answer
 
 
-@dataclasses.dataclass(frozen=True)
 class Task:
-  """Base class of the tasks.
+  """Base class of the tasks, which define `steps` and `_draw`.
 
       task = Copy()
       lengths = rng.integers(1, 9, size=32)
@@ -33,7 +32,8 @@ class Task:
       errors = task.errors(outputs, batch)  # [32]
 
   Attributes:
-    NAME: in the registry.
+    input_size: F.
+    output_size: O.
     KIND: of the targets: 'bits', each predicted by a logit; 'number',
       predicted by the output itself; 'classes', one-hot, predicted by logits.
     SHORTEST: the shortest possible length.
@@ -41,25 +41,10 @@ class Task:
     LENGTH: the unit of a length.
   """
 
-  NAME: ClassVar[str] = ''
   KIND: ClassVar[str] = 'bits'
   SHORTEST: ClassVar[int] = 1
   UNIT: ClassVar[str] = 'share of wrong bits'
   LENGTH: ClassVar[str] = 'words'
-
-  @property
-  def input_size(self) -> int:
-    """F."""
-    raise NotImplementedError
-
-  @property
-  def output_size(self) -> int:
-    """O."""
-    raise NotImplementedError
-
-  def steps(self, length: int) -> int:
-    """Steps of a sequence of this length, with its answer."""
-    raise NotImplementedError
 
   def draw(self, rng: np.random.Generator, lengths, steps: int) -> Batch:
     """Draws one sequence per length.
@@ -81,9 +66,6 @@ class Task:
     if steps < longest:
       raise ValueError(f'steps must be at least {longest}, got {steps}')
     return self._draw(rng, lengths, steps)
-
-  def _draw(self, rng, lengths, steps) -> Batch:
-    raise NotImplementedError
 
   def errors(self, outputs, batch: Batch) -> np.ndarray:
     """Error of each sequence in UNIT, [B].
@@ -129,8 +111,6 @@ class Copy(WordTask):
   The last input is the delimiter. Inputs are zero during the answer.
   """
 
-  NAME: ClassVar[str] = 'copy'
-
   def steps(self, length: int) -> int:
     """Words, delimiter, words."""
     return 2 * length + 1
@@ -138,9 +118,8 @@ class Copy(WordTask):
   def _draw(self, rng, lengths, steps):
     words = _bits(rng, lengths, self.bits)
     time = np.arange(steps) - lengths[:, None]  # [B, T], 0 at the delimiter
-    shown, _ = take(words, lengths, time + lengths[:, None])
-    targets, answers = take(words, lengths, time - 1)
-    return Batch(_beside(shown, time == 0), targets, answers)
+    shown, _ = take(words, lengths, np.arange(steps))
+    return Batch(_beside(shown, time == 0), *take(words, lengths, time - 1))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,7 +130,6 @@ class RepeatCopy(WordTask):
   of the order of 1; the last output is the end marker.
   """
 
-  NAME: ClassVar[str] = 'repeat_copy'
   END_MARKS: ClassVar[int] = 1
   most_repeats: int = 4
 
@@ -162,19 +140,14 @@ class RepeatCopy(WordTask):
   def _draw(self, rng, lengths, steps):
     words = _bits(rng, lengths, self.bits)
     repeats = rng.integers(1, self.most_repeats + 1, size=len(lengths))
-    time = np.arange(steps) - lengths[:, None]
-    shown, _ = take(words, lengths, time + lengths[:, None])
-    end = repeats * lengths
-    place = time - 1
+    shown, _ = take(words, lengths, np.arange(steps))
+    place = np.arange(steps) - lengths[:, None] - 1  # -1 at the delimiter
+    delimiter = (place == -1) * repeats[:, None] / 10
     again, answers = take(words, lengths, place % lengths[:, None])
-    answers &= (place >= 0) & (place < end[:, None])
-    ends = place == end[:, None]
-    delimiter = np.where(time == 0, repeats[:, None] / 10, 0)
-    return Batch(
-      _beside(shown, delimiter),
-      _beside(again * answers[:, :, None], ends),
-      answers | ends,
-    )
+    end = (repeats * lengths)[:, None]
+    answers &= (place >= 0) & (place < end)
+    targets = _beside(again * answers[:, :, None], place == end)
+    return Batch(_beside(shown, delimiter), targets, answers | (place == end))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,7 +159,6 @@ class AssociativeRecall(WordTask):
   the item that came after it.
   """
 
-  NAME: ClassVar[str] = 'associative_recall'
   SHORTEST: ClassVar[int] = 2
   LENGTH: ClassVar[str] = 'items'
   MARKS: ClassVar[int] = 2  # The items' delimiter and the query's.
@@ -201,7 +173,7 @@ class AssociativeRecall(WordTask):
     size = self.item_words
     words = _bits(rng, lengths * size, self.bits)
     asked = rng.integers(0, lengths - 1)[:, None]  # [B, 1]
-    time = np.broadcast_to(np.arange(steps), (len(lengths), steps))
+    time = np.arange(steps)
     end = lengths[:, None] * (size + 1)  # Of the items.
     item, place = time // (size + 1), time % (size + 1) - 1
     in_items = time < end
@@ -226,7 +198,6 @@ class PrioritySort(WordTask):
   that have the highest priorities (16 of 20 in the paper), highest first.
   """
 
-  NAME: ClassVar[str] = 'priority_sort'
   MARKS: ClassVar[int] = 2  # The priority and the delimiter.
 
   def steps(self, length: int) -> int:
@@ -239,11 +210,10 @@ class PrioritySort(WordTask):
     inside = np.arange(words.shape[1]) < lengths[:, None]
     order = np.argsort(np.where(inside, -priorities, 2), axis=1)
     urgent = np.take_along_axis(words, order[:, :, None], axis=1)
+    shown, _ = take(_beside(words, priorities), lengths, np.arange(steps))
     time = np.arange(steps) - lengths[:, None]
-    pairs = _beside(words, priorities)
-    shown, _ = take(pairs, lengths, time + lengths[:, None])
-    targets, answers = take(urgent, _four_fifths(lengths), time - 1)
-    return Batch(_beside(shown, time == 0), targets, answers)
+    answer = take(urgent, _four_fifths(lengths), time - 1)
+    return Batch(_beside(shown, time == 0), *answer)
 
 
 def take(words, lengths, index):
@@ -252,7 +222,7 @@ def take(words, lengths, index):
   Args:
     words: [B, L, D].
     lengths: [B], number of words of each sequence.
-    index: [B, T].
+    index: [B, T], or [T] for the same of all.
 
   Returns:
     Words [B, T, D], and a mask [B, T] of the indices within the sequence;

@@ -49,16 +49,3 @@ SETTINGS = {
 
 # Lengths tested beside multiples of the longest one trained on.
 LENGTHS = {'addition': (24, 36, 50, 75, 100)}
-
-
-def test_lengths(task: str, shortest: int, longest: int) -> tuple[int, ...]:
-  """Lengths to test at: those trained on, up to twice the longest, or beyond.
-
-  Args:
-    task: its name.
-    shortest: the shortest possible length.
-    longest: the longest length of training.
-  """
-  # Each eighth, rounded; the longest and twice it are always among them.
-  inside = {max(shortest, longest * i // 4) for i in range(1, 9)}
-  return tuple(sorted(inside.union(LENGTHS.get(task, ()))))

@@ -22,98 +22,73 @@ each. Differences are of the seeds' means, resampled for each cell.
 
 def make(training) -> report_lib.Report:
   """The report of a finished `run.Training`; `errors.json` has its numbers."""
-  config = training.config
+  config, task = training.config, training.task
+  errors = {cell: training.errors(cell) for cell in config.cells}
+  means = {cell: every.mean(2) for cell, every in errors.items()}
+  tables = {'Error by length': _error_table(training, errors)}
   first, *others = config.cells
-  differences = {
-    f'{_title(first)} less {_title(other)}': _difference_table(
-      training, first, other
-    )
-    for other in others
+  for other in others:
+    view = table.Table([task.LENGTH, 'difference of errors'], digits=4)
+    for i, length in enumerate(config.lengths):
+      ours, theirs = means[first][:, i], means[other][:, i]
+      view.add(length, intervals.bootstrap_difference(ours, theirs, rng=0))
+    title = f'{cells_lib.get(first).title} less {cells_lib.get(other).title}'
+    tables[title] = view
+  notes = _NOTES.format(
+    unit=task.UNIT,
+    count=config.test_sequences,
+    longest=config.own('longest'),
+    length=task.LENGTH,
+  )
+  numbers = {
+    'task': config.task,
+    'unit': task.UNIT,
+    'longest': config.own('longest'),
+    'lengths': config.lengths,
+    'seeds': list(training.seeds),
+    'parameters': {cell: training.parameters[cell] for cell in config.cells},
+    'errors': means,
   }
   return report_lib.Report(
-    {'Error by length': _error_table(training), **differences},
-    _NOTES.format(
-      unit=training.task.UNIT,
-      count=config.test_sequences,
-      longest=config.own('longest'),
-      length=training.task.LENGTH,
-    ),
-    numbers=_numbers(training),
-    figures=_figures(training),
+    tables, notes, numbers=numbers, figures=_figures(training, means)
   )
 
 
-def _title(cell):
-  return cells_lib.get(cell).title
-
-
-def _error_table(training):
-  cells = training.config.cells
-  headings = [f'{cell}, {training.parameters[cell]} weights' for cell in cells]
-  worst = [f'{cell}, worst seed' for cell in cells]
+def _error_table(training, errors):
+  headings = [f'{cell}, {training.parameters[cell]} weights' for cell in errors]
+  worst = [f'{cell}, worst seed' for cell in errors]
   view = table.Table([training.task.LENGTH, *headings, *worst], digits=4)
-  errors = {cell: training.errors(cell) for cell in cells}
   for i, length in enumerate(training.config.lengths):
+    found = [every[:, i] for every in errors.values()]
     means = [
-      intervals.bootstrap_nested(errors[cell][:, i], rng=0, resamples=2000)
-      for cell in cells
+      intervals.bootstrap_nested(each, rng=0, resamples=2000) for each in found
     ]
-    view.add(
-      length, *means, *(errors[cell][:, i].mean(1).max() for cell in cells)
-    )
+    view.add(length, *means, *(each.mean(1).max() for each in found))
   return view
 
 
-def _difference_table(training, first, other):
-  view = table.Table([training.task.LENGTH, 'difference of errors'], digits=4)
-  ours, theirs = (training.errors(cell).mean(2) for cell in (first, other))
-  for i, length in enumerate(training.config.lengths):
-    view.add(
-      length, intervals.bootstrap_difference(ours[:, i], theirs[:, i], rng=0)
-    )
-  return view
-
-
-def _numbers(training):
-  """For programs: each seed's mean error by length."""
-  config = training.config
-  return {
-    'task': config.task,
-    'unit': training.task.UNIT,
-    'longest': config.own('longest'),
-    'lengths': list(config.lengths),
-    'seeds': list(training.seeds),
-    'parameters': {cell: training.parameters[cell] for cell in config.cells},
-    'errors': {
-      cell: training.errors(cell).mean(2).tolist() for cell in config.cells
-    },
-  }
-
-
-def _figures(training):
+def _figures(training, means):
   """Yields names and figures."""
-  config = training.config
+  config, task = training.config, training.task
   yield (
     'error_over_length',
     length_figures.error_over_length(
       config.lengths,
-      {cell: training.errors(cell).mean(2) for cell in config.cells},
+      means,
       config.own('longest'),
       title=config.task.replace('_', ' '),
-      x=training.task.LENGTH,
-      y=training.task.UNIT,
-      bar=0.5 if training.task.KIND == 'number' else 0.01,
+      x=task.LENGTH,
+      y=task.UNIT,
+      bar=0.5 if task.KIND == 'number' else 0.01,
     ),
   )
+  quantities = ['loss', 'error', 'gradient_norm']
   for cell in config.cells:
     for seed in training.seeds:
       records = training.run.log.records(f'{cell}-{seed}')
-      yield (
-        f'curves-{cell}-{seed}',
-        figures.learning_curves(
-          records, ['loss', 'error', 'gradient_norm'], f'{cell}, seed {seed}'
-        ),
-      )
+      title = f'{cell}, seed {seed}'
+      curves = figures.learning_curves(records, quantities, title)
+      yield f'curves-{cell}-{seed}', curves
   for cell in config.cells:
     if cells_lib.get(cell).has_memory:
       yield from _memory_figures(training, cell)
@@ -132,11 +107,9 @@ def _memory_figures(training, cell):
       title=f'{title}: the answer begins at the line',
     ),
   )
-  chosen = sorted({0, int(steps[0]) // 2, int(steps[0]), len(outputs) - 1})
-  yield (
-    'memory',
-    memory_trace.memory_matrices(trace['memory'], chosen, f'{title}: memory'),
-  )
+  shown = sorted({0, int(steps[0]) // 2, int(steps[0]), len(outputs) - 1})
+  matrices = trace['memory'], shown, f'{title}: memory'
+  yield 'memory', memory_trace.memory_matrices(*matrices)
   yield 'answer', _draw_answer(training.task.KIND, batch, outputs, title)
 
 
@@ -150,20 +123,16 @@ def _draw_answer(kind, batch, outputs, title):
   outputs = outputs * batch.answers[0][:, None]
   figure = canvas.new_figure(1000, 520)
   panels = figure.subplots(3, 1, sharex=True)
-  rows = {
-    'inputs': batch.inputs[0],
-    'targets': batch.targets[0],
-    'outputs at the answer': outputs,
-  }
-  for axes, (name, values) in zip(panels, rows.items(), strict=True):
-    highest = max(1, *(rows[key].max() for key in list(rows)[1:]))
-    picture = axes.imshow(
-      values.T,
-      aspect='auto',
-      interpolation='nearest',
-      cmap='viridis',
-      vmax=1 if name == 'inputs' else highest,
-    )
+  inputs, targets = batch.inputs[0], batch.targets[0]
+  highest = max(1, targets.max(), outputs.max())
+  rows = (
+    ('inputs', inputs, 1),
+    ('targets', targets, highest),
+    ('outputs at the answer', outputs, highest),
+  )
+  style = {'aspect': 'auto', 'interpolation': 'nearest', 'cmap': 'viridis'}
+  for axes, (name, values, limit) in zip(panels, rows, strict=True):
+    picture = axes.imshow(values.T, vmax=limit, **style)
     canvas.clean(axes, name)
     axes.yaxis.set_major_locator(ticker.MaxNLocator(4, integer=True))
     figure.colorbar(picture, ax=axes, pad=0.01, aspect=8)

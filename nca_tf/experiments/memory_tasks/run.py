@@ -9,8 +9,10 @@ import tensorflow as tf
 from nca_tf import random_numbers
 from nca_tf.experiments.memory_tasks import report
 from nca_tf.experiments.memory_tasks import settings
+from nca_tf.memory import cell_flags
 from nca_tf.memory import cells
 from nca_tf.memory import controllers
+from nca_tf.memory import extensions
 from nca_tf.memory import sequence_model
 from nca_tf.runs import checkpoints as checkpoints_lib
 from nca_tf.runs import run as run_lib
@@ -18,14 +20,7 @@ from nca_tf.saved_models import export as export_lib
 from nca_tf.training import loop
 from nca_tf.training import sequence as sequence_training
 
-_MEMORY_OPTIONS = (
-  'memory_slots',
-  'word_size',
-  'read_heads',
-  'key_masking',
-  'deallocation',
-  'link_sharpness',
-)
+_MEMORY_OPTIONS = (*cell_flags.OF_A_MEMORY, *extensions.Options._fields)
 
 
 def run(config: settings.Config) -> None:
@@ -72,29 +67,23 @@ class Training:
 
   def _size(self, cell):
     """Sizes a cell with a memory by the flags, another one by its weights."""
-    if cells.get(cell).has_memory:
-      units = self.config.own('units')
-    else:
-      units = self.config.lstm_units or self._units_like_the_reference(cell)
+    has_memory = cells.get(cell).has_memory
+    units = self.config.own('units' if has_memory else 'lstm_units')
+    if not units:
+      if settings.REFERENCE not in self.parameters:
+        self._size(settings.REFERENCE)
+      sizes = self.task.input_size, self.task.output_size
+      weights = self.parameters[settings.REFERENCE]
+      units = sequence_model.nearest_units(cell, weights, *sizes)
     self.units[cell] = units
     self.parameters[cell] = self.model(cell, 0).count_params()
-
-  def _units_like_the_reference(self, cell):
-    if settings.REFERENCE not in self.parameters:
-      self._size(settings.REFERENCE)
-    return sequence_model.nearest_units(
-      cell,
-      self.parameters[settings.REFERENCE],
-      self.task.input_size,
-      self.task.output_size,
-    )
 
   def describe(self) -> str:
     """One line: what is trained, and how many weights it has."""
     config = self.config
     sizes = ', '.join(
-      f'{name} {self.units[name]} units, {self.parameters[name]} weights'
-      for name in config.cells
+      f'{cell} {self.units[cell]} units, {self.parameters[cell]} weights'
+      for cell in config.cells
     )
     return (
       f'{config.own("updates")} updates of {config.batch} sequences, up to '
@@ -123,13 +112,25 @@ class Training:
   def train(self, cell: str, seed: int) -> dict:
     """Trains; returns the errors of all test sequences at every length."""
     config = self.config
-    trainer = self._trainer(cell, seed)
+    updates, longest = config.own('updates'), config.own('longest')
+    rate = config.own('learning_rate')
+    trainer = sequence_training.SequenceTrainer(
+      self.model(cell, seed),
+      self.task,
+      longest=longest,
+      seed=seed,
+      learning_rate=keras.optimizers.schedules.CosineDecay(rate, updates),
+      batch=config.batch,
+      warm_up=int(config.own('curriculum') * updates),
+      clip=config.own('clip'),
+      # At these sizes a step is mostly the overhead of its operations.
+      jit=config.jit != 'off',
+    )
     steps = self.task.steps(max(config.lengths))
-    lengths = sorted({config.own('longest'), max(config.lengths)})
+    lengths = sorted({longest, max(config.lengths)})
 
     def evaluate(_):
-      errors = trainer.evaluate(lengths, config.test_sequences, steps)
-      means = errors.mean(1)
+      means = trainer.evaluate(lengths, config.test_sequences, steps).mean(1)
       return {
         f'error_at_{n}': mean for n, mean in zip(lengths, means, strict=True)
       }
@@ -137,8 +138,12 @@ class Training:
     loop.fit(
       f'{cell}-{seed}',
       trainer.step,
-      config.own('updates'),
-      checkpoints=self._checkpoints(cell, seed, trainer),
+      updates,
+      checkpoints=checkpoints_lib.Checkpoints(
+        self.run.checkpoints / f'{cell}-{seed}',
+        model=trainer.model,
+        optimizer=trainer.optimizer,
+      ),
       log=self.run.log,
       held_out=evaluate,
     )
@@ -157,9 +162,10 @@ class Training:
 
   def load(self, cell: str, seed: int) -> sequence_model.SequenceModel:
     """A trained model."""
-    trainer = self._trainer(cell, seed)
-    self._checkpoints(cell, seed, trainer).restore()
-    return trainer.model
+    model = self.model(cell, seed)
+    where = self.run.checkpoints / f'{cell}-{seed}'
+    checkpoints_lib.Checkpoints(where, model=model).restore()
+    return model
 
   def errors(self, cell: str) -> np.ndarray:
     """Errors of every test sequence, [seeds, lengths, sequences]."""
@@ -181,28 +187,3 @@ class Training:
     if trace is not None:
       trace = {name: values[0] for name, values in trace.items()}
     return batch, outputs[0].numpy(), trace
-
-  def _trainer(self, cell, seed):
-    config = self.config
-    updates = config.own('updates')
-    return sequence_training.SequenceTrainer(
-      self.model(cell, seed),
-      self.task,
-      longest=config.own('longest'),
-      seed=seed,
-      learning_rate=keras.optimizers.schedules.CosineDecay(
-        config.own('learning_rate'), updates
-      ),
-      batch=config.batch,
-      warm_up=int(config.own('curriculum') * updates),
-      clip=config.own('clip'),
-      # At these sizes a step is mostly the overhead of its operations.
-      jit=config.jit != 'off',
-    )
-
-  def _checkpoints(self, cell, seed, trainer):
-    return checkpoints_lib.Checkpoints(
-      self.run.checkpoints / f'{cell}-{seed}',
-      model=trainer.model,
-      optimizer=trainer.optimizer,
-    )

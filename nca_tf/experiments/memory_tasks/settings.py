@@ -25,10 +25,6 @@ def _own(none, help, **limits):
   return _option(none, f"{help}; {none} takes the task's default.", **limits)
 
 
-def _cell_choices():
-  return (*cells.names(), 'both')
-
-
 @dataclasses.dataclass(frozen=True)
 class Config(config_flags.Common):
   """Settings of one task; the laptop preset takes minutes on one core."""
@@ -37,7 +33,7 @@ class Config(config_flags.Common):
   cell: str = _option(
     'dnc',
     'Recurrent cell; both compares a DNC and an LSTM of as many weights.',
-    choices=_cell_choices,
+    choices=lambda: (*cells.names(), 'both'),
   )
   seeds: int = _option(
     1,
@@ -140,10 +136,8 @@ class Config(config_flags.Common):
   def own(self, name: str):
     """A setting, or the task's own default where no flag sets it."""
     value = getattr(self, name)
-    setting = defaults.SETTINGS[self.task]
-    none = self.__dataclass_fields__[name].default
-    if name in setting._fields and value == none:
-      return getattr(setting, name)
+    if value == self.__dataclass_fields__[name].default:
+      return getattr(defaults.SETTINGS[self.task], name, value)
     return value
 
   def make_task(self):
@@ -160,18 +154,17 @@ class Config(config_flags.Common):
     """Lengths to test at."""
     if self.test_lengths:
       return tuple(sorted(set(self.test_lengths)))
-    return defaults.test_lengths(
-      self.task, self.make_task().SHORTEST, self.own('longest')
-    )
+    # Eighths of twice the longest, which are that one and the longest as well.
+    shortest, longest = self.make_task().SHORTEST, self.own('longest')
+    inside = {max(shortest, longest * i // 4) for i in range(1, 9)}
+    return tuple(sorted(inside.union(defaults.LENGTHS.get(self.task, ()))))
 
   def validate(self):
     """Refuses lengths that the task cannot have, and too many read heads."""
     super().validate()
     task = self.make_task()
-    for flag, length in (
-      ('longest', self.own('longest')),
-      *(('test_lengths', length) for length in self.lengths),
-    ):
+    lengths = [('test_lengths', length) for length in self.lengths]
+    for flag, length in (('longest', self.own('longest')), *lengths):
       if length < task.SHORTEST:
         raise faults.UsageError(
           f'--{flag} must be at least {task.SHORTEST} for --task={self.task}, '

@@ -46,81 +46,56 @@ def score(
   games = int(game.max()) + 1
   right = predicted == truth
   scored = slice(0, layout.scored)
+  places = {group.name: group.places for group in layout.groups}
+  places['all'] = scored
+  places['position'] = [layout.find(name).start for name in ('row', 'column')]
   sums = {}
 
-  def add(name, values, weights):
-    sums[name] = np.stack(
-      [
-        np.bincount(game, values * weights, games),
-        np.bincount(game, weights, games),
-      ],
-      -1,
-    )
+  def add(name, values, counts):
+    pair = [np.bincount(game, each, games) for each in (values, counts)]
+    sums[name] = np.stack(pair, -1)
 
   one = living.astype(np.float64)
-  add('wrong', (~right[:, scored]).sum(1), one)
-  add('exact', right[:, scored].all(1), one)
+  add('wrong', (~right[:, scored]).sum(1) * one, one)
+  add('exact', right[:, scored].all(1) * one, one)
   if nats is not None:
-    add('nll', nats[:, scored].sum(1), one)
-  position = [layout.find(name).start for name in ('row', 'column')]
-  add('right/position', right[:, position].all(1), one)
-  alive = layout.find('alive').places
-  add('right/alive', right[:, alive].mean(1), np.ones(len(game)))
-  for name in (*_SINGLES, *_MAPS):
-    add(f'right/{name}', right[:, layout.find(name).places].mean(1), one)
+    add('nll', nats[:, scored].sum(1) * one, one)
+  for name in GROUPS:
+    part = right[:, places[name]]
+    share = part.all(1) if name == 'position' else part.mean(1)
+    count = np.ones(len(game)) if name == 'alive' else one
+    add(f'right/{name}', share * count, count)
   changed = (truth != present) & living[:, None]
-  places = {'all': scored, 'position': position}
   for name in CHANGED:
-    where = places.get(name)
-    where = layout.find(name).places if where is None else where
-    count = changed[:, where].sum(1).astype(np.float64)
-    hits = (changed & right)[:, where].sum(1)
-    sums[f'changed/{name}'] = np.stack(
-      [np.bincount(game, hits, games), np.bincount(game, count, games)], -1
-    )
+    part = changed[:, places[name]]
+    hits = (part & right[:, places[name]]).sum(1)
+    add(f'changed/{name}', hits, part.sum(1))
   return sums
 
 
-def ratio(seeds: Sequence, seed: int = 0) -> intervals.Interval:
-  """A measure with its 95 % interval over seeds and games.
-
-  Args:
-    seeds: [G, 2] sums and counts of each seed.
-    seed: of the resampling.
-  """
-  return _resample([seeds], lambda each: each[0][0] / each[0][1], seed)
+def ratio(seeds: Sequence) -> intervals.Interval:
+  """A measure, [G, 2] sums and counts of each seed, with its 95 % interval."""
+  return _resample([seeds], lambda x: x)
 
 
-def difference(seeds: Sequence, others: Sequence, seed: int = 0):
+def difference(seeds: Sequence, others: Sequence) -> intervals.Interval:
   """Difference of a measure of two predictors of the same games, paired."""
-  return _resample(
-    [seeds, others],
-    lambda each: each[0][0] / each[0][1] - each[1][0] / each[1][1],
-    seed,
-  )
+  return _resample([seeds, others], lambda x, y: x - y)
 
 
-def share_of_oracle_gap(
-  seeds, worst, best, seed: int = 0
-) -> intervals.Interval:
+def share_of_oracle_gap(seeds, worst, best) -> intervals.Interval:
   """Share of the gap from worst to best that is closed: (w - x) / (w - b)."""
-
-  def statistic(each):
-    x, w, b = (sums / counts for sums, counts in each)
-    return (w - x) / (w - b)
-
-  return _resample([seeds, worst, best], statistic, seed)
+  return _resample([seeds, worst, best], lambda x, w, b: (w - x) / (w - b))
 
 
-def _resample(measures, statistic, seed):
+def _resample(measures, statistic):
   """Resamples seeds and their games, the same ones for all measures."""
-  rng = np.random.default_rng(seed)
+  rng = np.random.default_rng(0)
   stacked = [
-    np.stack([np.asarray(measure[k], float) for measure in measures], 1)
-    for k in range(len(measures[0]))
+    np.stack(seed, 1).astype(float) for seed in zip(*measures, strict=True)
   ]  # one [G, measures, 2] per seed
   totals = sum(part.sum(0) for part in stacked)
-  value = float(statistic(list(totals)))
+  value = statistic(*(totals[:, 0] / totals[:, 1]))
   drawn = np.zeros((RESAMPLES, *totals.shape))
   chosen = rng.integers(len(stacked), size=(RESAMPLES, len(stacked)))
   for place in range(len(stacked)):
@@ -130,6 +105,6 @@ def _resample(measures, statistic, seed):
       weights = np.bincount(again, minlength=len(part))
       drawn[number] += np.tensordot(weights, part, 1)
   with np.errstate(invalid='ignore', divide='ignore'):
-    draws = statistic([(d[:, 0], d[:, 1]) for d in np.moveaxis(drawn, 1, 0)])
+    draws = statistic(*(drawn[..., 0] / drawn[..., 1]).T)
   low, high = np.nanquantile(draws, [0.025, 0.975])
-  return intervals.Interval(value, float(low), float(high))
+  return intervals.Interval(float(value), float(low), float(high))

@@ -1,6 +1,7 @@
 """Figures of compare_predictions: over epochs, over steps ahead, and boards."""
 
 import numpy as np
+from matplotlib import patches
 
 from nca_tf.analysis import canvas
 from nca_tf.environments.pommerman import drawing
@@ -20,8 +21,9 @@ def draw(comparison, scores):
   yield from _draw_boards(comparison)
 
 
-def _colour(config, cell):
-  return _COLOURS[config.cells.index(cell) % len(_COLOURS)]
+def _style(config, cell, coding):
+  colour = _COLOURS[config.cells.index(cell) % len(_COLOURS)]
+  return {'color': colour, 'ls': _STYLES[coding]}
 
 
 def _draw_epochs(comparison, scores):
@@ -30,40 +32,26 @@ def _draw_epochs(comparison, scores):
   axes = figure.subplots()
   config = comparison.config
   for cell, coding in config.models:
-    curves = [
-      _curve(comparison.run.log.records(f'{coding}-{cell}-{seed}'))
-      for seed in config.seeds
-    ]
+    curves = []
+    for seed in config.seeds:
+      records = comparison.run.log.records(f'{coding}-{cell}-{seed}')
+      tested = [each for each in records if 'held_out_wrong' in each]
+      keys = 'held_out_epoch', 'held_out_wrong'
+      curves.append([[each[key] for key in keys] for each in tested])
     shortest = min(len(curve) for curve in curves)
     curves = np.array([curve[:shortest] for curve in curves])
     epochs, wrong = curves[0, :, 0], curves[..., 1]
-    label, colour = settings.label(cell, coding), _colour(config, cell)
-    style = {'color': colour, 'ls': _STYLES[coding]}
-    axes.plot(
-      epochs, wrong.mean(0), lw=2, label=label, marker='o', ms=3, **style
-    )
-    axes.fill_between(
-      epochs, wrong.min(0), wrong.max(0), color=colour, alpha=0.12, lw=0
-    )
+    style = _style(config, cell, coding)
+    line = {**style, 'lw': 2, 'marker': 'o', 'ms': 3}
+    axes.plot(epochs, wrong.mean(0), label=settings.label(cell, coding), **line)
+    band = {'color': style['color'], 'alpha': 0.12, 'lw': 0}
+    axes.fill_between(epochs, wrong.min(0), wrong.max(0), **band)
   _draw_baselines(axes, scores)
-  canvas.clean(
-    axes,
-    'Held-out games during training (bands: all seeds)',
-    'epochs',
-    _wrong_of(comparison),
-  )
+  title = 'Held-out games during training (bands: all seeds)'
+  canvas.clean(axes, title, 'epochs', _wrong_of(comparison))
   axes.set_ylim(bottom=0)
   axes.legend(fontsize=10, frameon=False)
   return figure
-
-
-def _curve(records):
-  """(epoch, wrong components) of the records that have them."""
-  return [
-    (each['held_out_epoch'], each['held_out_wrong'])
-    for each in records
-    if 'held_out_wrong' in each
-  ]
 
 
 def _wrong_of(comparison):
@@ -89,11 +77,9 @@ def _draw_horizons(comparison, scores):
   """Wrong components over the steps ahead, open loop."""
   figure = canvas.new_figure(1000, 420)
   axes = figure.subplots()
-  config = comparison.config
   styles = {'copy': {'color': canvas.GREY, 'ls': ':'}}
-  for cell, coding in config.models:
-    style = {'color': _colour(config, cell), 'ls': _STYLES[coding]}
-    styles[settings.label(cell, coding)] = style
+  for model in comparison.config.models:
+    styles[settings.label(*model)] = _style(comparison.config, *model)
   for name, style in styles.items():
     points = [
       (horizon, *scores.ratio(name, 'wrong', horizon))
@@ -101,16 +87,9 @@ def _draw_horizons(comparison, scores):
       if scores.sums(name, 'wrong', horizon) is not None
     ]
     horizons, mean, low, high = np.array(points).T
+    style = {**style, 'marker': 'o', 'ms': 4, 'lw': 2, 'capsize': 3}
     axes.errorbar(
-      horizons,
-      mean,
-      [mean - low, high - mean],
-      marker='o',
-      ms=4,
-      lw=2,
-      capsize=3,
-      label=name,
-      **style,
+      horizons, mean, [mean - low, high - mean], label=name, **style
     )
   canvas.clean(axes, 'Open loop', 'steps ahead', _wrong_of(comparison))
   axes.set_xticks(settings.HORIZONS)
@@ -127,13 +106,7 @@ def _draw_boards(comparison):
   able = rollout.has_future(games, now, max(_SHOWN) + 1)
   if not able.any():
     return
-  start = now[able][0]
-  last = games.game[start]
-  game = games._replace(
-    **{
-      key: values[games.game == last] for key, values in games._asdict().items()
-    }
-  )
+  game = games.select(games.game == games.game[now[able][0]])
   for coding in comparison.config.codings:
     rows = {}
     for cell in comparison.config.cells:
@@ -156,16 +129,7 @@ def _draw_game(comparison, game, rows, coding):
       title = f'{wrong[column]} wrong' if row else f'{_SHOWN[column]} ahead'
       axes.set_title(title, fontsize=10)
       _mark(axes, shown[column], truth[column], comparison.layout)
-    grid[row, 0].text(
-      -0.06,
-      0.5,
-      name,
-      rotation=90,
-      fontsize=11,
-      ha='right',
-      va='center',
-      transform=grid[row, 0].transAxes,
-    )
+    canvas.label_row(grid[row, 0], name)
   figure.suptitle(
     f'Open loop from the first state, {coding} coding; red: a square whose '
     'code, bomb strength or bomb life is wrong',
@@ -176,20 +140,13 @@ def _draw_game(comparison, game, rows, coding):
 
 def _draw_states(states, layout):
   """Pictures [M, _TILE, _TILE, 3] of states [M, N]."""
-  size = layout.size
-  maps = {
-    name: states[:, layout.find(group).places].reshape(-1, 1, size, size)
-    for name, group in (('board', 'board'), ('bomb_life', 'bomb life'))
-  }
-  singles = {
-    name: states[:, [layout.find(group).start]]
-    for name, group in (
-      ('ammo', 'ammo'),
-      ('blast_strength', 'blast strength'),
-      ('can_kick', 'can kick'),
-    )
-  }
-  return drawing.to_rgb({**maps, **singles}, 0, _TILE)
+  board = {}
+  for name in ('board', 'bomb life', 'ammo', 'blast strength', 'can kick'):
+    group = layout.find(name)
+    shape = (-1, 1, layout.size, layout.size) if group.is_map else (-1, 1)
+    values = states[:, group.places].reshape(shape)
+    board[name.replace(' ', '_')] = values
+  return drawing.to_rgb(board, 0, _TILE)
 
 
 def _mark(axes, state, truth, layout):
@@ -202,9 +159,6 @@ def _mark(axes, state, truth, layout):
   left = (_TILE - side * size) // 2
   for square in np.flatnonzero(wrong):
     row, column = divmod(int(square), size)
-    corner = np.array([left + column * side, row * side]) - 0.5
-    x, y = (
-      corner[0] + side * np.array([0, 1, 1, 0, 0]),
-      corner[1] + side * (np.array([0, 0, 1, 1, 0])),
-    )
-    axes.plot(x, y, color='red', lw=1.5)
+    corner = left + column * side - 0.5, row * side - 0.5
+    frame = patches.Rectangle(corner, side, side, fill=False, ec='red', lw=1.5)
+    axes.add_patch(frame)

@@ -5,7 +5,6 @@ A game is what agent 0 observes until its death: states, and its own actions.
 
 import dataclasses
 import typing
-import zipfile
 
 import numpy as np
 
@@ -30,6 +29,10 @@ class Games(typing.NamedTuple):
   is_terminal: np.ndarray  # [F] bool, it is dead
   game: np.ndarray  # [F] int32
   oracle: np.ndarray  # [F, N] uint8 best guess of the next state, or [F, 0]
+
+  def select(self, steps: np.ndarray) -> 'Games':
+    """Those of the F steps that `steps`, [F] bool, names."""
+    return Games(*(values[steps] for values in self))
 
   def as_latents(self) -> latents.Latents:
     """The games in the form of which `latents.Streams` cuts windows."""
@@ -157,25 +160,14 @@ def take(state: game_state.State, games: np.ndarray) -> game_state.State:
     chosen = game_state.select(records, order[first[games[target]] + rank])
     return dataclasses.replace(chosen, cell=chosen.cell + shift[target])
 
-  return game_state.State(
-    variant=state.variant,
-    cell=state.cell[games] + shift[:, None],
-    bombs=copy(state.bombs),
-    flames=copy(state.flames),
-    **{
-      name: getattr(state, name)[games]
-      for name in (
-        'grid',
-        'hidden',
-        'ammo',
-        'blast_strength',
-        'can_kick',
-        'alive',
-        'step_count',
-        'messages',
-      )
-    },
-  )
+  values = {
+    name: value[games]
+    for name, value in vars(state).items()
+    if isinstance(value, np.ndarray)
+  }
+  values['cell'] = values['cell'] + shift[:, None]
+  bombs, flames = copy(state.bombs), copy(state.flames)
+  return dataclasses.replace(state, bombs=bombs, flames=flames, **values)
 
 
 def save(games: Games, path):
@@ -185,8 +177,4 @@ def save(games: Games, path):
 
 def load(path) -> Games:
   """Reads what `save` wrote; ValueError where it is damaged."""
-  try:
-    with path.open('rb') as file, np.load(file, allow_pickle=False) as arrays:
-      return Games(**{name: arrays[name] for name in Games._fields})
-  except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-    raise ValueError(f'damaged games in {path}: {error}') from error
+  return latents.load_fields(path, Games, 'games')

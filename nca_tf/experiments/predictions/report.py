@@ -6,7 +6,7 @@ from nca_tf.experiments.predictions import measures
 from nca_tf.experiments.predictions import pictures
 from nca_tf.experiments.predictions import rollout
 from nca_tf.experiments.predictions import settings
-from nca_tf.memory import cells as cells_lib
+from nca_tf.memory import cells
 from nca_tf.runs import report as report_lib
 
 _NOTES = """\
@@ -31,18 +31,38 @@ def make(comparison) -> report_lib.Report:
   scores = Scores(comparison)
   config, count = comparison.config, comparison.layout.scored
   tables = {
-    'One step ahead': _main_table(scores, count),
+    'One step ahead': _table(
+      [f'wrong of {count}', 'exact, %', 'NLL', 'gap closed, %'],
+      {name: _one_step_ahead(scores, name) for name in scores.names},
+    ),
     'Right, percent': _share_table(scores, 'right', measures.GROUPS),
     'Right of what changed, percent': _share_table(
       scores, 'changed', measures.CHANGED
     ),
-    f'Wrong of {count}, steps ahead': _horizon_table(scores),
+    f'Wrong of {count}, steps ahead': _table(
+      settings.HORIZONS,
+      {name: _over_horizons(scores.ratio, name) for name in scores.names},
+    ),
   }
+  numbers = {'scores': _numbers(scores)}
   first, *others = config.cells
-  differences = {other: _differences(scores, first, other) for other in others}
-  for other, found in differences.items():
-    titles = f'{_title(first)} less {_title(other)}'
-    tables[f'Wrong of {count}, {titles}'] = _difference_table(found)
+  for other in others:
+    found = {
+      coding: _over_horizons(
+        scores.difference,
+        settings.label(first, coding),
+        settings.label(other, coding),
+      )
+      for coding in config.codings
+    }
+    title = f'{cells.get(first).title} less {cells.get(other).title}'
+    tables[f'Wrong of {count}, {title}'] = _table(settings.HORIZONS, found, 3)
+    numbers[f'{first} less {other}'] = {
+      f'{coding}, {horizon}': value
+      for coding, row in found.items()
+      for horizon, value in zip(settings.HORIZONS, row, strict=True)
+      if value is not None
+    }
   notes = _NOTES.format(
     games=config.held_out,
     count=len(config.seeds),
@@ -50,19 +70,9 @@ def make(comparison) -> report_lib.Report:
     samples=config.oracle_samples,
     starts=', '.join(map(str, rollout.STARTS)),
   )
-  numbers = {'scores': _numbers(scores)}
-  for other, found in differences.items():
-    numbers[f'{first} less {other}'] = {
-      f'{coding}, {horizon}': value
-      for (coding, horizon), value in found.items()
-    }
   return report_lib.Report(
     tables, notes, numbers=numbers, figures=pictures.draw(comparison, scores)
   )
-
-
-def _title(cell):
-  return cells_lib.get(cell).title
 
 
 class Scores:
@@ -80,7 +90,6 @@ class Scores:
       *(settings.label(*model, trained=False) for model in config.models),
       *(settings.label(*model) for model in config.models),
     ]
-    self.codings = config.codings
     self._found = {
       name: [comparison.scores(name, seed) for seed in config.seeds]
       for name in self.names
@@ -103,69 +112,48 @@ class Scores:
     value = measures.ratio(sums)
     return _percent(value) if percent else value
 
+  def difference(self, name: str, other: str, measure: str, horizon: int):
+    """The first one's measure less the other's, with its interval, or None."""
+    both = [self.sums(each, measure, horizon) for each in (name, other)]
+    return None if None in both else measures.difference(*both)
+
 
 def _percent(value):
   return intervals.Interval(*(100 * part for part in value))
 
 
-def _main_table(scores, count):
-  view = table.Table(
-    ['', f'wrong of {count}', 'exact, %', 'NLL', 'gap closed, %'], digits=2
-  )
-  ends = [scores.sums(name, 'wrong') for name in settings.BASELINES]
-  for name in scores.names:
-    closed = None
-    if name not in settings.BASELINES:
-      wrong = scores.sums(name, 'wrong')
-      closed = _percent(measures.share_of_oracle_gap(wrong, *ends))
-    view.add(
-      name,
-      scores.ratio(name, 'wrong'),
-      scores.ratio(name, 'exact', percent=True),
-      scores.ratio(name, 'nll'),
-      closed,
-    )
+def _over_horizons(statistic, *names):
+  return [statistic(*names, 'wrong', horizon) for horizon in settings.HORIZONS]
+
+
+def _table(headings, rows, digits=2):
+  view = table.Table(['', *headings], digits=digits)
+  for name, values in rows.items():
+    view.add(name, *values)
   return view
+
+
+def _one_step_ahead(scores, name):
+  closed = None
+  if name not in settings.BASELINES:
+    sums = [scores.sums(each, 'wrong') for each in (name, *settings.BASELINES)]
+    closed = _percent(measures.share_of_oracle_gap(*sums))
+  return (
+    scores.ratio(name, 'wrong'),
+    scores.ratio(name, 'exact', percent=True),
+    scores.ratio(name, 'nll'),
+    closed,
+  )
 
 
 def _share_table(scores, kind, groups):
-  view = table.Table(['', *groups], digits=2)
+  rows = {}
   for name in scores.names:
-    values = [
-      scores.ratio(name, f'{kind}/{group}', percent=True) for group in groups
+    found = [
+      scores.ratio(name, f'{kind}/{each}', percent=True) for each in groups
     ]
-    view.add(name, *(None if each is None else each.mean for each in values))
-  return view
-
-
-def _horizon_table(scores):
-  view = table.Table(['', *map(str, settings.HORIZONS)], digits=2)
-  for name in scores.names:
-    view.add(
-      name, *(scores.ratio(name, 'wrong', each) for each in settings.HORIZONS)
-    )
-  return view
-
-
-def _differences(scores, first, other):
-  """{(coding, horizon): interval of the first cell less the other}."""
-  found = {}
-  for coding in scores.codings:
-    for horizon in settings.HORIZONS:
-      both = [
-        scores.sums(settings.label(cell, coding), 'wrong', horizon)
-        for cell in (first, other)
-      ]
-      if None not in both:
-        found[coding, horizon] = measures.difference(*both)
-  return found
-
-
-def _difference_table(found):
-  view = table.Table(['', *map(str, settings.HORIZONS)], digits=3)
-  for coding in dict.fromkeys(coding for coding, _ in found):
-    view.add(coding, *(found.get((coding, each)) for each in settings.HORIZONS))
-  return view
+    rows[name] = [value and value.mean for value in found]
+  return _table(groups, rows)
 
 
 def _numbers(scores):

@@ -40,22 +40,17 @@ class Predictor:
       it and [M, N] float32 nats of it.
     """
     first, length = _spans(games)
-    order = np.argsort(length, kind='stable')
-    now, predicted, nats = [], [], []
-    for start in range(0, len(order), _BATCH):
-      chosen = order[start : start + _BATCH]
-      longest = int(length[chosen].max())
-      index = _grid(first, length, chosen, longest)
+    found = []
+    for chosen in _batches(np.argsort(length, kind='stable')):
+      index = _grid(first, length, chosen, int(length[chosen].max()))
       guess, cost = self._predict(
         tf.constant(games.state[index], tf.int32),
         tf.constant(games.action[index], tf.int32),
       )
       valid = np.arange(index.shape[1] - 1) < length[chosen][:, None] - 1
-      rows = slice(len(chosen))
-      now.append(index[rows, :-1][valid])
-      predicted.append(guess.numpy()[rows][valid].astype(np.uint8))
-      nats.append(cost.numpy()[rows][valid])
-    return tuple(np.concatenate(part) for part in (now, predicted, nats))
+      parts = index[:, :-1], guess.numpy().astype(np.uint8), cost.numpy()
+      found.append([part[: len(chosen)][valid] for part in parts])
+    return tuple(map(np.concatenate, zip(*found, strict=True)))
 
   def dream(self, games, horizon: int):
     """Open loop from some states on, with the actions that were taken.
@@ -70,20 +65,17 @@ class Predictor:
       a game mean nothing.
     """
     first, length = _spans(games)
-    now, dreamt = [], []
+    found = []
     for start in STARTS:
-      able = np.flatnonzero(length > start + 1)
-      for batch in range(0, len(able), _BATCH):
-        chosen = able[batch : batch + _BATCH]
+      for chosen in _batches(np.flatnonzero(length > start + 1)):
         index = _grid(first, length, chosen, start + horizon)
         guess = self._dream(
           tf.constant(games.state[index[:, : start + 1]], tf.int32),
           tf.constant(games.action[index], tf.int32),
         )
-        rows = slice(len(chosen))
-        now.append(index[rows, start])
-        dreamt.append(guess.numpy()[rows].astype(np.uint8))
-    return np.concatenate(now), np.concatenate(dreamt)
+        parts = index[:, start], guess.numpy().astype(np.uint8)
+        found.append([part[: len(chosen)] for part in parts])
+    return tuple(map(np.concatenate, zip(*found, strict=True)))
 
   def _one_step(self, x, action):
     parameters, _ = self._unroll(x[:, :-1], action[:, :-1])
@@ -132,16 +124,21 @@ def starts(games) -> np.ndarray:
 
 def has_future(games, now: np.ndarray, steps: int) -> np.ndarray:
   """Whether a game lasts some steps more; it may end with the last of them."""
-  later = np.minimum(now + steps, len(games.game) - 1)
-  return (now + steps < len(games.game)) & (
-    games.game[later] == games.game[now]
-  )
+  later = now + steps
+  inside = later < len(games.game)
+  return inside & (games.game[later * inside] == games.game[now])
 
 
 def _spans(games):
   """First index and length of each game."""
   first = np.flatnonzero(games.is_first)
   return first, np.diff(np.append(first, len(games.game)))
+
+
+def _batches(numbers):
+  return [
+    numbers[start : start + _BATCH] for start in range(0, len(numbers), _BATCH)
+  ]
 
 
 def _grid(first, length, chosen, steps):

@@ -68,12 +68,11 @@ class Comparison:
   def collect(self, seed: int) -> None:
     """Plays the games of a seed."""
     config = self.config
-    for number, (name, games, samples) in enumerate(
-      (
-        ('games', config.games, 0),
-        ('held_out', config.held_out, config.oracle_samples),
-      )
-    ):
+    plan = (
+      ('games', config.games, 0),
+      ('held_out', config.held_out, config.oracle_samples),
+    )
+    for number, (name, games, samples) in enumerate(plan):
       rng = np.random.default_rng((config.seed + seed, number))
       with progress.Progress(f'{name}, seed {seed}', games, 'games') as bar:
         played = pommerman_games.collect(games, rng, samples, bar.update)
@@ -90,9 +89,8 @@ class Comparison:
     """Scores copying the last state, and the oracle, on the held-out games."""
     games = self.load('held_out', seed)
     now = np.flatnonzero(~np.append(games.is_first[1:], True))
-    self._keep(
-      'oracle', seed, {1: self._score(games, now, 1, games.oracle[now])}
-    )
+    oracle = {1: self._score(games, now, 1, games.oracle[now])}
+    self._keep('oracle', seed, oracle)
     copied = {1: self._score(games, now, 1, games.state[now])}
     for horizon in settings.HORIZONS[1:]:
       now = rollout.starts(games)
@@ -101,10 +99,9 @@ class Comparison:
     self._keep('copy', seed, copied)
 
   def _score(self, games, now, horizon, predicted, nats=None):
-    truth = games.state[now + horizon]
     return measures.score(
       predicted,
-      truth,
+      games.state[now + horizon],
       games.state[now],
       ~games.is_terminal[now + horizon],
       games.game[now],
@@ -116,12 +113,7 @@ class Comparison:
     return self.run.path / 'scores' / f'{name}-{seed}.json'
 
   def _keep(self, name, seed, scores):
-    text = json.dumps(
-      {
-        str(horizon): {key: sums.tolist() for key, sums in each.items()}
-        for horizon, each in scores.items()
-      }
-    )
+    text = json.dumps(scores, default=np.ndarray.tolist)
     files.write_whole(self._scores_path(name, seed), text)
 
   def scores(self, name: str, seed: int) -> dict[int, dict[str, np.ndarray]]:
@@ -132,14 +124,11 @@ class Comparison:
       for horizon, each in found.items()
     }
 
-  def make_model(
-    self, seed: int, cell: str, coding: str
-  ) -> state_model.StateModel:
-    """An untrained M."""
-    config = self.config
-    keras.utils.set_random_seed(config.seed + seed)
+  def make_model(self, seed: int, cell: str, coding: str):
+    """An untrained StateModel."""
+    keras.utils.set_random_seed(self.config.seed + seed)
     model = state_model.StateModel(
-      config.make_cell(cell),
+      self.config.make_cell(cell),
       self.layout,
       codings.make(coding, self.layout),
       variants.ACTIONS,
@@ -150,15 +139,16 @@ class Comparison:
   def score(self, seed: int, cell: str, coding: str) -> None:
     """Trains M, and scores it on held-out games before and after that."""
     streams = self._streams(seed)
+    games = self.load('held_out', seed)
     model = self.make_model(seed, cell, coding)
     predictor = rollout.Predictor(model)
     name = settings.label(cell, coding, trained=False)
-    self._keep(name, seed, self._score_model(predictor, seed))
-    self._train(model, predictor, streams, seed, f'{coding}-{cell}-{seed}')
+    self._keep(name, seed, self._score_model(predictor, games))
+    self._train(model, predictor, streams, games, f'{coding}-{cell}-{seed}')
     name = settings.label(cell, coding)
-    self._keep(name, seed, self._score_model(predictor, seed))
+    self._keep(name, seed, self._score_model(predictor, games))
 
-  def _train(self, model, predictor, streams, seed, stage):
+  def _train(self, model, predictor, streams, games, stage):
     config = self.config
     total = config.epochs * streams.windows_per_epoch
     trainer = state_training.StateTrainer(
@@ -168,7 +158,7 @@ class Comparison:
       learning_rate=config.rate,
       jit=config.jit == 'on',
     )
-    few = self._few(seed)
+    few = games.select(games.game < _EVALUATED)
 
     def evaluate(done):
       now, predicted, nats = predictor.predict(few)
@@ -203,23 +193,14 @@ class Comparison:
     except ValueError as error:
       raise faults.UsageError(f'--games, --batch, --window: {error}') from error
 
-  def _few(self, seed):
-    """The held-out games that M is tested on while it trains."""
-    games = self.load('held_out', seed)
-    chosen = games.game < _EVALUATED
-    return type(games)(*(values[chosen] for values in games))
-
-  def load_model(
-    self, seed: int, cell: str, coding: str
-  ) -> state_model.StateModel:
-    """A trained M."""
+  def load_model(self, seed: int, cell: str, coding: str):
+    """A trained StateModel."""
     model = self.make_model(seed, cell, coding)
     where = self.run.checkpoints / f'{coding}-{cell}-{seed}'
     checkpoints.Checkpoints(where, model=model).restore()
     return model
 
-  def _score_model(self, predictor, seed):
-    games = self.load('held_out', seed)
+  def _score_model(self, predictor, games):
     now, predicted, nats = predictor.predict(games)
     scores = {1: self._score(games, now, 1, predicted, nats)}
     now, dreamt = predictor.dream(games, max(settings.HORIZONS))

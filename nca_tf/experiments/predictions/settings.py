@@ -7,6 +7,7 @@ knows all but what the other agents do.
 """
 
 import dataclasses
+import functools
 from typing import ClassVar
 
 from nca_tf.command_line import config_flags
@@ -19,10 +20,7 @@ NAME = 'compare_predictions'
 HORIZONS = (1, 5, 10, 20)  # Steps ahead that are scored.
 BASELINES = ('copy', 'oracle')
 _option = config_flags.option
-
-
-def _changed(name, default):
-  return config_flags.changed(cell_flags.CellFlags, name, default)
+_changed = functools.partial(config_flags.changed, cell_flags.CellFlags)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -59,18 +59,10 @@ def forward(raw, keep, state: access.AccessState, settings, order=None):
 def backward(raw, keep, before, after, order, d_reads, d_after, settings):
   """The gradient of `forward`.
 
-  Args:
-    raw: as given to `forward`.
-    keep: as given to `forward`.
-    before: the state given to `forward`.
-    after: the state that `forward` returned; link and precedence are unused.
-    order: the order that `forward` returned.
-    d_reads: [B, R, W].
-    d_after: gradients of the state that `forward` returned, an AccessState.
-    settings: Settings.
-
-  Returns:
-    Gradients of raw and of the state before.
+  It was given `raw`, `keep`, the state `before` and `settings`, and returned
+  the state `after`, of which link and precedence are unused, and `order`.
+  `d_reads` [B, R, W] and the AccessState `d_after` are gradients of its
+  results; returned are those of raw and of the state before.
   """
   before = kept(before, keep)
   interface = access.parse_interface(raw, *settings)
@@ -89,9 +81,15 @@ def backward(raw, keep, before, after, order, d_reads, d_after, settings):
   d_gates, d_usage, d_rows, d_key, d_strength = _write_backward(
     interface, before.memory, after.usage, order, d_write
   )
-  d_usage, d_last_write, d_freed, d_free_gates = _usage_backward(
-    interface, before, d_after.usage + d_usage, settings.convention
+  d_usage, d_last_write, d_freed, d_free_gates = addressing_gradient.usage(
+    before.usage,
+    before.write_weights,
+    before.read_weights,
+    interface.free_gates,
+    d_after.usage + d_usage,
   )
+  if settings.convention == 'deepmind':  # It stops the gradient there.
+    d_last_write = ops.zeros_like(d_last_write)
   d_interface = access.Interface(
     read_keys=d_head[0],
     read_strengths=d_head[1],
@@ -131,9 +129,8 @@ def kept(tensors, keep):
 def _read_backward(interface, before, after, d_reads, d_after):
   """Through r = wr' M' and wr', the mixture of three weightings.
 
-  Returns:
-    The gradient of M'; those of L, p, w and wr; those of keys, strengths and
-    modes.
+  Returns the gradient of M', those of L, p, w and wr, and those of keys,
+  strengths and modes.
   """
   d_read = d_after.read_weights + ops.einsum(
     'brw,bnw->brn', d_reads, after.memory
@@ -198,20 +195,6 @@ def _write_backward(interface, memory, usage, order, d_write):
   return (d_gate, d_write_gate), d_usage, d_rows, d_key[:, 0], d_strength
 
 
-def _usage_backward(interface, before, d_usage, convention):
-  """Through the usage: gradients of u, w, wr and the free gates."""
-  d_usage, d_w, d_read, d_free = addressing_gradient.usage(
-    before.usage,
-    before.write_weights,
-    before.read_weights,
-    interface.free_gates,
-    d_usage,
-  )
-  if convention == 'deepmind':  # It stops the gradient there.
-    d_w = ops.zeros_like(d_w)
-  return d_usage, d_w, d_read, d_free
-
-
 def _activation_backward(raw, interface, d_interface, settings):
   """From gradients of the activated parts to that of the raw vector."""
   d = d_interface
@@ -225,10 +208,7 @@ def _activation_backward(raw, interface, d_interface, settings):
   modes = interface.read_modes
   d_modes = modes * d.read_modes
   d_modes = d_modes - modes * ops.sum(d_modes, axis=-1, keepdims=True)
-  if settings.convention != 'paper':
-    d_modes = ops.stack(
-      [d_modes[..., 0], d_modes[..., 2], d_modes[..., 1]], axis=-1
-    )
+  d_modes = access.reorder_modes(d_modes, settings.convention)
   return ops.concatenate(
     [
       ops.reshape(d.read_keys, (-1, size)),

@@ -20,12 +20,10 @@ def content(memory, keys, strengths):
   cos = d / (q + eps) with d = k M and q = |k| |M|, the weights are
   softmax(strength cos).
   """
-  epsilon = addressing.EPSILON
-  dots = ops.einsum('brw,bnw->brn', keys, memory)
-  key_norms = ops.sqrt(ops.sum(ops.square(keys), axis=-1) + epsilon)
-  row_norms = ops.sqrt(ops.sum(ops.square(memory), axis=-1) + epsilon)
-  norms = key_norms[:, :, None] * row_norms[:, None, :] + epsilon
-  cosines = dots / norms
+  cosines, (key_norms, row_norms, norms) = addressing.cosine_similarity(
+    memory, keys
+  )
+  row_norms = row_norms[:, 0]  # [B, N]
   weights = ops.softmax(cosines * strengths[:, :, None], axis=-1)
 
   def gradient(d_weights):
@@ -47,9 +45,9 @@ def content(memory, keys, strengths):
 
 
 def usage(usage, w, read, free_gates, d_usage):
-  """Through u' = (u + w - u w) prod_r (1 - f_r wr_r)."""
+  """Through u' = (u + w - u w) prod_r (1 - f_r wr_r): d u, d w, d wr, d f."""
   heads = read.shape[1]
-  stay = [1.0 - free_gates[:, r, None] * read[:, r] for r in range(heads)]
+  stay = addressing.kept_by_head(read, free_gates)
   # Products over the other heads, without dividing by what may be zero.
   below = [ops.ones_like(usage)]
   for factor in stay[:-1]:
@@ -75,15 +73,8 @@ def allocation(usage: Tensor, order: Tensor, d_weights: Tensor) -> Tensor:
 
   With f_j the j-th largest nonusage and a_j = f_j prod_{i<j} (1 - f_i),
     d_f_j = prod_{i<j} (1 - f_i) d_a_j - sum_{i>j} a_i d_a_i / (1 - f_j),
-  where 1 - f_j is EPSILON at least.
-
-  Args:
-    usage: [B, N], as given to `allocation_weights`.
-    order: [B, N].
-    d_weights: with respect to the weighting, [B, N].
-
-  Returns:
-    The gradient with respect to the usage, [B, N].
+  where 1 - f_j is EPSILON at least. All arguments are [B, N], as is the
+  gradient with respect to the usage, which is returned.
   """
   free = ops.take_along_axis(addressing.nonusage(usage), order, axis=-1)
   below = addressing.product_below(free)

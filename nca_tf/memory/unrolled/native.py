@@ -29,16 +29,9 @@ SOURCES = tuple(
 MOST_HEADS = 8
 # Sums may be reordered, which vectorisation needs; NaN and infinity are kept.
 _FLAGS = (
-  '-O3',
-  '-march=native',
-  '-fno-math-errno',
-  '-fno-trapping-math',
-  '-fno-signed-zeros',
-  '-fassociative-math',
-  '-shared',
-  '-fPIC',
-  '-w',
-)
+  '-O3 -march=native -fno-math-errno -fno-trapping-math -fno-signed-zeros '
+  '-fassociative-math -shared -fPIC -w'
+).split()
 
 
 def is_usable(read_heads: int = 1) -> bool:
@@ -87,14 +80,11 @@ def build(folder: pathlib.Path | None = None) -> pathlib.Path:
   compiler = shutil.which(os.environ.get('CXX', 'g++'))
   if compiler is None:
     raise FileNotFoundError('there is no g++; CXX may name another compiler')
-  folder = folder or _cache() / 'nca_tf' / 'native'
+  cache = os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache'
+  folder = folder or pathlib.Path(cache, 'nca_tf', 'native')
   folder.mkdir(parents=True, exist_ok=True)
-  command = [
-    compiler,
-    *_FLAGS,
-    *tf.sysconfig.get_compile_flags(),
-    str(SOURCES[0]),
-  ]
+  command = [compiler, *_FLAGS, *tf.sysconfig.get_compile_flags()]
+  command.append(str(SOURCES[0]))
   links = tf.sysconfig.get_link_flags()
   text = [*command, *links, tf.__version__, _processor()]
   text += [source.read_text() for source in SOURCES]
@@ -114,12 +104,6 @@ def build(folder: pathlib.Path | None = None) -> pathlib.Path:
         )
         made.rename(library)
   return library
-
-
-def _cache():
-  return pathlib.Path(
-    os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache'
-  )
 
 
 def _processor():

@@ -46,14 +46,10 @@ class Recurrence:
   """The steps over one batch of sequences."""
 
   def __init__(self, kernel, settings, sequences, keep, weights: Weights):
-    """Takes the batch; computes nothing.
+    """Takes the batch, sequences [T, B, F], and computes nothing.
 
-    Args:
-      kernel: has `forward` and `backward` as `access_gradient` has them.
-      settings: its Settings.
-      sequences: [T, B, F].
-      keep: [T, B], 0 where a step starts from zeros, else 1; or None.
-      weights: Weights.
+    `keep` [T, B] is 0 where a step starts from zeros, else 1, or None. `kernel`
+    and `settings` are as of the module `access_gradient`.
     """
     self._kernel = kernel
     self._settings = settings
@@ -104,12 +100,9 @@ class Recurrence:
       after = f * c + i * g
       h = o * tf.tanh(after)
       raw = _affine(h, self._weights.interface, self._weights.interface_bias)
+      order = orders.read(t) if replay else None
       words, state, order = self._kernel.forward(
-        raw,
-        keep,
-        carry.access,
-        self._settings,
-        orders.read(t) if replay else None,
+        raw, keep, carry.access, self._settings, order
       )
       if tape:
         kept = Tape(gates, raw, c, carry.access)
@@ -125,13 +118,13 @@ class Recurrence:
     return loop(lambda t, *_: t < end, body, carried)[1:]
 
   def backward(self, span, after, tape, orders, d_hidden, d_carry, slopes):
-    """The gradient of `forward`.
+    """The gradient of `forward`, which gave `tape` and `orders`.
 
     Args:
       span: as given to `forward`.
       after: the access state after the last step.
-      tape: from `forward`.
-      orders: from `forward`.
+      tape: of the span.
+      orders: of all steps.
       d_hidden: TensorArray of all steps.
       d_carry: gradient of the carry after the last step.
       slopes: two TensorArrays of all steps, receive the gradients of the

@@ -56,11 +56,6 @@ def supports(cell) -> bool:
   )
 
 
-def is_eager() -> bool:
-  """Whether TensorFlow executes eagerly, without a graph."""
-  return tf.executing_eagerly()
-
-
 def unroll(
   cell: dnc.DNCCell,
   sequences: Tensor,
@@ -118,10 +113,9 @@ def unroll(
 def _differentiable(loops, carry, checkpoint):
   """Hidden [T, B, H + R W] and the last carry, and their gradient."""
   if checkpoint is None:
-    run, reverse = _whole(loops, carry)
+    hidden, last, reverse = _whole(loops, carry)
   else:
-    run, reverse = _in_chunks(loops, carry, checkpoint)
-  hidden, last = run()
+    hidden, last, reverse = _in_chunks(loops, carry, checkpoint)
   hidden = hidden.stack()
 
   def gradient(d_hidden, *d_last):
@@ -137,61 +131,44 @@ def _differentiable(loops, carry, checkpoint):
 
 
 def _whole(loops, carry):
-  """Forwards and backwards over all steps at once, with one tape."""
+  """Runs all steps at once with one tape; also returns their gradient."""
   span = (0, loops.steps)
-  kept = {}
-
-  def run():
-    last, hidden, orders, tape = loops.forward(
-      span, carry, loops.array(), loops.array(dtype=tf.int32), loops.tape()
-    )
-    kept.update(last=last, orders=orders, tape=tape)
-    return hidden, last
+  last, hidden, orders, tape = loops.forward(
+    span, carry, loops.array(), loops.array(dtype=tf.int32), loops.tape()
+  )
 
   def reverse(d_hidden, d_last, slopes):
     return loops.backward(
-      span,
-      kept['last'].access,
-      kept['tape'],
-      kept['orders'],
-      d_hidden,
-      d_last,
-      slopes,
+      span, last.access, tape, orders, d_hidden, d_last, slopes
     )
 
-  return run, reverse
+  return hidden, last, reverse
 
 
 def _in_chunks(loops, carry, length):
   """As `_whole`, but keeps the carries at the chunks' starts, not a tape."""
   chunks = -(-loops.steps // length)
-  kept = {}
 
   def span(chunk):
     return chunk * length, tf.minimum((chunk + 1) * length, loops.steps)
 
-  def run():
-    def body(chunk, carry, hidden, orders, starts):
-      starts = recurrence.write(starts, chunk, carry)
-      carry, hidden, orders, _ = loops.forward(
-        span(chunk), carry, hidden, orders
-      )
-      return chunk + 1, carry, hidden, orders, starts
+  def run(chunk, carry, hidden, orders, starts):
+    starts = recurrence.write(starts, chunk, carry)
+    carry, hidden, orders, _ = loops.forward(span(chunk), carry, hidden, orders)
+    return chunk + 1, carry, hidden, orders, starts
 
-    starts = tf.nest.map_structure(lambda _: loops.array(chunks), carry)
-    orders = loops.array(dtype=tf.int32)
-    carried = tf.constant(0), carry, loops.array(), orders, starts
-    _, last, hidden, orders, starts = recurrence.loop(
-      lambda chunk, *_: chunk < chunks, body, carried
-    )
-    kept.update(orders=orders, starts=starts)
-    return hidden, last
+  starts = tf.nest.map_structure(lambda _: loops.array(chunks), carry)
+  orders = loops.array(dtype=tf.int32)
+  carried = tf.constant(0), carry, loops.array(), orders, starts
+  _, last, hidden, orders, starts = recurrence.loop(
+    lambda chunk, *_: chunk < chunks, run, carried
+  )
 
   def reverse(d_hidden, d_carry, slopes):
-    def body(chunk, d_carry, slopes):
-      start = recurrence.read(kept['starts'], chunk)
-      last, _, orders, tape = loops.forward(
-        span(chunk), start, (), kept['orders'], loops.tape(length), replay=True
+    def run_again(chunk, d_carry, slopes):
+      start = recurrence.read(starts, chunk)
+      last, _, _, tape = loops.forward(
+        span(chunk), start, (), orders, loops.tape(length), replay=True
       )
       d_carry, slopes = loops.backward(
         span(chunk), last.access, tape, orders, d_hidden, d_carry, slopes
@@ -199,9 +176,9 @@ def _in_chunks(loops, carry, length):
       return chunk - 1, d_carry, slopes
 
     carried = tf.convert_to_tensor(chunks) - 1, d_carry, slopes
-    return recurrence.loop(lambda chunk, *_: chunk >= 0, body, carried)[1:]
+    return recurrence.loop(lambda chunk, *_: chunk >= 0, run_again, carried)[1:]
 
-  return run, reverse
+  return hidden, last, reverse
 
 
 def _select_kernel(kernel, read_heads):

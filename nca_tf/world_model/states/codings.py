@@ -31,18 +31,12 @@ class MixtureCoding:
     """Takes the layout, and K >= 1."""
     if components < 1:
       raise ValueError(f'components must be at least 1, got {components}')
-    self._layout = layout
     self._components = components
     self._limits = layout.limits.astype(np.float32)
     self._normal = tfp.distributions.Normal(0.0, 1.0)
 
-  def outputs(self, group: layout_lib.Group) -> int:
-    """Numbers that describe one component of a group."""
-    del group
-    return 3 * self._components
-
   def bias(self, group: layout_lib.Group) -> np.ndarray:
-    """Initial outputs: the present value, and steps of all sizes."""
+    """Initial outputs [3 K]: the present value, and steps of all sizes."""
     steps = np.zeros(self._components)
     reach = (group.classes - 1) / _SCALE
     steps[1:] = np.linspace(-reach, reach, self._components + 1)[1:-1]
@@ -101,14 +95,10 @@ class CategoricalCoding:
 
   def __init__(self, layout: layout_lib.Layout):
     """Takes the layout."""
-    self._layout = layout
-
-  def outputs(self, group: layout_lib.Group) -> int:
-    """C, the group's classes."""
-    return group.classes
+    self._groups = layout.groups
 
   def bias(self, group: layout_lib.Group) -> np.ndarray:
-    """Initial outputs."""
+    """Initial outputs [C]."""
     return np.zeros(group.classes)
 
   def read(self, group: layout_lib.Group, values):
@@ -129,7 +119,7 @@ class CategoricalCoding:
     return -ops.concatenate(
       [
         ops.sum(log * self.read(group, targets[..., group.places]), axis=-1)
-        for group, log in zip(self._layout.groups, parameters, strict=True)
+        for group, log in zip(self._groups, parameters, strict=True)
       ],
       axis=-1,
     )
@@ -167,18 +157,17 @@ class Skip(keras.layers.Layer):
 
   def build(self, input_shape):
     """Makes the weights."""
-    self.bias = self.add_weight(
-      shape=self._bias.shape,
-      initializer=lambda shape, dtype: ops.cast(self._bias, dtype),
-      name='bias',
-    )
-    self.kernel = None
-    if self._matrix is not None:
-      self.kernel = self.add_weight(
-        shape=self._matrix.shape,
-        initializer=lambda shape, dtype: ops.cast(self._matrix, dtype),
-        name='kernel',
+
+    def weight(name, values):
+      return self.add_weight(
+        shape=values.shape,
+        initializer=lambda shape, dtype: ops.cast(values, dtype),
+        name=name,
       )
+
+    self.bias, self.kernel = weight('bias', self._bias), None
+    if self._matrix is not None:
+      self.kernel = weight('kernel', self._matrix)
     self.built = True
 
   def call(self, inputs):

@@ -19,6 +19,11 @@ class Group(typing.NamedTuple):
   is_map: bool = False  # One value per square of the board, row by row.
 
   @property
+  def size(self) -> int:
+    """Number of its components."""
+    return self.stop - self.start
+
+  @property
   def places(self) -> slice:
     """Its components' indices in a state."""
     return slice(self.start, self.stop)
@@ -30,6 +35,8 @@ class Layout:
   Attributes:
     size: Rows and columns of the board, S.
     groups: All groups, in order.
+    maps: Those with a value per square.
+    singles: The others.
     scored: V, the components that the original's vector has.
     components: N.
     limits: [N] largest values.
@@ -67,21 +74,10 @@ class Layout:
     self.components = self.groups[-1].stop
     self.scored = self.groups[-1].start
     self.limits = np.concatenate(
-      [
-        np.full(each.stop - each.start, each.classes - 1)
-        for each in self.groups
-      ]
+      [np.full(each.size, each.classes - 1) for each in self.groups]
     )
-
-  @property
-  def maps(self) -> list[Group]:
-    """The groups with a value per square."""
-    return [group for group in self.groups if group.is_map]
-
-  @property
-  def singles(self) -> list[Group]:
-    """The other groups."""
-    return [group for group in self.groups if not group.is_map]
+    self.maps = [group for group in self.groups if group.is_map]
+    self.singles = [group for group in self.groups if not group.is_map]
 
   def find(self, name: str) -> Group:
     """Returns a group; KeyError for another name."""

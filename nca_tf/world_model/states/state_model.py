@@ -8,7 +8,6 @@ Letters: B batch, T time, N components, S board size.
 """
 
 import keras
-import numpy as np
 import tensorflow as tf
 from keras import ops
 
@@ -54,7 +53,7 @@ class StateModel(model_lib.MemoryModel):
     self._single = dense(_HIDDEN, activation='relu')
     # As attributes: TensorFlow's checkpoints leave out what a dict holds.
     for group in layout.groups:
-      outputs = coding.outputs(group) * (1 if group.is_map else _width(group))
+      outputs = len(coding.bias(group)) * (1 if group.is_map else group.size)
       head = dense(outputs, use_bias=False)
       setattr(self, _attribute('head', group), head)
     for group in layout.groups:
@@ -109,24 +108,16 @@ class StateModel(model_lib.MemoryModel):
     own = ops.cast(self._own_square(x), planes.dtype)
     planes = ops.concatenate([planes, own[..., None]], axis=-1)
     boards = tf.reshape(planes, [-1, size, size, planes.shape[-1]])
-    local = self._around(boards)
-    local = tf.reshape(
-      local, tf.concat([lead, [size**2, _CHANNELS]], 0)
-    )  # [..., S * S, _CHANNELS]
+    local = _reshape(self._around(boards), lead, size**2, _CHANNELS)
     here = ops.sum(local * own[..., None], axis=-2)
-    singles = [
-      tf.reshape(inputs[group.name], tf.concat([lead, [-1]], 0))
-      for group in self.layout.singles
-    ]
-    widths = [
-      _width(group) * inputs[group.name].shape[-1]
-      for group in self.layout.singles
-    ]
+    singles, width = [], _CHANNELS
+    for group in self.layout.singles:
+      values = inputs[group.name]
+      singles.append(_reshape(values, lead, -1))
+      width += group.size * values.shape[-1]
     singles = ops.concatenate([*singles, here], axis=-1)
-    singles = tf.ensure_shape(singles, [*x.shape[:-1], sum(widths) + _CHANNELS])
-    summary = tf.reshape(
-      self._summary(local), tf.concat([lead, [size**2 * _SUMMARY]], 0)
-    )
+    singles = tf.ensure_shape(singles, [*x.shape[:-1], width])
+    summary = _reshape(self._summary(local), lead, size**2 * _SUMMARY)
     code = self._code(ops.concatenate([summary, singles], axis=-1))
     return {'inputs': inputs, 'local': local, 'singles': singles, 'code': code}
 
@@ -142,9 +133,7 @@ class StateModel(model_lib.MemoryModel):
   def _predict(self, x, action, seen, hidden):
     lead = tf.shape(x)[:-1]
     area = self.layout.size**2
-    memory = tf.reshape(
-      self._memory(hidden), tf.concat([lead, [area, _MEMORY]], 0)
-    )
+    memory = _reshape(self._memory(hidden), lead, area, _MEMORY)
     action = ops.cast(action, hidden.dtype)
     everywhere = ops.repeat(action[..., None, :], area, axis=-2)
     local = self._local(
@@ -155,21 +144,20 @@ class StateModel(model_lib.MemoryModel):
     )
     outputs = []
     for group in self.layout.groups:
-      head = getattr(self, _attribute('head', group))(
-        local if group.is_map else single
-      )
-      if not group.is_map:
-        shape = [_width(group), self.coding.outputs(group)]
-        head = tf.reshape(head, tf.concat([lead, shape], 0))
-      skip = getattr(self, _attribute('skip', group))(
-        seen['inputs'][group.name]
-      )
-      outputs.append(head + skip)
+      head = getattr(self, _attribute('head', group))
+      skip = getattr(self, _attribute('skip', group))
+      if group.is_map:
+        output = head(local)
+      else:
+        output = _reshape(
+          head(single), lead, group.size, head.units // group.size
+        )
+      outputs.append(output + skip(seen['inputs'][group.name]))
     return self.coding.parameters(x, outputs)
 
 
-def _width(group):
-  return int(np.subtract(group.stop, group.start))
+def _reshape(tensor, lead, *shape):
+  return tf.reshape(tensor, tf.concat([lead, shape], 0))
 
 
 def _attribute(kind, group):
