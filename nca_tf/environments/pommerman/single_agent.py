@@ -41,7 +41,6 @@ SPEC = game.GameSpec(
 
 RENDER_MODES = ('rgb_array', 'ansi')
 _RENDER_SIZE = 320
-_RESULTS = ('win', 'loss', 'tie', 'incomplete')
 
 
 class Pommerman(gymnasium.Env):
@@ -119,7 +118,6 @@ class Pommerman(gymnasium.Env):
     )
     check_render_mode(render_mode)
     rules = variants.get_variant(variant, max_steps=time_limit)
-    views.check(observation)
     self.render_mode = render_mode
     self.observation_space = views.make_space(observation, rules)
     self.action_space = make_action_space(rules)

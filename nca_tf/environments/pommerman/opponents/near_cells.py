@@ -103,11 +103,7 @@ def move_to_nearest(near: NearCells, wanted: np.ndarray, radius: int):
   """The move towards the nearest wanted cell, [L]; STOP without one.
 
   Of several as near, the one with the highest code, and the last by rows.
-
-  Args:
-    near: Of `look_around`.
-    wanted: [L, 24] bool.
-    radius: Steps, at most 3.
+  `wanted` is [L, 24] bool; the radius at most 3 steps.
   """
   number = np.arange(len(OFFSETS))
   rank = (RADIUS - DISTANCES) * 1000 + near.code.astype(np.int64) * 30 + number
