@@ -156,16 +156,7 @@ def _draw_game(comparison, game, rows, coding):
       title = f'{wrong[column]} wrong' if row else f'{_SHOWN[column]} ahead'
       axes.set_title(title, fontsize=10)
       _mark(axes, shown[column], truth[column], comparison.layout)
-    grid[row, 0].text(
-      -0.06,
-      0.5,
-      name,
-      rotation=90,
-      fontsize=11,
-      ha='right',
-      va='center',
-      transform=grid[row, 0].transAxes,
-    )
+    canvas.label_row(grid[row, 0], name)
   figure.suptitle(
     f'Open loop from the first state, {coding} coding; red: a square whose '
     'code, bomb strength or bomb life is wrong',
