@@ -26,13 +26,12 @@ def check(path: str):
     )
   if pathlib.Path(path).is_dir():
     raise faults.UsageError(f'--record must name a file, got folder {path}')
-  needed = ('imageio', 'imageio_ffmpeg') if suffix == '.mp4' else ()
-  missing = [name for name in needed if not importlib.util.find_spec(name)]
-  if missing:
-    raise faults.UsageError(
-      f'--record={path} needs {missing[0]}: pip install '
-      "'imageio[ffmpeg]', or name a .gif file, which needs nothing"
-    )
+  for name in ('imageio', 'imageio_ffmpeg') if suffix == '.mp4' else ():
+    if not importlib.util.find_spec(name):
+      raise faults.UsageError(
+        f"--record={path} needs {name}: pip install 'imageio[ffmpeg]', or name "
+        'a .gif file, which needs nothing'
+      )
 
 
 def record(config, path: str) -> int:

@@ -17,7 +17,7 @@ def summarise(scores, at_limit, seed: int = 0) -> dict[str, Any]:
 
   Args:
     scores: [N] returns.
-    at_limit: [N] whether an episode was ended by the time limit.
+    at_limit: [N] whether the time limit ended the episode.
     seed: Of the bootstrap.
 
   Returns:

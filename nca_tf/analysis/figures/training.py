@@ -85,8 +85,8 @@ def learning_curves(
         f' {sorted({name for record in records for name in record})}'
       )
     # The thin line above the thick one: either is seen where both agree.
-    _curve(axes, *holding, colour=canvas.ORANGE, width=3.5, label='held out')
-    _curve(axes, *training, colour=canvas.BLUE, width=1, label='training')
+    _curve(axes, *holding, color=canvas.ORANGE, lw=3.5, label='held out')
+    _curve(axes, *training, color=canvas.BLUE, lw=1, label='training')
     values = np.concatenate([training[1], holding[1]])
     if values.min() > 0 and values.max() > 10 * values.min():
       axes.set_yscale('log')
@@ -108,12 +108,10 @@ def _series(records, key):
   return steps, values
 
 
-def _curve(axes, steps, values, *, colour, width, label):
+def _curve(axes, steps, values, **style):
   if len(steps):
     marker = 'o' if len(steps) == 1 else None
-    axes.plot(
-      steps, values, color=colour, lw=width, label=label, marker=marker, ms=5
-    )
+    axes.plot(steps, values, marker=marker, ms=5, **style)
 
 
 def _floats(name, pictures):

@@ -7,6 +7,7 @@ import numpy as np
 
 from nca_tf.environments.pommerman import games as games_lib
 from nca_tf.environments.pommerman import opponents
+from nca_tf.environments.pommerman import views
 from nca_tf.environments.pommerman.engine import outcome as outcome_lib
 from nca_tf.environments.pommerman.engine import variants
 from nca_tf.environments.pommerman.engine.variants import Variant
@@ -15,7 +16,6 @@ from nca_tf.environments.pommerman.engine.variants import Variant
 class Turn(typing.NamedTuple):
   """What a step gave to the learner, in G games."""
 
-  observations: dict  # [G, A, ...], of all agents
   reward: np.ndarray  # [G] float64
   terminated: np.ndarray  # [G] bool, the game is decided, or its agent dead
   truncated: np.ndarray  # [G] bool, no step is left
@@ -65,7 +65,7 @@ class Match:
     self._players = {  # Each with its seats, [A] bool.
       name: (
         opponents.make(name, variant),
-        np.array([s == name for s in seats]),
+        np.array([who == name for who in seats]),
       )
       for name in dict.fromkeys(names)
     }
@@ -117,9 +117,9 @@ class Match:
     if not self.variant.teams:
       decided |= ~self.observations['alive'][:, self.agent]
     late = self.observations['step_count'] >= self.variant.max_steps
-    return Turn(
-      self.observations,
-      outcome.rewards[:, self.agent].astype(np.float64),
-      decided,
-      late & ~decided,
-    )
+    reward = outcome.rewards[:, self.agent].astype(np.float64)
+    return Turn(reward, decided, late & ~decided)
+
+  def view(self, kind: str):
+    """Returns what the learner sees now, of `views.KINDS`."""
+    return views.make(kind, self.observations, self.agent, self.variant)

@@ -165,8 +165,7 @@ class Pommerman(gymnasium.Env):
   def _observe(self):
     if self._kind == 'frames' and not self._frames:
       return np.zeros(SPEC.observation_shape, np.uint8)
-    seen, agent = self._match.observations, self._match.agent
-    return views.first(views.make(self._kind, seen, agent, self._variant))
+    return views.first(self._match.view(self._kind))
 
   def _inform(self):
     seen = self._match.observations

@@ -155,5 +155,4 @@ def start(state: State, games: np.ndarray, board, items) -> None:
 
 def select(records: Bombs | Flames, which: np.ndarray) -> Bombs | Flames:
   """Returns some of the bombs or flames, [K] bool or indices."""
-  fields = dataclasses.fields(records)
-  return type(records)(*(getattr(records, f.name)[which] for f in fields))
+  return type(records)(*(field[which] for field in vars(records).values()))

@@ -17,12 +17,7 @@ from nca_tf.environments.pommerman.recordings.snapshot import Snapshot
 
 # The rows of a `Snapshot` after row and column, and what JSON shows of each.
 _COLUMNS = {
-  'agents': {
-    'ammo': int,
-    'blast_strength': int,
-    'can_kick': bool,
-    'is_alive': bool,
-  },
+  'agents': dict(ammo=int, blast_strength=int, can_kick=bool, is_alive=bool),
   'bombs': {
     'life': int,
     'blast_strength': int,
@@ -37,6 +32,8 @@ def dump(state: State, game: int) -> dict[str, str]:
   """Returns the record of one game, by index."""
   taken = snapshot.take(state)
   items = taken.items[game]
+  bombs = snapshot.split(taken.bombs, taken.bomb_counts)
+  flames = snapshot.split(taken.flames, taken.flame_counts)
   record = {
     'board_size': state.variant.board_size,
     'step_count': int(taken.step_count[game]),
@@ -45,8 +42,8 @@ def dump(state: State, game: int) -> dict[str, str]:
       {'agent_id': number, **entry}
       for number, entry in enumerate(_dump('agents', taken.agents[game]))
     ],
-    'bombs': _dump('bombs', taken.bombs, taken.bomb_counts, game),
-    'flames': _dump('flames', taken.flames, taken.flame_counts, game),
+    'bombs': _dump('bombs', bombs[game]),
+    'flames': _dump('flames', flames[game]),
     'items': [
       [[row, column], int(items[row, column])]
       for row, column in np.argwhere(items).tolist()
@@ -56,23 +53,14 @@ def dump(state: State, game: int) -> dict[str, str]:
   return {key: json.dumps(value) for key, value in record.items()}
 
 
-def _dump(kind, rows, counts=None, game=0):
-  """Returns rows as dicts: all, or those of one game by the games' counts."""
-  if counts is not None:
-    first = int(counts[:game].sum())
-    rows = rows[first : first + int(counts[game])]
-  return [
-    {
-      'position': [row, column],
-      **{
-        name: show(value)
-        for (name, show), value in zip(
-          _COLUMNS[kind].items(), values, strict=True
-        )
-      },
-    }
-    for row, column, *values in rows.tolist()
-  ]
+def _dump(kind, rows):
+  """Returns rows [K, 2 + columns] as dicts."""
+  entries = []
+  for row, column, *values in rows.tolist():
+    columns = zip(_COLUMNS[kind].items(), values, strict=True)
+    shown = {name: show(value) for (name, show), value in columns}
+    entries.append({'position': [row, column], **shown})
+  return entries
 
 
 def load(variant: Variant, record: Mapping[str, str]) -> State:
@@ -126,7 +114,7 @@ def _read_rows(kind, entries, size):
       row[4] = row[4] or variants.STOP  # The original's None: it lies still.
     if not all(0 <= place < size for place in row[:2]):
       raise ValueError('a cell off the board')
-  return np.array(rows, np.int64).reshape(-1, 2 + len(_COLUMNS[kind]))
+  return np.array(rows, np.int64).reshape(len(rows), 2 + len(_COLUMNS[kind]))
 
 
 def _read_codes(values):

@@ -6,7 +6,6 @@ from nca_tf.environments.pommerman.engine import engine
 from nca_tf.environments.pommerman.engine import outcome as outcome_lib
 from nca_tf.environments.pommerman.engine import seeded_board
 from nca_tf.environments.pommerman.recordings import snapshot
-from nca_tf.environments.pommerman.recordings import trace as trace_lib
 from nca_tf.environments.pommerman.recordings.trace import Trace
 
 # What is compared. `order`: bombs and flames are equal, but not their order.
@@ -55,8 +54,8 @@ def _replay_games(trace, games, found):
   order = np.argsort(-lengths, kind='stable')
   games, lengths = games[order], lengths[order]
   state = snapshot.load(trace.rules[games[0]], trace.get_start(games))
-  bombs = trace_lib.split(data['bombs'], data['n_bombs'])
-  flames = trace_lib.split(data['flames'], data['n_flames'])
+  bombs = snapshot.split(data['bombs'], data['n_bombs'])
+  flames = snapshot.split(data['flames'], data['n_flames'])
   radio = state.variant.radio and 'sent_messages' in data
   seen = _number_observed(trace)
   for time in range(lengths[0]):
@@ -97,8 +96,8 @@ def _compare(data, bombs, flames, state, outcome, step):
   for name in ('board', 'items', 'agents'):
     differs |= _differ(getattr(ours, name)[:rows], data[name][step])
   order = np.zeros(rows, bool)
-  our_bombs = trace_lib.split(ours.bombs, ours.bomb_counts)
-  our_flames = trace_lib.split(ours.flames, ours.flame_counts)
+  our_bombs = snapshot.split(ours.bombs, ours.bomb_counts)
+  our_flames = snapshot.split(ours.flames, ours.flame_counts)
   for mine, theirs in ((our_bombs, bombs), (our_flames, flames)):
     for row, time in enumerate(step):
       if not np.array_equal(mine[row], theirs[time]):

@@ -73,6 +73,11 @@ def take(state: State) -> Snapshot:
   )
 
 
+def split(rows: np.ndarray, counts: np.ndarray) -> list[np.ndarray]:
+  """Returns each game's rows of [K, ...], given how many [G] each has."""
+  return np.split(rows, np.cumsum(counts, dtype=np.int64)[:-1])
+
+
 def _sort(state, records):
   """Returns how many bombs or flames a game has, and rows game by game."""
   cell, *columns = vars(records).values()  # In the order of their fields.

@@ -13,6 +13,7 @@ import numpy as np
 
 from nca_tf.environments.pommerman.engine import variants
 from nca_tf.environments.pommerman.engine.variants import Variant
+from nca_tf.environments.pommerman.recordings import snapshot
 from nca_tf.environments.pommerman.recordings.snapshot import Snapshot
 
 _GAME, _STEP, _SEEN, _BOMBS, _FLAMES = 'game', 'step', 'seen', 'bombs', 'flames'
@@ -85,8 +86,8 @@ class Trace:
   def get_start(self, games: np.ndarray) -> Snapshot:
     """Returns how some games, given by index, begin."""
     data = self.arrays
-    bombs = split(data['init_bombs'], data['n_init_bombs'])
-    flames = split(data['init_flames'], data['n_init_flames'])
+    bombs = snapshot.split(data['init_bombs'], data['n_init_bombs'])
+    flames = snapshot.split(data['init_flames'], data['n_init_flames'])
     return Snapshot(
       board=data['init_board'][games],
       items=data['init_items'][games],
@@ -97,11 +98,6 @@ class Trace:
       flames=np.concatenate([flames[game] for game in games]),
       step_count=data['init_step'][games],
     )
-
-
-def split(rows: np.ndarray, counts: np.ndarray) -> list[np.ndarray]:
-  """Returns each owner's rows of [K, ...], given how many [N] each has."""
-  return np.split(rows, np.cumsum(counts, dtype=np.int64)[:-1])
 
 
 def read(path: str | os.PathLike) -> Trace:
