@@ -45,7 +45,7 @@ def scores_over_generations(
     axes.errorbar(
       generations,
       means,
-      yerr=[means - low, high - means],
+      yerr=[(means - low).tolist(), (high - means).tolist()],
       linewidth=2.5,
       marker='o',
       capsize=3,

@@ -91,7 +91,7 @@ def collect(
   with _storage_faults(folder):
     spec = make_spec(env, policy, seed, options, parameters)
     writer = rollouts.Writer(folder, spec, shard_size)
-  first, steps = writer.next_index, 0
+  first = writer.next_index
   report(min(first, episodes))
   if parameters is not None:
     shape = episodes, np.shape(parameters)[-1]
@@ -105,6 +105,12 @@ def collect(
     record=True,
     options=options,
   )
+  return _write(writer, folder, results, report)
+
+
+def _write(writer, folder, results, report) -> int:
+  """Appends all results and closes the writer; returns the steps."""
+  first, steps = writer.next_index, 0
   with contextlib.closing(results):
     for result in results:
       with _storage_faults(folder):
