@@ -136,7 +136,7 @@ def test_every_seat_has_its_player():
   names = ('random', 'simple', 'random')
   rules = variants.get_variant('PommeFFACompetition-v0')
   game = match.Match(rules, 2, agent=1, players=names)
-  seats = {name: game._seats[name].tolist() for name in names}
+  seats = {name: game._players[name][1].tolist() for name in names}
   assert seats == {
     'random': [True, False, False, True],
     'simple': [False, False, True, False],

@@ -66,7 +66,7 @@ def side_by_side(
       text = f'{name}: done' if over else name
       label = _text(text, width, HEADING, RED if over else INK, font)
       page[chosen, GAP // 2 : GAP // 2 + HEADING, left : left + width] = label
-    _border(page, ended, top, left, height, width)
+    _border(page[:, top : top + height, left : left + width], ended)
   for t, text in enumerate(captions or ()):
     label = _text(str(text), page.shape[2] - 2 * GAP, CAPTION, INK, font)
     page[t, bottom - 2 : bottom - 2 + CAPTION, GAP:-GAP] = label
@@ -139,15 +139,10 @@ def _palette(frames, colours):
   return palette
 
 
-def _border(page, ended, top, left, height, width, thick=3):
-  bottom, right = top + height, left + width
-  for rows, lines in (
-    (slice(top, top + thick), slice(left, right)),
-    (slice(bottom - thick, bottom), slice(left, right)),
-    (slice(top, bottom), slice(left, left + thick)),
-    (slice(top, bottom), slice(right - thick, right)),
-  ):
-    page[ended, rows, lines] = RED
+def _border(frames, ended, thick=3):
+  edge = np.ones(frames.shape[1:3], bool)
+  edge[thick:-thick, thick:-thick] = False
+  frames[ended[:, None, None] & edge] = RED
 
 
 def _text(text, width, height, colour, font):

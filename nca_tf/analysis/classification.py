@@ -50,13 +50,10 @@ def pooled_roc_auc(groups: Sequence[tuple]) -> float:
 def roc_curve(labels, scores) -> tuple[np.ndarray, np.ndarray]:
   """False and true positive rates from the strictest threshold to the laxest.
 
-  Args:
-    labels: as of `roc_auc`.
-    scores: as of `roc_auc`.
-
   Returns:
     Two float arrays [P] that begin at 0 and end at 1, one point per distinct
-    score, so that the area under them by trapezoids is `roc_auc`.
+    score, so that the area under them by trapezoids is `roc_auc`, which takes
+    the same arguments.
   """
   positive, negative = _split(labels, scores)
   thresholds = np.unique(np.concatenate([positive, negative]))[::-1]
@@ -81,7 +78,7 @@ def precision_recall_at(labels, scores, threshold: float) -> PrecisionRecall:
     Both as shares; the precision is 0 when there was no alarm.
 
   Raises:
-    ValueError: no positive label, bad labels, scores that are not finite.
+    ValueError: no positive label, or as `roc_auc`.
   """
   labels, scores = _pairs(labels, scores)
   if not labels.any():

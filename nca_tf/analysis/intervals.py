@@ -3,6 +3,11 @@
 The percentile bootstrap of Efron and Tibshirani (1993), "An Introduction to
 the Bootstrap", section 13.3. Resampled is always the independent unit, an
 episode or a seed, never the steps within one.
+
+All `bootstrap_` functions take `rng`, a generator or a seed for one; `level`,
+the confidence level of the interval; and `resamples`, how many times the data
+are drawn again. They raise ValueError for data that are empty or not finite,
+and for a level or a number of resamples out of range.
 """
 
 import math
@@ -57,16 +62,12 @@ def bootstrap_mean(
 
   Args:
     values: [N] numbers, one per episode or seed.
-    rng: generator, or a seed for one.
-    level: confidence level of the interval.
-    resamples: number of bootstrap resamples.
-
-  Raises:
-    ValueError: no values, values that are not finite, or a bad level.
+    rng: generator or seed.
+    level: of the interval.
+    resamples: how many.
   """
   values = _vector('values', values)
-  rng = _generator(rng)
-  _check(level, resamples)
+  rng = _begin(rng, level, resamples)
   draws = None
   if len(values) > 1:
     draws = _resampled_means(values, resamples, rng)
@@ -87,14 +88,11 @@ def bootstrap_difference(
   Args:
     a: [N] numbers.
     b: [M] numbers.
-    rng: generator, or a seed for one.
+    rng: generator or seed.
     paired: a[i] and b[i] belong together (same seed, same start) and are drawn
       together; N must equal M.
-    level: as of `bootstrap_mean`.
-    resamples: as of `bootstrap_mean`.
-
-  Raises:
-    ValueError: as `bootstrap_mean`, or paired values of unequal number.
+    level: of the interval.
+    resamples: how many.
   """
   a, b = _vector('a', a), _vector('b', b)
   if paired:
@@ -103,8 +101,7 @@ def bootstrap_difference(
         f'b must have as many values as a when paired, got {len(a)}, {len(b)}'
       )
     return bootstrap_mean(a - b, rng=rng, level=level, resamples=resamples)
-  rng = _generator(rng)
-  _check(level, resamples)
+  rng = _begin(rng, level, resamples)
   draws = None
   if len(a) > 1 and len(b) > 1:
     draws = _resampled_means(a, resamples, rng)
@@ -131,18 +128,14 @@ def bootstrap_nested(
 
   Args:
     groups: list of [N_g] numbers.
-    rng: generator, or a seed for one.
-    level: as of `bootstrap_mean`.
-    resamples: number of bootstrap resamples.
-
-  Raises:
-    ValueError: as `bootstrap_mean`, or no groups.
+    rng: generator or seed.
+    level: of the interval.
+    resamples: how many.
   """
   if not len(groups):
     raise ValueError('groups must hold at least one list of values, got none')
   groups = [_vector('groups', values) for values in groups]
-  rng = _generator(rng)
-  _check(level, resamples)
+  rng = _begin(rng, level, resamples)
   value = np.mean([values.mean() for values in groups])
   if max(len(groups), *map(len, groups)) == 1:
     return _interval(value, None, level)
@@ -178,9 +171,9 @@ def bootstrap_statistic(
     statistic: maps a list of groups to a number; called `resamples` times. NaN
       says that it is not defined for these groups (such as an area under a
       curve without a positive): that resample is left out.
-    rng: generator, or a seed for one.
-    level: as of `bootstrap_mean`.
-    resamples: number of bootstrap resamples.
+    rng: generator or seed.
+    level: of the interval.
+    resamples: how many.
 
   Raises:
     ValueError: no groups, a statistic that is not finite for all the groups or
@@ -189,8 +182,7 @@ def bootstrap_statistic(
   groups = list(groups)
   if not groups:
     raise ValueError('groups must hold at least one episode, got none')
-  rng = _generator(rng)
-  _check(level, resamples)
+  rng = _begin(rng, level, resamples)
   value = float(statistic(groups))
   if not math.isfinite(value):
     raise ValueError(f'statistic must be finite for all groups, got {value}')
@@ -256,14 +248,12 @@ def _vector(name, values):
   return values
 
 
-def _generator(rng):
+def _begin(rng, level, resamples):
+  """Checks the arguments; returns the generator."""
   if rng is None:
     raise ValueError('rng must be a numpy Generator or a seed, got None')
-  return np.random.default_rng(rng)
-
-
-def _check(level, resamples):
   if not 0 < level < 1:
     raise ValueError(f'level must be between 0 and 1, got {level}')
   if resamples < 1:
     raise ValueError(f'resamples must be at least 1, got {resamples}')
+  return np.random.default_rng(rng)

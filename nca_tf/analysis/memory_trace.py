@@ -15,13 +15,13 @@ from nca_tf.analysis import canvas
 
 # Pixels of one row of values, and the least of one panel.
 ROW, PANEL = 5, 70
+_MODES = ('backward', 'content', 'forward')  # Of a head, in their order.
 
 
 def memory_trace(
   trace: Mapping[str, np.ndarray],
   *,
   marks: Sequence[int] = (),
-  mode_names: Sequence[str] = ('backward', 'content', 'forward'),
   title: str = '',
 ) -> Figure:
   """Everything that happens in and around the memory, over time.
@@ -36,13 +36,12 @@ def memory_trace(
       any whose name ends in _gate or _gates, [T] or [T, R]. Other names are
       ignored, so that a whole state can be given.
     marks: steps at which something happened, drawn as vertical lines.
-    mode_names: order of the last axis of read_modes.
     title: above all panels.
 
   Raises:
     ValueError: nothing to draw, or arrays of different lengths.
   """
-  panels = _panels({k: np.asarray(v) for k, v in trace.items()}, mode_names)
+  panels = _panels({k: np.asarray(v) for k, v in trace.items()})
   if not panels:
     raise ValueError(
       'trace must have memory, usage, write_weights, read_weights, read_modes'
@@ -111,7 +110,7 @@ def memory_matrices(memory, steps: Sequence[int], title: str = '') -> Figure:
   return figure
 
 
-def _panels(trace, mode_names):
+def _panels(trace):
   """(name, [rows, T], row labels or None, largest value or None)."""
   panels = []
   if 'memory' in trace:
@@ -127,7 +126,7 @@ def _panels(trace, mode_names):
       panels.append((name, weights[:, head].T, None, 1))
   if 'read_modes' in trace:
     modes = trace['read_modes']
-    labels = [f'{m} {r}' for r in range(modes.shape[1]) for m in mode_names]
+    labels = [f'{m} {r}' for r in range(modes.shape[1]) for m in _MODES]
     rows = modes.reshape(len(modes), -1).T
     panels.append(('read modes per head', rows, labels, 1))
   rows, labels = [], []

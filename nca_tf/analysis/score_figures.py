@@ -9,13 +9,13 @@ from matplotlib.figure import Figure
 from nca_tf.analysis import canvas
 from nca_tf.analysis import intervals
 
+_RESAMPLES = 2000
+
 
 def scores_over_generations(
   curves: Mapping[str, tuple[Sequence[int], Sequence[float]]],
   looks: Mapping[str, tuple[Sequence[int], Sequence[Sequence[float]]]],
   lines: Mapping[str, float] | None = None,
-  *,
-  resamples: int = 2000,
 ) -> Figure:
   """As the published figure: score in the game over generations.
 
@@ -25,7 +25,6 @@ def scores_over_generations(
     looks: thick lines by name: generations and the scores of all episodes
       played then, drawn as their mean with its bootstrap 95 % interval.
     lines: horizontal lines by name, such as the scripted policies.
-    resamples: of the bootstrap.
 
   Raises:
     ValueError: there is nothing to draw.
@@ -39,16 +38,14 @@ def scores_over_generations(
   rng = np.random.default_rng(0)
   for name, (generations, scores) in looks.items():
     found = [
-      intervals.bootstrap_mean(each, rng=rng, resamples=resamples)
+      intervals.bootstrap_mean(each, rng=rng, resamples=_RESAMPLES)
       for each in scores
     ]
-    means = [each.mean for each in found]
-    below = [each.mean - each.low for each in found]
-    above = [each.high - each.mean for each in found]
+    means, low, high = np.reshape(found, (-1, 3)).T
     axes.errorbar(
       generations,
       means,
-      yerr=[below, above],
+      yerr=[(means - low).tolist(), (high - means).tolist()],
       linewidth=2.5,
       marker='o',
       capsize=3,
@@ -61,8 +58,6 @@ def scores_over_generations(
 def repeated_scores_over_generations(
   looks: Mapping[str, tuple[Sequence[int], Sequence[Sequence[Sequence]]]],
   lines: Mapping[str, float] | None = None,
-  *,
-  resamples: int = 2000,
 ) -> Figure:
   """The same for settings that were each run with several seeds.
 
@@ -72,7 +67,6 @@ def repeated_scores_over_generations(
       for their mean, and a band: its bootstrap 95 % interval over seeds and
       episodes.
     lines: horizontal lines by name, such as the scripted policies.
-    resamples: of the bootstrap.
 
   Raises:
     ValueError: there is nothing to draw.
@@ -84,27 +78,18 @@ def repeated_scores_over_generations(
   for number, (name, (generations, scores)) in enumerate(looks.items()):
     colour = canvas.COLOURS[number % len(canvas.COLOURS)]
     found = [
-      intervals.bootstrap_nested(each, rng=number, resamples=resamples)
+      intervals.bootstrap_nested(each, rng=number, resamples=_RESAMPLES)
       for each in scores
     ]
+    mean, low, high = np.reshape(found, (-1, 3)).T
     axes.fill_between(
-      generations,
-      [each.low for each in found],
-      [each.high for each in found],
-      color=colour,
-      alpha=0.12,
-      linewidth=0,
+      generations, low, high, color=colour, alpha=0.12, linewidth=0
     )
     for seed in range(max(map(len, scores))):
       means = [np.mean(each[seed]) for each in scores]
       axes.plot(generations, means, color=colour, linewidth=0.8, alpha=0.5)
     axes.plot(
-      generations,
-      [each.mean for each in found],
-      color=colour,
-      linewidth=2.5,
-      marker='o',
-      label=name,
+      generations, mean, color=colour, linewidth=2.5, marker='o', label=name
     )
   _finish(axes, lines or {})
   return figure

@@ -70,7 +70,7 @@ def make(name: str, **options) -> gymnasium.Env:
 
   Args:
     name: One of `names()`.
-    **options: Passed to the game, such as `time_limit` or `action_kind`.
+    **options: Of the game, such as `time_limit` or `action_kind`.
 
   Raises:
     ImportError: The game's engine is not installed; the message says how.
@@ -80,11 +80,7 @@ def make(name: str, **options) -> gymnasium.Env:
 
 
 def get_spec(name: str, **options) -> GameSpec:
-  """Returns what is known of a game made with `options`.
-
-  Args:
-    name: One of `names()`.
-    **options: Those of `make`; those that the spec does not show are ignored.
+  """Returns what is known of the game that `make` makes of the arguments.
 
   Raises:
     ValueError: There is no such game, or an option is wrong.

@@ -52,15 +52,11 @@ class Policy:
 
 @dataclasses.dataclass(frozen=True)
 class Script:
-  """An entry of `GameSpec.policies`: spec -> policy.
+  """An entry of `GameSpec.policies`: spec -> policy."""
 
-  Attributes:
-    stream: A function (spec, rng, *parameters) -> an action for each tic.
-    parameters: Of the stream.
-  """
-
+  # A function (spec, rng, *parameters) -> an action for each tic
   stream: Callable[..., Iterator]
-  parameters: tuple = ()
+  parameters: tuple = ()  # Of the stream
 
   def __call__(self, spec: game.GameSpec) -> Policy:
     """Makes the policy for a game."""
@@ -103,11 +99,7 @@ def random_per_tic(spec: game.GameSpec, rng: np.random.Generator) -> Iterator:
 
 
 def make(name: str, spec: game.GameSpec):
-  """Makes a scripted policy for a game.
-
-  Args:
-    name: One of `spec.policies`.
-    spec: The game.
+  """Makes the policy of a game that `spec.policies` has under a name.
 
   Returns:
     A policy: `reset(rng)`, `act(observation)`, and `blind`, whether it ignores

@@ -16,7 +16,6 @@ from nca_tf import environments
 from nca_tf.command_line import faults
 from nca_tf.datasets import rollouts
 from nca_tf.environments import workers
-from nca_tf.environments.workers import episode
 from nca_tf.environments.workers import player as player_lib
 
 
@@ -94,13 +93,14 @@ def collect(
     writer = rollouts.Writer(folder, spec, shard_size)
   first = writer.next_index
   report(min(first, episodes))
+  if parameters is not None:
+    shape = episodes, np.shape(parameters)[-1]
+    parameters = np.broadcast_to(parameters, shape)[first:]
   results = workers.play(
     env,
     policy,
-    [
-      environments.episode_seed(seed, index) for index in range(first, episodes)
-    ],
-    parameters=_rows(parameters, first, episodes),
+    [environments.episode_seed(seed, i) for i in range(first, episodes)],
+    parameters=parameters,
     processes=processes,
     record=True,
     options=options,
@@ -114,32 +114,21 @@ def _write(writer, folder, results, report) -> int:
   with contextlib.closing(results):
     for result in results:
       with _storage_faults(folder):
-        writer.append(_as_episode(result, first))
+        writer.append(
+          rollouts.make_episode(
+            first + result.index,
+            result.seed,
+            result.frames,
+            result.actions,
+            result.rewards,
+            result.terminated,
+          )
+        )
       steps += len(result.actions)
       report(writer.next_index, steps=steps)
   with _storage_faults(folder):
     writer.close()
   return steps
-
-
-def _rows(parameters, first: int, episodes: int):
-  """Returns the controllers of the episodes from `first` on, or None."""
-  if parameters is None:
-    return None
-  return np.broadcast_to(parameters, (episodes, np.shape(parameters)[-1]))[
-    first:
-  ]
-
-
-def _as_episode(result: episode.Result, first: int) -> rollouts.Episode:
-  return rollouts.make_episode(
-    first + result.index,
-    result.seed,
-    result.frames,
-    result.actions,
-    result.rewards,
-    result.terminated,
-  )
 
 
 @contextlib.contextmanager

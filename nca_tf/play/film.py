@@ -9,10 +9,8 @@ import zlib
 
 import numpy as np
 
-from nca_tf import environments
 from nca_tf.analysis import animation
 from nca_tf.command_line import faults
-from nca_tf.environments import workers
 
 _FASTEST = 20  # Frames per second; a film of a faster game skips some.
 _PAUSE = 1.0  # Seconds that the last frame of an episode stays.
@@ -28,42 +26,24 @@ def check(path: str):
     )
   if pathlib.Path(path).is_dir():
     raise faults.UsageError(f'--record must name a file, got folder {path}')
-  needed = ('imageio', 'imageio_ffmpeg') if suffix == '.mp4' else ()
-  missing = [name for name in needed if not importlib.util.find_spec(name)]
-  if missing:
-    raise faults.UsageError(
-      f'--record={path} needs {missing[0]}: pip install '
-      "'imageio[ffmpeg]', or name a .gif file, which needs nothing"
-    )
+  for name in ('imageio', 'imageio_ffmpeg') if suffix == '.mp4' else ():
+    if not importlib.util.find_spec(name):
+      raise faults.UsageError(
+        f"--record={path} needs {name}: pip install 'imageio[ffmpeg]', or name "
+        'a .gif file, which needs nothing'
+      )
 
 
 def record(config, path: str) -> int:
-  """Plays the first `config.record_episodes` episodes again and films them.
+  """Films the first `record_episodes` of a resolved `evaluate.Config`.
 
-  Args:
-    config: A PlayConfig with a number of `record_episodes`; every setting
-      resolved.
-    path: The .gif or .mp4 file.
-
-  Returns:
-    The number of frames.
+  They are played again. Returns the number of frames of the .gif or .mp4 file.
   """
-  seeds = [
-    environments.episode_seed(config.seed, index)
-    for index in range(config.record_episodes)
-  ]
   spec = config.game_spec
   # A film keeps the game's own pace.
   stride = max(1, round(spec.steps_per_second / _FASTEST))
   fps = spec.steps_per_second / stride
-  results = workers.play(
-    config.env,
-    config.player,
-    seeds,
-    processes=config.processes,
-    record=True,
-    options=config.game_options,
-  )
+  results = config.play(0, config.record_episodes, record=True)
   with contextlib.closing(results):
     parts = [_cut(result, spec, stride, fps) for result in results]
   frames, captions, over = (

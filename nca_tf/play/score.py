@@ -8,9 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nca_tf import environments
 from nca_tf.analysis import intervals
-from nca_tf.environments import workers
 from nca_tf.runs import progress
 
 
@@ -19,7 +17,7 @@ def summarise(scores, at_limit, seed: int = 0) -> dict[str, Any]:
 
   Args:
     scores: [N] returns.
-    at_limit: [N] whether an episode was ended by the time limit.
+    at_limit: [N] whether the time limit ended the episode.
     seed: Of the bootstrap.
 
   Returns:
@@ -76,19 +74,8 @@ def play(config, file: pathlib.Path) -> list[dict[str, Any]]:
   episodes = _read_episodes(file)
   first, total = len(episodes), config.episodes
   label = f'{config.env}, {config.player.label}'
-  seeds = [
-    environments.episode_seed(config.seed, index)
-    for index in range(first, total)
-  ]
-  results = workers.play(
-    config.env,
-    config.player,
-    seeds,
-    processes=config.processes,
-    options=config.game_options,
-  )
   with (
-    contextlib.closing(results),
+    contextlib.closing(config.play(first, total)) as results,
     open(file, 'a', encoding='utf-8') as stream,
     progress.Progress(label, total, 'episodes', min(first, total)) as bar,
   ):

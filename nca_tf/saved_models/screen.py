@@ -13,34 +13,26 @@ _ONE = 1 << 22  # A weight of 1 in Pillow's fixed-point numbers.
 
 
 def observe(screens, spec):
-  """Cuts and scales screens as the game does.
+  """Cuts and scales screens as the game of a `GameSpec` does.
 
-  Args:
-    screens: uint8 [B, H, W, C] as the engine draws them.
-    spec: environments.GameSpec.
-
-  Returns:
-    uint8 [B, height, width, C] of `spec.observation_shape`.
+  uint8 [B, H, W, C], as the engine draws them, become uint8
+  [B, height, width, C] of `spec.observation_shape`.
   """
   rows = spec.screen_rows or spec.screen_shape[0]
   height, width, _ = spec.observation_shape
   pixels = tf.cast(screens[:, :rows], tf.float64)
-  across = triangle_filter(spec.screen_shape[1], width)
+  across = _triangle_filter(spec.screen_shape[1], width)
   pixels = _round(tf.einsum('bhwc,vw->bhvc', pixels, across))
-  down = triangle_filter(rows, height)
+  down = _triangle_filter(rows, height)
   pixels = _round(tf.einsum('bhwc,uh->buwc', pixels, down))
   return tf.cast(pixels, tf.uint8)
 
 
-def triangle_filter(size: int, target: int) -> np.ndarray:
+def _triangle_filter(size: int, target: int) -> np.ndarray:
   """Returns the weights of a bilinear filter with antialiasing.
 
-  Args:
-    size: Pixels of the source.
-    target: Pixels of the result; each is a mean of those around its centre.
-
-  Returns:
-    float64 [target, size], integers that add up to about 2 ** 22 in each row.
+  float64 [target, size] for a source of `size` pixels: integers that add up to
+  about 2 ** 22 in each row.
   """
   scale = size / target
   reach = max(scale, 1.0)

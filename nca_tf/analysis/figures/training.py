@@ -38,16 +38,7 @@ def reconstructions(frames, decoded) -> Figure:
     for row, picture in enumerate((frames[i], decoded[i])):
       grid[row, i].imshow(picture, interpolation='nearest', vmin=0, vmax=1)
   for row, label in enumerate(('game', 'reconstruction')):
-    grid[row, 0].text(
-      -0.06,
-      0.5,
-      label,
-      rotation=90,
-      fontsize=11,
-      ha='right',
-      va='center',
-      transform=grid[row, 0].transAxes,
-    )
+    canvas.label_row(grid[row, 0], label)
   figure.suptitle(
     'Reconstructions; above each, the squared error summed over the picture'
     ' (values 0..1)',
@@ -60,8 +51,6 @@ def learning_curves(
   records: Sequence[Mapping],
   keys: Sequence[str],
   title: str = '',
-  *,
-  held_out: str = 'held_out_',
 ) -> Figure:
   """One small panel per quantity over the updates.
 
@@ -72,9 +61,9 @@ def learning_curves(
   Args:
     records: dicts with 'step' and any of the quantities, as in metrics.jsonl;
       a record that lacks a quantity, or holds NaN for it, is passed over.
-    keys: names of quantities, one panel each.
+    keys: names of quantities, one panel each; what was measured on held-out
+      data has the prefix 'held_out_'.
     title: above all panels.
-    held_out: prefix of the names of quantities measured on held-out data.
 
   Raises:
     ValueError: no keys, or a key that no record has.
@@ -89,16 +78,18 @@ def learning_curves(
     axes.set_axis_off()
   for axes, key in zip(panels, keys, strict=False):
     training = _series(records, key)
-    holding = _series(records, held_out + key)
+    holding = _series(records, f'held_out_{key}')
     if not len(training[0]) and not len(holding[0]):
       raise ValueError(
         f'keys must be in the records, got {key!r}; there are'
         f' {sorted({name for record in records for name in record})}'
       )
     # The thin line above the thick one: either is seen where both agree.
-    _curve(axes, *holding, colour=canvas.ORANGE, width=3.5, label='held out')
-    _curve(axes, *training, colour=canvas.BLUE, width=1, label='training')
-    _logarithmic_where_it_helps(axes, np.concatenate([training[1], holding[1]]))
+    _curve(axes, *holding, color=canvas.ORANGE, lw=3.5, label='held out')
+    _curve(axes, *training, color=canvas.BLUE, lw=1, label='training')
+    values = np.concatenate([training[1], holding[1]])
+    if values.min() > 0 and values.max() > 10 * values.min():
+      axes.set_yscale('log')
     canvas.clean(axes, key.replace('_', ' '), 'updates')
     axes.xaxis.set_major_locator(ticker.MaxNLocator(5, integer=True))
     axes.xaxis.set_major_formatter(ticker.EngFormatter(sep=''))
@@ -117,17 +108,10 @@ def _series(records, key):
   return steps, values
 
 
-def _curve(axes, steps, values, *, colour, width, label):
+def _curve(axes, steps, values, **style):
   if len(steps):
     marker = 'o' if len(steps) == 1 else None
-    axes.plot(
-      steps, values, color=colour, lw=width, label=label, marker=marker, ms=5
-    )
-
-
-def _logarithmic_where_it_helps(axes, values):
-  if values.min() > 0 and values.max() > 10 * values.min():
-    axes.set_yscale('log')
+    axes.plot(steps, values, marker=marker, ms=5, **style)
 
 
 def _floats(name, pictures):

@@ -137,17 +137,11 @@ def to_text(observations: dict, agent: int, game: int = 0) -> str:
   """
   board = observations['board'][game, agent]
   life = observations['bomb_life'][game, agent].astype(int)
-  lines = []
-  for codes, lives in zip(board, life, strict=True):
-    signs = []
-    for code, left in zip(codes, lives, strict=True):
-      sign = _SIGNS[code]
-      if code == variants.BOMB:
-        sign = str(left % 10)
-      elif code >= variants.AGENT and left:
-        sign = sign.lower()
-      signs.append(sign)
-    lines.append(' '.join(signs))
+  signs = np.array(list(_SIGNS))[board]
+  signs = np.where(board == variants.BOMB, (life % 10).astype(str), signs)
+  hidden = (board >= variants.AGENT) & (life > 0)
+  signs = np.where(hidden, np.char.lower(signs), signs)
+  lines = [' '.join(row) for row in signs]
   alive = np.flatnonzero(observations['alive'][game])
   names = ' '.join(_SIGNS[variants.AGENT + number] for number in alive)
   lines.append(

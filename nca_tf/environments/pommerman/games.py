@@ -85,12 +85,7 @@ ENGINES = {'native': NativeGames, 'package': PackageGames}
 
 
 def make(name: str, variant: Variant, games: int):
-  """Makes games on an engine.
-
-  Args:
-    name: 'native', our own, or 'package', the original.
-    variant: The rules.
-    games: How many.
+  """Makes games on an engine: 'native', our own, or 'package', the original.
 
   Raises:
     ImportError: The original is wanted and not installed.

@@ -7,6 +7,8 @@ import numpy as np
 
 from nca_tf.environments.pommerman import games as games_lib
 from nca_tf.environments.pommerman import opponents
+from nca_tf.environments.pommerman import views
+from nca_tf.environments.pommerman.engine import outcome as outcome_lib
 from nca_tf.environments.pommerman.engine import variants
 from nca_tf.environments.pommerman.engine.variants import Variant
 
@@ -14,7 +16,6 @@ from nca_tf.environments.pommerman.engine.variants import Variant
 class Turn(typing.NamedTuple):
   """What a step gave to the learner, in G games."""
 
-  observations: dict  # [G, A, ...], of all agents
   reward: np.ndarray  # [G] float64
   terminated: np.ndarray  # [G] bool, the game is decided, or its agent dead
   truncated: np.ndarray  # [G] bool, no step is left
@@ -52,37 +53,35 @@ class Match:
     """
     if not 0 <= agent < variant.agents:
       raise ValueError(f'agent must be in 0..{variant.agents - 1}, got {agent}')
-    others = [seat for seat in range(variant.agents) if seat != agent]
-    names = [players] * len(others) if isinstance(players, str) else players
-    if len(names) != len(others):
+    others = variant.agents - 1
+    names = [players] * others if isinstance(players, str) else players
+    if len(names) != others:
       raise ValueError(
-        f'opponents must be one name or {len(others)}, got {len(names)}'
+        f'opponents must be one name or {others}, got {len(names)}'
       )
     self.variant = variant
     self.agent = agent
-    self._players = {
-      name: opponents.make(name, variant) for name in dict.fromkeys(names)
-    }
-    self._seats = {
-      name: np.isin(
-        np.arange(variant.agents),
-        [seat for seat, of in zip(others, names, strict=True) if of == name],
+    seats = [*names[:agent], None, *names[agent:]]
+    self._players = {  # Each with its seats, [A] bool.
+      name: (
+        opponents.make(name, variant),
+        np.array([who == name for who in seats]),
       )
-      for name in self._players
+      for name in dict.fromkeys(names)
     }
     self.games = games_lib.make(engine, variant, games)
     self.observations = None
 
   def reset(self, rng: np.random.Generator) -> dict:
     """Starts all games; returns observations [G, A, ...]."""
-    for player in self._players.values():
+    for player, _ in self._players.values():
       player.reset()
     self.observations = self.games.reset(rng)
     return self.observations
 
   def restart(self, where: np.ndarray, rng: np.random.Generator) -> dict:
     """Starts games [G] bool again; returns the observations of all."""
-    for player in self._players.values():
+    for player, _ in self._players.values():
       player.reset(where)
     self.observations = self.games.restart(where, rng)
     return self.observations
@@ -103,9 +102,8 @@ class Match:
     """
     seen = self.observations
     everyone = np.zeros(seen['alive'].shape, np.int64)
-    for name, player in self._players.items():
-      who = seen['alive'] & self._seats[name]
-      everyone += player.act(seen, rng, who)
+    for player, seats in self._players.values():
+      everyone += player.act(seen, rng, seen['alive'] & seats)
     everyone[:, self.agent] = actions
     messages = None
     if self.variant.radio:
@@ -115,23 +113,13 @@ class Match:
         messages[:, self.agent] = words
     outcome = self.games.step(everyone, messages)
     self.observations = outcome.observations
-    decided = is_decided(self.observations['alive'], self.variant)
+    decided = outcome_lib.is_decided(self.observations['alive'], self.variant)
     if not self.variant.teams:
       decided |= ~self.observations['alive'][:, self.agent]
     late = self.observations['step_count'] >= self.variant.max_steps
-    return Turn(
-      self.observations,
-      outcome.rewards[:, self.agent].astype(np.float64),
-      decided,
-      late & ~decided,
-    )
+    reward = outcome.rewards[:, self.agent].astype(np.float64)
+    return Turn(reward, decided, late & ~decided)
 
-
-def is_decided(alive: np.ndarray, variant: Variant) -> np.ndarray:
-  """Tells from alive [G, A] which games end before the limit: [G] bool."""
-  over = alive.sum(1) <= 1
-  if variant.teams:
-    teams = alive[:, ::2], alive[:, 1::2]
-    over |= teams[0].all(1) & ~teams[1].any(1)
-    over |= teams[1].all(1) & ~teams[0].any(1)
-  return over
+  def view(self, kind: str):
+    """Returns what the learner sees now, of `views.KINDS`."""
+    return views.make(kind, self.observations, self.agent, self.variant)

@@ -127,12 +127,8 @@ def seed(number: int):
 def make_game(variant: Variant):
   """Makes a game on the package's engine; its agents do nothing by themselves.
 
-  Args:
-    variant: Whose name the package knows.
-
-  Returns:
-    The package's environment: `reset()`, `step(actions)`. `seed` determines
-    what is random in it.
+  The package's environment has `reset()` and `step(actions)`; `seed`
+  determines what is random in it.
   """
   package = load()
   config = next(
@@ -170,11 +166,9 @@ def show(game) -> list[dict]:
 
 
 def stack(games: list, variant: Variant) -> dict[str, np.ndarray]:
-  """Turns the package's observations of G games into arrays [G, A, ...].
+  """Turns lists of the package's observations, one per game, into arrays.
 
-  Args:
-    games: A list of dicts, one per agent, of each game.
-    variant: The rules.
+  Each list has a dict per agent; the arrays are [G, A, ...].
   """
   codes = range(variants.AGENT, variants.AGENT + variant.agents)
   names = (*observation.MAPS, 'position', 'ammo', 'blast_strength', 'can_kick')

@@ -5,9 +5,9 @@ parallel environments; PettingZoo itself is not needed.
 import numpy as np
 
 from nca_tf.environments.pommerman import games as games_lib
-from nca_tf.environments.pommerman import match
 from nca_tf.environments.pommerman import single_agent
 from nca_tf.environments.pommerman import views
+from nca_tf.environments.pommerman.engine import outcome as outcome_lib
 from nca_tf.environments.pommerman.engine import variants
 
 
@@ -48,17 +48,17 @@ class ParallelPommerman:
     self._variant = variants.get_variant(variant, max_steps=time_limit)
     self._kind = observation
     self.render_mode = render_mode
-    self.possible_agents = [
-      f'agent_{seat}' for seat in range(self._variant.agents)
-    ]
+    self._seats = {
+      f'agent_{seat}': seat for seat in range(self._variant.agents)
+    }
+    self.possible_agents = list(self._seats)
     self.agents = []
     self.observation_spaces = {
-      name: views.make_space(observation, self._variant)
-      for name in self.possible_agents
+      name: views.make_space(observation, self._variant) for name in self._seats
     }
     self.action_spaces = {
       name: single_agent.make_action_space(self._variant)
-      for name in self.possible_agents
+      for name in self._seats
     }
     self._games = games_lib.make(engine, self._variant, 1)
     self._rng = None
@@ -120,27 +120,25 @@ class ParallelPommerman:
     moves = np.zeros((1, variant.agents), np.int64)
     words = np.zeros((1, variant.agents, variants.WORDS), np.int64)
     for name, action in actions.items():
-      seat = self.possible_agents.index(name)
+      seat = self._seats[name]
       moves[:, seat], said = single_agent.split_action(action, variant)
       words[:, seat] = 0 if said is None else said
     outcome = self._games.step(moves, words if variant.radio else None)
     seen = outcome.observations
-    over = bool(match.is_decided(seen['alive'], variant)[0])
-    late = bool(seen['step_count'][0] >= variant.max_steps) and not over
-    played = self.agents
-    ended = {name: over or self._has_left(seen, name) for name in played}
-    truncated = {name: late and not ended[name] for name in played}
-    result = (
-      self._observe(seen),
-      {name: float(outcome.rewards[0, self._seat(name)]) for name in played},
-      ended,
-      truncated,
-      self._inform(seen),
-    )
+    over = outcome_lib.is_decided(seen['alive'], variant)[0]
+    late = seen['step_count'][0] >= variant.max_steps
+    rewards, ended, truncated = {}, {}, {}
+    for name in self.agents:
+      seat = self._seats[name]
+      rewards[name] = float(outcome.rewards[0, seat])
+      left = not variant.teams and not seen['alive'][0, seat]
+      ended[name] = bool(over or left)
+      truncated[name] = bool(late and not ended[name])
+    seen, infos = self._observe(seen), self._inform(seen)
     self.agents = [
-      name for name in played if not (ended[name] or truncated[name])
+      name for name in self.agents if not (ended[name] or truncated[name])
     ]
-    return result
+    return seen, rewards, ended, truncated, infos
 
   def render(self):
     """Returns the whole board: uint8 [320, 320, 3], or text."""
@@ -151,16 +149,10 @@ class ParallelPommerman:
   def close(self):
     """Does nothing: no process or window is open."""
 
-  def _seat(self, name):
-    return self.possible_agents.index(name)
-
-  def _has_left(self, seen, name):
-    return not (self._variant.teams or seen['alive'][0, self._seat(name)])
-
   def _observe(self, seen):
     return {
       name: views.first(
-        views.make(self._kind, seen, self._seat(name), self._variant)
+        views.make(self._kind, seen, self._seats[name], self._variant)
       )
       for name in self.agents
     }

@@ -41,7 +41,6 @@ SPEC = game.GameSpec(
 
 RENDER_MODES = ('rgb_array', 'ansi')
 _RENDER_SIZE = 320
-_RESULTS = ('win', 'loss', 'tie', 'incomplete')
 
 
 class Pommerman(gymnasium.Env):
@@ -119,7 +118,6 @@ class Pommerman(gymnasium.Env):
     )
     check_render_mode(render_mode)
     rules = variants.get_variant(variant, max_steps=time_limit)
-    views.check(observation)
     self.render_mode = render_mode
     self.observation_space = views.make_space(observation, rules)
     self.action_space = make_action_space(rules)
@@ -167,8 +165,7 @@ class Pommerman(gymnasium.Env):
   def _observe(self):
     if self._kind == 'frames' and not self._frames:
       return np.zeros(SPEC.observation_shape, np.uint8)
-    seen, agent = self._match.observations, self._match.agent
-    return views.first(views.make(self._kind, seen, agent, self._variant))
+    return views.first(self._match.view(self._kind))
 
   def _inform(self):
     seen = self._match.observations

@@ -57,7 +57,7 @@ class PommermanVector(gymnasium.vector.VectorEnv):
     del options
     self._match.reset(self.np_random)
     self._over = np.zeros(self.num_envs, bool)
-    return self._observe(), self._inform()
+    return self._match.view(self._kind), self._inform()
 
   def step(self, actions):
     """Plays one step of every game that goes on.
@@ -79,16 +79,13 @@ class PommermanVector(gymnasium.vector.VectorEnv):
     words = values[:, 1:] if values.ndim == 2 else None
     moves = values if words is None else values[:, 0]
     turn = self._match.step(moves, self.np_random, words)
-    reward, terminated, truncated = (each.copy() for each in turn[1:])
+    reward, terminated, truncated = turn
     if fresh.any():
       self._match.restart(fresh, self.np_random)
       reward[fresh], terminated[fresh], truncated[fresh] = 0.0, False, False
     self._over = terminated | truncated
-    return self._observe(), reward, terminated, truncated, self._inform()
-
-  def _observe(self):
-    seen, match_ = self._match.observations, self._match
-    return views.make(self._kind, seen, match_.agent, match_.variant)
+    seen = self._match.view(self._kind)
+    return seen, reward, terminated, truncated, self._inform()
 
   def _inform(self):
     return {'tics': self._match.observations['step_count'].copy()}

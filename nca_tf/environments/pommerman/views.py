@@ -14,22 +14,16 @@ _CODES = 14
 _SINGLE = ('ammo', 'blast_strength', 'can_kick')
 
 
-def check(kind: str):
-  """Raises ValueError for an unknown kind of observation."""
+def make_space(kind: str, variant: Variant) -> gymnasium.Space:
+  """Returns the space of one agent's observations of a kind of `KINDS`.
+
+  Raises:
+    ValueError: The kind is unknown.
+  """
   if kind not in KINDS:
     raise ValueError(
       f'observation must be one of {", ".join(KINDS)}, got {kind!r}'
     )
-
-
-def make_space(kind: str, variant: Variant) -> gymnasium.Space:
-  """Returns the space of one agent's observations.
-
-  Args:
-    kind: One of `KINDS`.
-    variant: The rules.
-  """
-  check(kind)
   box, size = gymnasium.spaces.Box, variant.board_size
   if kind == 'frames':
     return box(0, 255, (SIZE, SIZE, 3), np.uint8)
@@ -53,11 +47,8 @@ def make_space(kind: str, variant: Variant) -> gymnasium.Space:
 def make(kind: str, observations: dict, agent: int, variant: Variant):
   """Returns what an agent of each game sees, leading axis [G].
 
-  Args:
-    kind: One of `KINDS`.
-    observations: Of all agents, [G, A, ...].
-    agent: Whose.
-    variant: The rules.
+  `kind` is one of `KINDS`; `observations` are those of all agents,
+  [G, A, ...].
   """
   if kind == 'frames':
     return drawing.to_rgb(observations, agent, SIZE)

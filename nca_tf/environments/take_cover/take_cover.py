@@ -53,16 +53,6 @@ _THRESHOLD = 1 / 3
 _BUTTONS = ((1, 0), (0, 0), (0, 1))  # MOVE_LEFT, MOVE_RIGHT by action
 
 
-def _import_vizdoom():
-  try:
-    import vizdoom
-  except ImportError as error:
-    raise ImportError(
-      "game 'vizdoom' needs ViZDoom: pip install 'vizdoom>=1.3.2'"
-    ) from error
-  return vizdoom
-
-
 def _write_launcher(folder: pathlib.Path, engine: str) -> str:
   """Returns what to start instead of `engine`, so that it dies with us."""
   guard = [sys.executable, '-I', '-S', engine_guard.__file__]
@@ -142,7 +132,13 @@ class TakeCover(gymnasium.Env):
       raise ValueError(
         f"render_mode must be None or 'rgb_array', got {render_mode!r}"
       )
-    self._vizdoom = _import_vizdoom()
+    try:
+      import vizdoom
+    except ImportError as error:
+      raise ImportError(
+        "game 'vizdoom' needs ViZDoom: pip install 'vizdoom>=1.3.2'"
+      ) from error
+    self._vizdoom = vizdoom
     self._frames = frames
     self.render_mode = render_mode
     self.observation_space = gymnasium.spaces.Box(

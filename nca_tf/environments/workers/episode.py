@@ -11,26 +11,18 @@ _COMPRESSION = 1  # zlib's fastest: higher levels save 5 % for twice the time.
 
 
 class Result(NamedTuple):
-  """One episode of L steps.
+  """One episode of L steps."""
 
-  Attributes:
-    index: Position of its seed in the sequence of seeds.
-    seed: The seed that determines it.
-    score: Sum of the rewards; None where the episode failed time after time.
-    tics: L times the frame skip, cut by the end: game time survived.
-    terminated: Whether it ended by death and not by the time limit.
-    actions: int32 or float32 [L], or None where nothing was recorded.
-    rewards: float32 [L], or None.
-    frames: One zlib block of uint8 [L + 1, height, width, channels], or None.
-  """
-
-  index: int
-  seed: int
+  index: int  # Position of its seed in the sequence of seeds
+  seed: int  # The seed that determines it
+  # Sum of the rewards; None where the episode failed time after time
   score: float | None
-  tics: int
-  terminated: bool
+  tics: int  # L times the frame skip, cut by the end: game time survived
+  terminated: bool  # Whether it ended by death and not by the time limit
+  # int32 or float32 [L], or None where nothing was recorded
   actions: np.ndarray | None = None
-  rewards: np.ndarray | None = None
+  rewards: np.ndarray | None = None  # float32 [L], or None
+  # One zlib block of uint8 [L + 1, height, width, channels], or None
   frames: bytes | None = None
 
 
@@ -54,9 +46,6 @@ def play(
     parameters: Of the policy's controller, for policies that have one.
     record: Whether the result holds the actions, rewards and frames.
     on_step: Called before each step; may raise to end the episode.
-
-  Returns:
-    A `Result`.
 
   Raises:
     GameCrashed: The engine died.

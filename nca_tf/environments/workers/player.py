@@ -11,19 +11,15 @@ from nca_tf.environments.workers import saved_agent
 
 
 class Player(NamedTuple):
-  """A policy text that `resolve` has understood.
+  """A policy text that `resolve` has understood."""
 
-  Attributes:
-    label: Short name for tables and folders: a scripted policy's own name, or
-      `agent-` and the digest of the agent's weights.
-    folder: SavedModel of the agent; None for a scripted policy.
-    blind: Whether it never looks at the observation.
-    info: What the agent says of itself; empty for a scripted policy.
-  """
-
+  # Short name for tables and folders: a scripted policy's own name, or `agent-`
+  # and the digest of the agent's weights
   label: str
+  # SavedModel of the agent; None for a scripted policy
   folder: pathlib.Path | None
-  blind: bool
+  blind: bool  # Whether it never looks at the observation
+  # What the agent says of itself; empty for a scripted policy
   info: Mapping[str, Any]
 
   @property
@@ -32,21 +28,14 @@ class Player(NamedTuple):
     return self.info.get('parameters')
 
   def make(self, spec: game.GameSpec):
-    """Returns the policy: `reset(rng)`, `act(observation)`.
-
-    Args:
-      spec: The game.
-    """
+    """Returns the policy for a game: `reset(rng)`, `act(observation)`."""
     if self.folder is None:
       return policies.make(self.label, spec)
     return saved_agent.SavedAgent(self.folder)
 
 
 def load(folder: str | os.PathLike) -> Player:
-  """Returns an agent as a player.
-
-  Args:
-    folder: Its SavedModel, or the folder of the run that made it.
+  """Returns the agent of a SavedModel, or of the run that made it.
 
   Raises:
     ValueError: There is no agent, or its description is damaged.

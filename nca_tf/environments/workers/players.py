@@ -45,7 +45,25 @@ class Players:
     patience: float = 60.0,
     keep_going: bool = False,
   ):
-    """Checks the arguments, those of `play`; the first call starts workers."""
+    """Checks the arguments; the first `play` starts the workers.
+
+    Args:
+      name: A game of `environments.names()`.
+      policy: A scripted policy of that game, the folder of an agent, or a
+        player.
+      processes: Worker processes; 0 is one per processor core.
+      record: Whether results hold the actions, rewards and frames.
+      options: Options of `environments.make`.
+      patience: Seconds for the engine's start or a hundred steps, after which
+        it is taken to hang and its worker is replaced.
+      keep_going: Whether an episode that failed time after time is yielded
+        without a score. Otherwise it ends everything.
+
+    Raises:
+      ImportError: The game's engine is not installed.
+      ValueError: There is no such game or policy, an option is wrong, or an
+        agent was made for another game.
+    """
     options = dict(options or {})
     if processes < 0:
       raise ValueError(f'processes must be at least 0, got {processes}')
@@ -68,15 +86,7 @@ class Players:
 
     Another call drops what an earlier one has not played yet.
     """
-    return self._results(_make_tasks(self._player, seeds, parameters))
-
-  def _results(self, tasks) -> Iterator[episode.Result]:
-    pool = self._pool
-    pool.start(tasks)
-    for turn in range(len(tasks)):
-      while turn not in pool.results:
-        pool.work(turn)
-      yield pool.results.pop(turn)
+    return self._pool.play(_make_tasks(self._player, seeds, parameters))
 
   def close(self):
     """Ends all workers and engines."""
@@ -96,10 +106,7 @@ def play(
   *,
   parameters: Sequence[np.ndarray | None] | None = None,
   processes: int = 0,
-  record: bool = False,
-  options: Mapping[str, Any] | None = None,
-  patience: float = 60.0,
-  keep_going: bool = False,
+  **settings,
 ) -> Iterator[episode.Result]:
   """Plays one episode per seed and yields the results in the order of seeds.
 
@@ -108,35 +115,21 @@ def play(
   ends all workers and engines.
 
   Args:
-    name: A game of `environments.names()`.
-    policy: A scripted policy of that game, the folder of an agent, or a player.
+    name: As of `Players`.
+    policy: As of `Players`.
     seeds: One non-negative integer per episode.
     parameters: For an agent, the controller's [P] in each episode; None, also
       in the place of one, is the agent's own.
-    processes: Worker processes; 0 is one per processor core.
-    record: Whether results hold the actions, rewards and frames.
-    options: Options of `environments.make`.
-    patience: Seconds for the engine's start or a hundred steps, after which
-      it is taken to hang and its worker is replaced.
-    keep_going: Whether an episode that failed time after time is yielded
-      without a score. Otherwise it ends everything.
+    processes: As of `Players`.
+    **settings: Of `Players`: record, options, patience, keep_going.
 
   Raises:
     GameCrashed: Engine after engine died in an episode.
-    ImportError: The game's engine is not installed.
     RuntimeError: An episode killed worker after worker.
-    ValueError: There is no such game or policy, an option is wrong, or an agent
-      was made for another game.
+    ImportError, ValueError: As `Players`.
   """
-  players = Players(
-    name,
-    policy,
-    processes=min(processes or _cores(), max(1, len(seeds))),
-    record=record,
-    options=options,
-    patience=patience,
-    keep_going=keep_going,
-  )
+  processes = min(processes or _cores(), max(1, len(seeds)))
+  players = Players(name, policy, processes=processes, **settings)
   return _play_once(players, players.play(seeds, parameters))
 
 

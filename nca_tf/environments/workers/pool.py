@@ -67,11 +67,7 @@ class _Worker:
       self.connection.send(task)
 
   def receive(self) -> episode.Result | environments.GameCrashed | None:
-    """Returns the next result, or what became of the worker.
-
-    Returns:
-      None when it is dead; GameCrashed when it gave up and ended.
-    """
+    """Returns the next result; GameCrashed if it gave up, None if it died."""
     try:
       answer = self.connection.recv()
     except (EOFError, OSError):
@@ -100,21 +96,10 @@ class _Worker:
 
 
 class Pool:
-  """Workers, the tasks that wait, and the results that wait for their turn.
-
-  Attributes:
-    results: Those that the caller has not taken yet, by index.
-  """
+  """Workers, the tasks that wait, and the results that wait for their turn."""
 
   def __init__(self, job: worker_lib.Job, count: int, keep_going: bool):
-    """Starts nothing yet.
-
-    Args:
-      job: What the workers get once.
-      count: How many of them.
-      keep_going: Whether an episode that failed time after time becomes a
-        result without a score, and does not end everything.
-    """
+    """Starts nothing yet; `keep_going` as in `players.Players`."""
     self._job = job
     self._waiting = collections.deque()
     self._attempts = collections.Counter()
@@ -122,18 +107,25 @@ class Pool:
     self._workers = []
     self._count = count
     self._keep_going = keep_going
-    self.results = {}
+    self._results = {}  # By index, until it is their turn.
 
-  def start(self, tasks):
-    """Takes new tasks `(index, seed, parameters)`; what was left is dropped."""
+  def play(self, tasks):
+    """Yields the results of tasks `(index, seed, parameters)` in their order.
+
+    What was left of earlier tasks is dropped.
+    """
     for worker in [worker for worker in self._workers if worker.tasks]:
       self._workers.remove(worker)
       worker.close(grace=0)
     self._waiting = collections.deque(tasks)
     self._attempts.clear()
-    self.results = {}
+    self._results = {}
+    for turn in range(len(tasks)):
+      while turn not in self._results:
+        self._work(turn)
+      yield self._results.pop(turn)
 
-  def work(self, turn: int):
+  def _work(self, turn: int):
     """Hands out tasks and takes in results until `turn` may have changed."""
     if self._folder is None:
       self._folder = tempfile.TemporaryDirectory(
@@ -147,7 +139,7 @@ class Pool:
       worker = by_connection[connection]
       result = worker.receive()
       if isinstance(result, episode.Result):
-        self.results[result.index] = result
+        self._results[result.index] = result
       else:
         self._replace(worker, result)
     self._assign(turn)
@@ -163,11 +155,9 @@ class Pool:
           worker.send(self._waiting.popleft())
 
   def _replace(self, worker: _Worker, error: Exception | None):
-    """Drops a worker and puts its tasks back in front.
+    """Drops a worker that gave its first task up for an error, or that died.
 
-    Args:
-      worker: Dead, or about to end.
-      error: Why it gave its first task up, None when it died.
+    Its tasks go back in front.
     """
     self._workers.remove(worker)
     tasks = list(worker.tasks)
@@ -176,7 +166,7 @@ class Pool:
       tasks = [self._waiting.popleft()] if self._waiting else []
     if tasks and self._is_given_up(*tasks[0][:2], error):
       index, seed, _ = tasks.pop(0)
-      self.results[index] = episode.Result(index, seed, None, 0, False)
+      self._results[index] = episode.Result(index, seed, None, 0, False)
     self._waiting = collections.deque(
       sorted([*tasks, *self._waiting], key=lambda task: task[0])
     )

@@ -28,10 +28,7 @@ def find(folder: str | os.PathLike) -> pathlib.Path | None:
 
 
 def read_info(folder: str | os.PathLike) -> dict[str, Any]:
-  """Returns what an agent says of itself.
-
-  Args:
-    folder: Its SavedModel, or a run's folder with one.
+  """Returns what the agent that `find` finds in a folder says of itself.
 
   Returns:
     env, action_kind, frame_skip, digest (of all weights); where a controller's
@@ -72,10 +69,7 @@ class SavedAgent:
   blind = False
 
   def __init__(self, folder: str | os.PathLike):
-    """Loads and compiles the agent.
-
-    Args:
-      folder: Its SavedModel, or a run's folder with one.
+    """Loads and compiles the agent that `find` finds in a folder.
 
     Raises:
       ValueError: There is no agent.

@@ -20,23 +20,15 @@ _STEPS_PER_REARM = 100
 
 
 class Job(NamedTuple):
-  """What a worker gets once: see `workers.play`.
+  """What a worker gets once: see `workers.play`."""
 
-  Attributes:
-    name: Of the game.
-    entry: Its line in `environments.GAMES`, to which the owner may have added.
-    player: Who plays.
-    record: Whether results hold actions, rewards and frames.
-    options: Of `environments.make`.
-    patience: Seconds that the engine may take to answer.
-  """
-
-  name: str
+  name: str  # Of the game
+  # Its line in `environments.GAMES`, to which the owner may have added
   entry: tuple[str, str, str]
-  player: player_lib.Player
-  record: bool
-  options: dict[str, Any]
-  patience: float
+  player: player_lib.Player  # Who plays
+  record: bool  # Whether results hold actions, rewards and frames
+  options: dict[str, Any]  # Of `environments.make`
+  patience: float  # Seconds that the engine may take to answer
 
 
 class _Stopped(Exception):
@@ -134,11 +126,9 @@ def serve(handle: int):
   """Plays the episodes that it receives: the process's main function.
 
   Receives `(Job, folder)`, then tasks `(index, seed, parameters)`, each
-  answered by a `Result`, and None at the end. An exception is sent as the last
-  answer. What an owner that was killed left in `folder` is removed.
-
-  Args:
-    handle: File descriptor of a stream socket to the owner.
+  answered by a `Result`, and None at the end, by the file descriptor of a
+  socket to the owner. An exception is sent as the last answer. What an owner
+  that was killed left in `folder` is removed.
   """
   connection = multiprocessing.connection.Connection(handle)
   owner = os.getppid()

@@ -7,6 +7,7 @@ from typing import Any
 from nca_tf import environments
 from nca_tf.command_line import config_flags
 from nca_tf.command_line import faults
+from nca_tf.environments import workers
 from nca_tf.environments.workers import player as player_lib
 
 
@@ -95,6 +96,20 @@ class PlayConfig(config_flags.Common):
     if self.engine != 'native':
       options['engine'] = self.engine
     return options
+
+  def play(self, first: int, end: int, record: bool = False):
+    """Plays episodes `first` to `end`, see `workers.play`; to be closed.
+
+    Episode `index` depends on the seed and on `index` alone.
+    """
+    return workers.play(
+      self.env,
+      self.player,
+      [environments.episode_seed(self.seed, i) for i in range(first, end)],
+      processes=self.processes,
+      record=record,
+      options=self.game_options,
+    )
 
   @property
   def game_spec(self) -> environments.GameSpec:

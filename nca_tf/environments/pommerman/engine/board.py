@@ -9,23 +9,16 @@ import itertools
 import numpy as np
 
 from nca_tf.environments.pommerman.engine import game_state
-from nca_tf.environments.pommerman.engine import movement
 from nca_tf.environments.pommerman.engine import variants
 from nca_tf.environments.pommerman.engine.variants import Variant
 
 _MOST_SEALED = 4  # Passages that the last agent need not be able to reach.
-_ITEMS = np.flatnonzero(movement.IS_ITEM)
 
 
 def make(
   variant: Variant, boards: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Draws boards with the same probabilities as the original.
-
-  Args:
-    variant: The rules.
-    boards: How many, B.
-    rng: Draws them.
+  """Draws B boards with the same probabilities as the original.
 
   Returns:
     [B, S, S] uint8 codes as displayed, and [B, S, S] uint8 codes of the items
@@ -68,10 +61,15 @@ def find_certain_wood(variant: Variant) -> list[tuple[int, int]]:
 
 
 @functools.cache
-def _lay_out(variant):
-  """Returns what all boards share [S, S], and [L, 2] cells below the diagonal.
+def lay_out(
+  variant: Variant,
+) -> tuple[np.ndarray, list[tuple[int, int]], np.ndarray]:
+  """Returns what all boards of a variant share.
 
-  Their mirrors above it get the same wall.
+  Returns:
+    [S, S] codes of agents and of the wood that is always there; the cells that
+    get no other wall; and the other cells below the diagonal, [L, 2], whose
+    mirrors above it get the same wall.
   """
   size = variant.board_size
   shared = np.zeros((size, size), np.uint8)
@@ -81,18 +79,18 @@ def _lay_out(variant):
   wood = find_certain_wood(variant)
   for cell in wood:
     shared[cell] = variants.WOOD
-  taken = {*corners, *find_clear(variant), *wood}
+  taken = [*corners, *find_clear(variant), *wood]
   pairs = [
     (row, column)
     for row, column in itertools.combinations(range(size), 2)
     if (row, column) not in taken
   ]
-  return shared, np.array(pairs)
+  return shared, taken, np.array(pairs)
 
 
 def _draw(variant, boards, rng):
   """Returns boards that may not be passable."""
-  shared, pairs = _lay_out(variant)
+  shared, _, pairs = lay_out(variant)
   board = np.repeat(shared[None], boards, 0)
   rigid = variant.rigid // 2
   wood = (variant.wood - len(find_certain_wood(variant))) // 2
@@ -109,16 +107,10 @@ def _draw(variant, boards, rng):
 
 
 def find_passable(board: np.ndarray) -> np.ndarray:
-  """Tells which boards the original accepts.
+  """Tells which boards [B, S, S] the original accepts: [B] bool.
 
   On those, all passages but 4 at most can be reached from the last agent's
   corner, where paths may go through wood and agents.
-
-  Args:
-    board: [B, S, S] codes.
-
-  Returns:
-    [B] bool.
   """
   # All boards as the bits of one integer, which Python shifts at once. A row
   # and a column of walls keep each board from the next one.
@@ -152,5 +144,5 @@ def _hide_items(variant, board, rng):
   wood = np.flatnonzero(board == variants.WOOD).reshape(boards, variant.wood)
   order = np.argsort(rng.random(wood.shape, np.float32), 1)
   cell = np.take_along_axis(wood, order[:, : variant.items], 1)
-  items.reshape(-1)[cell] = rng.choice(_ITEMS, cell.shape)
+  items.reshape(-1)[cell] = rng.choice(variants.ITEMS, cell.shape)
   return items

@@ -23,27 +23,16 @@ __all__ = ['get_result', 'reset', 'restart', 'step']
 
 
 def reset(variant: Variant, games: int, rng: np.random.Generator) -> State:
-  """Starts games, each on its own board.
-
-  Args:
-    variant: The rules.
-    games: Number of games, G.
-    rng: Draws the boards.
-  """
+  """Starts `games` games, each on a board of its own that `rng` draws."""
   state = game_state.make_empty(variant, games)
   restart(state, np.ones(games, bool), rng)
   return state
 
 
 def restart(state: State, games: np.ndarray, rng: np.random.Generator) -> None:
-  """Starts some of the games again, on new boards, in place.
+  """Starts games [G] bool again, on new boards that `rng` draws, in place.
 
   Words that were sent stay, as in the original.
-
-  Args:
-    state: Of all games.
-    games: [G] bool, which ones.
-    rng: Draws the boards.
   """
   if games.any():
     boards, items = board.make(state.variant, int(games.sum()), rng)
@@ -72,33 +61,25 @@ def step(
     ValueError: An argument has another shape or type, or is out of range.
   """
   actions = _check(actions, 'actions', state.cell.shape, variants.ACTIONS)
-  words = _check_messages(state, messages)
-  if words is not None:
+  if state.variant.radio:
+    sent, limit = state.messages, variants.VOCABULARY
+    words = np.zeros_like(sent) if messages is None else messages
+    words = _check(words, 'messages', sent.shape, limit)
     # Only agents that live when the step begins send words.
-    state.messages[:] = words * state.alive[..., None]
+    sent[:] = words * state.alive[..., None]
+  elif messages is not None:
+    raise ValueError(
+      f'messages must be None in {state.variant.name}, which has no radio'
+    )
   explosions.age_flames(state)
   movement.move(state, actions)
   explosions.explode(state)
   state.step_count += 1
   result = outcome.judge(state)
   if observe:
-    seen = observation.observe(state)
-    result = Outcome(result.rewards, result.done, seen)
+    result = result._replace(observations=observation.observe(state))
   collapse.collapse(state)
   return result
-
-
-def _check_messages(state, messages):
-  if not state.variant.radio:
-    if messages is not None:
-      raise ValueError(
-        f'messages must be None in {state.variant.name}, which has no radio'
-      )
-    return None
-  if messages is None:
-    return np.zeros(state.messages.shape, np.uint8)
-  shape = state.messages.shape
-  return _check(messages, 'messages', shape, variants.VOCABULARY)
 
 
 def _check(values, name, shape, limit):

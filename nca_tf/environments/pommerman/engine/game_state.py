@@ -21,34 +21,22 @@ COLUMN_STEP = np.array([0, 0, 0, -1, 1, 0])
 
 @dataclasses.dataclass
 class Bombs:
-  """Bombs of all games, K in all.
+  """Bombs of all games, K in all."""
 
-  Attributes:
-    cell: [K] int64, see `State`.
-    life: [K] int64, steps until it explodes.
-    blast_strength: [K] int64, cells of a ray, its own included.
-    direction: [K] int64, the action that moves it, 0 for a bomb at rest.
-    owner: [K] int64, number of the agent who laid it.
-  """
-
-  cell: np.ndarray
-  life: np.ndarray
-  blast_strength: np.ndarray
+  cell: np.ndarray  # [K] int64, see `State`
+  life: np.ndarray  # [K] int64, steps until it explodes
+  blast_strength: np.ndarray  # [K] int64, cells of a ray, its own included
+  # [K] int64, the action that moves it, 0 for a bomb at rest
   direction: np.ndarray
-  owner: np.ndarray
+  owner: np.ndarray  # [K] int64, number of the agent who laid it
 
 
 @dataclasses.dataclass
 class Flames:
-  """Flames of all games, F in all; a cell may hold several.
+  """Flames of all games, F in all; a cell may hold several."""
 
-  Attributes:
-    cell: [F] int64, see `State`.
-    life: [F] int64, 2, 1 or 0.
-  """
-
-  cell: np.ndarray
-  life: np.ndarray
+  cell: np.ndarray  # [F] int64, see `State`
+  life: np.ndarray  # [F] int64, 2, 1 or 0
 
 
 @dataclasses.dataclass
@@ -57,34 +45,22 @@ class State:
 
   The engine changes the arrays in place, and replaces those of `bombs` and
   `flames`.
-
-  Attributes:
-    variant: The rules.
-    grid: [G, P, P] uint8 codes as displayed, a border of RIGID around them.
-    hidden: [G, P, P] uint8 codes of the items that wood (or flames) hides, 0
-      elsewhere.
-    cell: [G, A] int64 cells of the agents; a dead one's is its last.
-    ammo: [G, A] int64 bombs that an agent may lay.
-    blast_strength: [G, A] int64 of its next bomb.
-    can_kick: [G, A] bool.
-    alive: [G, A] bool.
-    bombs: All bombs.
-    flames: All flames.
-    step_count: [G] int64.
-    messages: [G, A, 2] uint8 words that each agent sent last (radio).
   """
 
   variant: Variant
+  # [G, P, P] uint8 codes as displayed, a border of RIGID around them
   grid: np.ndarray
+  # [G, P, P] uint8 codes of the items that wood (or flames) hides, 0 elsewhere
   hidden: np.ndarray
-  cell: np.ndarray
-  ammo: np.ndarray
-  blast_strength: np.ndarray
-  can_kick: np.ndarray
-  alive: np.ndarray
+  cell: np.ndarray  # [G, A] int64 cells of the agents; a dead one's is its last
+  ammo: np.ndarray  # [G, A] int64 bombs that an agent may lay
+  blast_strength: np.ndarray  # [G, A] int64 of its next bomb
+  can_kick: np.ndarray  # [G, A] bool
+  alive: np.ndarray  # [G, A] bool
   bombs: Bombs
   flames: Flames
-  step_count: np.ndarray
+  step_count: np.ndarray  # [G] int64
+  # [G, A, 2] uint8 words that each agent sent last (radio)
   messages: np.ndarray
 
   @property
@@ -126,14 +102,14 @@ class State:
 
 
 def make_empty(variant: Variant, games: int) -> State:
-  """Makes `games` empty boards: agents in their corners, nothing else."""
+  """Makes `games` empty boards, on which agents have no place yet."""
   size = variant.board_size
   grid = np.zeros((games, size + 2, size + 2), np.uint8)
   grid[:, [0, -1], :] = variants.RIGID
   grid[:, :, [0, -1]] = variants.RIGID
   shape = (games, variant.agents)
   none = np.zeros(0, np.int64)
-  state = State(
+  return State(
     variant=variant,
     grid=grid,
     hidden=np.zeros_like(grid),
@@ -147,10 +123,6 @@ def make_empty(variant: Variant, games: int) -> State:
     step_count=np.zeros(games, np.int64),
     messages=np.zeros((*shape, variants.WORDS), np.uint8),
   )
-  rows, columns = np.array(get_corners(variant)).T
-  state.cell[:] = state.find_cell(np.arange(games)[:, None], rows, columns)
-  grid.reshape(-1)[state.cell] = variants.AGENT + np.arange(variant.agents)
-  return state
 
 
 def get_corners(variant: Variant) -> list[tuple[int, int]]:
@@ -161,13 +133,9 @@ def get_corners(variant: Variant) -> list[tuple[int, int]]:
 
 
 def start(state: State, games: np.ndarray, board, items) -> None:
-  """Puts some games at their start, in place; words that were sent stay.
+  """Puts games [G] bool at their start, in place; words that were sent stay.
 
-  Args:
-    state: Of all games.
-    games: [G] bool, which ones, M in all.
-    board: [M, S, S] codes; its agents are at their corners.
-    items: [M, S, S] codes of hidden items.
+  Their M boards [M, S, S] have the agents in the corners; likewise `items`.
   """
   number = np.flatnonzero(games)
   state.board[number] = board
@@ -186,11 +154,5 @@ def start(state: State, games: np.ndarray, board, items) -> None:
 
 
 def select(records: Bombs | Flames, which: np.ndarray) -> Bombs | Flames:
-  """Returns some of the bombs or flames, in their order.
-
-  Args:
-    records: All of them.
-    which: [K] bool, or indices.
-  """
-  fields = dataclasses.fields(records)
-  return type(records)(*(getattr(records, f.name)[which] for f in fields))
+  """Returns some of the bombs or flames, [K] bool or indices."""
+  return type(records)(*(field[which] for field in vars(records).values()))

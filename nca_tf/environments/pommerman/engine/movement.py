@@ -17,45 +17,29 @@ from nca_tf.environments.pommerman.engine.game_state import State
 
 _CODES = 16
 STOPS_AGENT = np.isin(np.arange(_CODES), (variants.RIGID, variants.WOOD))
-IS_ITEM = np.isin(
-  np.arange(_CODES),
-  (variants.EXTRA_BOMB, variants.INCREASE_RANGE, variants.KICK),
-)
+IS_ITEM = np.isin(np.arange(_CODES), variants.ITEMS)
 STOPS_BOMB = STOPS_AGENT | IS_ITEM
 
 
 @dataclasses.dataclass
 class _Plan:
-  """Desired cells of a step; N = G * A agents, K bombs, C cells.
+  """Desired cells of a step; N = G * A agents, K bombs, C cells."""
 
-  Attributes:
-    grid: [C] codes; the cells of living agents and of bombs are PASSAGE.
-    step: [6] what an action adds to a cell.
-    action: [N] actions, STOP for the dead.
-    cell: [N] cells of the agents.
-    desired: [N] cells that they desire.
-    living: Indices of living agents.
-    movers: Indices of agents whose desired cell is not their own.
-    bomb_cell: [K] cells of the bombs.
-    bomb_desired: [K] cells that they desire.
-    bomb_movers: Indices of bombs whose desired cell is not their own.
-    claims: [C] how many agents have claimed a cell.
-    bomb_claims: [C] how many bombs have claimed a cell.
-    visitor: [C] an agent that has claimed a cell; arbitrary for other cells.
-  """
-
+  # [C] codes; the cells of living agents and of bombs are PASSAGE
   grid: np.ndarray
-  step: np.ndarray
-  action: np.ndarray
-  cell: np.ndarray
-  desired: np.ndarray
-  living: np.ndarray
-  movers: np.ndarray
-  bomb_cell: np.ndarray
-  bomb_desired: np.ndarray
+  step: np.ndarray  # [6] what an action adds to a cell
+  action: np.ndarray  # [N] actions, STOP for the dead
+  cell: np.ndarray  # [N] cells of the agents
+  desired: np.ndarray  # [N] cells that they desire
+  living: np.ndarray  # Indices of living agents
+  movers: np.ndarray  # Indices of agents whose desired cell is not their own
+  bomb_cell: np.ndarray  # [K] cells of the bombs
+  bomb_desired: np.ndarray  # [K] cells that they desire
+  # Indices of bombs whose desired cell is not their own
   bomb_movers: np.ndarray
-  claims: np.ndarray
-  bomb_claims: np.ndarray
+  claims: np.ndarray  # [C] how many agents have claimed a cell
+  bomb_claims: np.ndarray  # [C] how many bombs have claimed a cell
+  # [C] an agent that has claimed a cell; arbitrary for other cells
   visitor: np.ndarray
 
 
@@ -63,11 +47,8 @@ def move(state: State, actions: np.ndarray) -> None:
   """Lays bombs, moves agents and bombs and picks up items, in place.
 
   Cells of living agents and of bombs become PASSAGE on the grid;
-  `explosions.explode` paints agents and bombs at the end of the step.
-
-  Args:
-    state: After `explosions.age_flames`.
-    actions: [G, A] int64.
+  `explosions.explode` paints agents and bombs at the end of the step. The
+  actions [G, A] are int64, the state is that after `explosions.age_flames`.
   """
   plan = _plan_moves(state, actions)
   _undo_crossings(plan, state)

@@ -83,14 +83,8 @@ def featurize(
   """Returns the original's vectors, 372 integers on a board of 11 x 11.
 
   Board, blast strengths and lives of bombs, row, column, ammo, blast
-  strength, whether the agent can kick, its teammate's code, its enemies'.
-
-  Args:
-    observations: Of `observe`.
-    variant: The rules.
-
-  Returns:
-    [G, A, N] float32.
+  strength, whether the agent can kick, its teammate's code, its enemies', of
+  what `observe` returned: [G, A, N] float32.
   """
   games, agents = observations['ammo'].shape
   area = variant.board_size**2

@@ -11,11 +11,8 @@ import random
 import numpy as np
 
 from nca_tf.environments.pommerman.engine import board as board_lib
-from nca_tf.environments.pommerman.engine import game_state
 from nca_tf.environments.pommerman.engine import variants
 from nca_tf.environments.pommerman.engine.variants import Variant
-
-_ITEMS = (variants.EXTRA_BOMB, variants.INCREASE_RANGE, variants.KICK)
 
 
 def make(
@@ -23,12 +20,8 @@ def make(
 ) -> tuple[np.ndarray, np.ndarray]:
   """Makes the board that the original makes after `random.seed(seed)`.
 
-  Args:
-    variant: The rules.
-    seed: The seed, or a generator that draws the next board.
-
-  Returns:
-    [S, S] uint8 codes as displayed, and [S, S] uint8 codes of hidden items.
+  A generator in place of the seed draws the next board. Returns [S, S] uint8
+  codes as displayed, and [S, S] uint8 codes of hidden items.
   """
   rng = seed if isinstance(seed, random.Random) else random.Random(seed)
   while True:
@@ -39,7 +32,8 @@ def make(
 
 def _draw(variant, rng):
   size = variant.board_size
-  board = np.zeros((size, size), np.uint8)
+  shared, taken, _ = board_lib.lay_out(variant)
+  board = shared.copy()
   cells = set(
     [
       (row, column)
@@ -47,20 +41,10 @@ def _draw(variant, rng):
       if row != column
     ]
   )
-  for number, cell in enumerate(game_state.get_corners(variant)):
-    board[cell] = variants.AGENT + number
+  for cell in taken:
     cells.discard(cell)
-  for cell in board_lib.find_clear(variant):
-    cells.discard(cell)
-  wood = board_lib.find_certain_wood(variant)
-  for cell in wood:
-    board[cell] = variants.WOOD
-    cells.discard(cell)
-  walls = (
-    (variants.RIGID, variant.rigid),
-    (variants.WOOD, variant.wood - len(wood)),
-  )
-  for code, count in walls:
+  wood = variant.wood - np.count_nonzero(board == variants.WOOD)
+  for code, count in ((variants.RIGID, variant.rigid), (variants.WOOD, wood)):
     for _ in range(0, count, 2):
       (cell,) = rng.sample(tuple(cells), 1)
       for each in (cell, cell[::-1]):
@@ -76,6 +60,6 @@ def _hide_items(variant, board, rng):
   while missing:
     cell = rng.randint(0, last), rng.randint(0, last)
     if board[cell] == variants.WOOD and not items[cell]:
-      items[cell] = rng.choice(_ITEMS)
+      items[cell] = rng.choice(variants.ITEMS)
       missing -= 1
   return items

@@ -9,6 +9,7 @@ import dataclasses
 PASSAGE, RIGID, WOOD, BOMB, FLAMES, FOG = range(6)
 EXTRA_BOMB, INCREASE_RANGE, KICK, DUMMY = range(6, 10)
 AGENT = 10
+ITEMS = (EXTRA_BOMB, INCREASE_RANGE, KICK)
 # Actions; row 0 is at the top.
 STOP, UP, DOWN, LEFT, RIGHT, LAY_BOMB = range(6)
 ACTION_NAMES = ('stop', 'up', 'down', 'left', 'right', 'lay a bomb')
@@ -30,35 +31,23 @@ RINGS = 4  # That collapse.
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-  """The rules of one configuration of the original.
+  """The rules of one configuration of the original."""
 
-  Attributes:
-    name: The original's name of the configuration.
-    game_type: FFA, TEAM, TEAM_RADIO or ONE_VS_ONE.
-    board_size: Rows, and columns, S.
-    agents: Number of agents, A.
-    rigid: Cells of rigid wall.
-    wood: Cells of wooden wall.
-    items: Power-ups hidden under wood.
-    max_blast_strength: Largest that a power-up gives.
-    view: Cells that an agent sees in each direction; None is the whole board.
-    max_steps: Steps after which a game ends.
-    first_collapse: Step count at which the outermost ring becomes rigid, and
-      the next ones at equal distances up to `max_steps`; None is never.
-    training_agent: A game without teams also ends with this agent's death.
-  """
-
-  name: str
-  game_type: int
-  board_size: int = 11
-  agents: int = 4
-  rigid: int = 36
-  wood: int = 36
-  items: int = 20
-  max_blast_strength: int = 10
+  name: str  # The original's name of the configuration
+  game_type: int  # FFA, TEAM, TEAM_RADIO or ONE_VS_ONE
+  board_size: int = 11  # Rows, and columns, S
+  agents: int = 4  # Number of agents, A
+  rigid: int = 36  # Cells of rigid wall
+  wood: int = 36  # Cells of wooden wall
+  items: int = 20  # Power-ups hidden under wood
+  max_blast_strength: int = 10  # Largest that a power-up gives
+  # Cells that an agent sees in each direction; None is the whole board
   view: int | None = None
-  max_steps: int = 800
+  max_steps: int = 800  # Steps after which a game ends
+  # Step count at which the outermost ring becomes rigid, and the next ones at
+  # equal distances up to `max_steps`; None is never
   first_collapse: int | None = None
+  # A game without teams also ends with this agent's death
   training_agent: int | None = None
 
   def __post_init__(self):
@@ -124,11 +113,7 @@ VARIANTS = {
 
 
 def get_variant(name: str, **changes) -> Variant:
-  """Returns a variant, with some attributes changed.
-
-  Args:
-    name: One of `VARIANTS`.
-    **changes: Attributes, such as `max_steps` or `training_agent`.
+  """Returns one of `VARIANTS`, with some attributes changed.
 
   Raises:
     ValueError: There is no such variant.

@@ -55,12 +55,9 @@ def flood(start: np.ndarray, passable: np.ndarray, extent: np.ndarray):
 
 
 def leads_out(start: np.ndarray, passable: np.ndarray, outside: np.ndarray):
-  """Whether a path from a start reaches a set, [L] bool.
+  """Whether a path from a start reaches `outside`, all [L, P]: [L] bool.
 
-  Args:
-    start: [L, P] where each search begins, not in `outside`.
-    passable: [L, P] cells that a path may go through.
-    outside: [L, P] the set.
+  No start is in `outside`; the path is in `passable` up to its end.
   """
   found = np.zeros(len(start), bool)
   lanes, cells = np.arange(len(start)), start

@@ -23,12 +23,8 @@ class Threats(typing.NamedTuple):
 def find(sight: sight_lib.Sight, layers: np.ndarray) -> Threats:
   """Finds bombs in an agent's row or column, no farther than their strength.
 
-  A bomb is as far as the path to it; one under the agent threatens in every
-  direction.
-
-  Args:
-    sight: L agents.
-    layers: [D, L, P], see `bit_board.flood`.
+  A bomb is as far as the path to it, by the layers [D, L, P] of
+  `bit_board.flood`; one under the agent threatens in every direction.
   """
   rows = sight.bombs[sight.which, sight.row]
   columns = sight.bombs[sight.which, :, sight.column]

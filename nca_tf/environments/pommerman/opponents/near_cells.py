@@ -25,6 +25,9 @@ OFFSETS = [
   if 0 < abs(row) + abs(column) <= RADIUS
 ]
 DISTANCES = np.array([abs(row) + abs(column) for row, column in OFFSETS])
+_IS_CLOSED = np.isin(
+  np.arange(14), (variants.RIGID, variants.FLAMES, variants.FOG)
+)
 _NUMBER = {offset: number for number, offset in enumerate(OFFSETS)}
 
 
@@ -81,11 +84,7 @@ def look_around(board, which, row, column, passable, rng) -> NearCells:
   steps = np.array([row * width + column for row, column in OFFSETS])
   code = wide.reshape(-1)[start[:, None] + steps]
   through = passable(code)
-  reached = (
-    (code != variants.RIGID)
-    & (code != variants.FLAMES)
-    & (code != variants.FOG)
-  )
+  reached = ~_IS_CLOSED[code]
   move = np.zeros(code.shape, np.int64)
   move[:, _FIRST] = _FIRST_MOVES
   coins = rng.integers(1 << len(OFFSETS), size=(len(code), 1))
@@ -103,11 +102,7 @@ def move_to_nearest(near: NearCells, wanted: np.ndarray, radius: int):
   """The move towards the nearest wanted cell, [L]; STOP without one.
 
   Of several as near, the one with the highest code, and the last by rows.
-
-  Args:
-    near: Of `look_around`.
-    wanted: [L, 24] bool.
-    radius: Steps, at most 3.
+  `wanted` is [L, 24] bool; the radius at most 3 steps.
   """
   number = np.arange(len(OFFSETS))
   rank = (RADIUS - DISTANCES) * 1000 + near.code.astype(np.int64) * 30 + number

@@ -32,20 +32,11 @@ class BlindAgents:
     return actions if who is None else actions * who
 
 
-def _random(variant):
-  del variant
-  return BlindAgents(np.full(variants.ACTIONS, 1 / variants.ACTIONS))
-
-
-def _mostly_moving(variant):
-  del variant
-  moves = (1 - _BOMB_SHARE) / 4
-  return BlindAgents([0, moves, moves, moves, moves, _BOMB_SHARE])
-
-
+_EVEN = [1 / variants.ACTIONS] * variants.ACTIONS
+_MOVING = [0, *[(1 - _BOMB_SHARE) / 4] * 4, _BOMB_SHARE]
 _MAKERS = {
-  'random': _random,
-  'mostly_moving': _mostly_moving,
+  'random': lambda variant: BlindAgents(_EVEN),
+  'mostly_moving': lambda variant: BlindAgents(_MOVING),
   'simple': simple_agent.SimpleAgents,
 }
 
@@ -56,16 +47,15 @@ def names() -> tuple[str, ...]:
 
 
 def make(name: str, variant: Variant):
-  """Makes the players of all games.
+  """Makes the players of all games of a variant.
 
   Args:
     name: 'random' (all six actions alike), 'mostly_moving' (moves at random, 8
       bombs in 100 actions) or 'simple'.
-    variant: The rules of the games.
+    variant: The rules.
 
   Returns:
-    An object with `act(seen, rng, who=None)` -> [G, A] int64 actions and
-    `reset(where=None)` for games that begin anew.
+    An object with the `act` and `reset` of `simple_agent.SimpleAgents`.
 
   Raises:
     ValueError: There is no such player.

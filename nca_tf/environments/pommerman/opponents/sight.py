@@ -53,12 +53,23 @@ def look(seen, variant: Variant, who: np.ndarray | None = None) -> Sight:
   Raises:
     ValueError: The state of a variant with fog, or boards of another size.
   """
-  if isinstance(seen, game_state.State):
-    return _look_at_state(seen, who)
-  return _look_at_observations(seen, variant, who)
+  is_state = isinstance(seen, game_state.State)
+  fields = vars(seen) if is_state else seen  # Of the same names in both.
+  game, agent = np.nonzero(fields['alive'] if who is None else who)
+  board, bombs, which, row, column = (
+    _read_state(seen, game, agent)
+    if is_state
+    else _read_observations(seen, variant, game, agent)
+  )
+  ammo = fields['ammo'][game, agent]
+  strength = fields['blast_strength'][game, agent]
+  return Sight(
+    board, bombs, which, game, agent, row + 1, column + 1, ammo, strength
+  )
 
 
-def _look_at_state(state, who):
+def _read_state(state, game, agent):
+  """Returns boards and bombs with a border, and `which`, row and column."""
   if state.variant.view is not None:
     raise ValueError(
       f'seen must be observations where there is fog, in {state.variant.name}, '
@@ -66,22 +77,12 @@ def _look_at_state(state, who):
     )
   bombs = np.zeros(state.grid.shape, np.uint8)
   bombs.reshape(-1)[state.bombs.cell] = state.bombs.blast_strength
-  game, agent = np.nonzero(state.alive if who is None else who)
   _, row, column = state.locate(state.cell[game, agent])
-  return Sight(
-    state.grid,
-    bombs,
-    game,
-    game,
-    agent,
-    row + 1,
-    column + 1,
-    state.ammo[game, agent],
-    state.blast_strength[game, agent],
-  )
+  return state.grid, bombs, game, row, column
 
 
-def _look_at_observations(seen, variant, who):
+def _read_observations(seen, variant, game, agent):
+  """Returns the same of observations."""
   size = variant.board_size
   board, bombs = seen['board'], seen['bomb_blast_strength']
   if board.shape[-1] != size:
@@ -89,22 +90,13 @@ def _look_at_observations(seen, variant, who):
       f'seen must have boards of {size} rows, as {variant.name}, got '
       f'{board.shape[-1]}'
     )
-  game, agent = np.nonzero(seen['alive'] if who is None else who)
   if variant.view is None:  # One board for all agents of a game.
     board, bombs, which = board[:, 0], bombs[:, 0], game
   else:
     board, bombs = board[game, agent], bombs[game, agent]
     which = np.arange(len(game))
   border = ((0, 0), (1, 1), (1, 1))
-  row, column = np.moveaxis(seen['position'][game, agent], -1, 0) + 1
-  return Sight(
-    np.pad(board, border, constant_values=variants.RIGID),
-    np.pad(bombs.astype(np.uint8), border),
-    which,
-    game,
-    agent,
-    row,
-    column,
-    seen['ammo'][game, agent],
-    seen['blast_strength'][game, agent],
-  )
+  board = np.pad(board, border, constant_values=variants.RIGID)
+  bombs = np.pad(bombs.astype(np.uint8), border)
+  row, column = np.moveaxis(seen['position'][game, agent], -1, 0)
+  return board, bombs, which, row, column

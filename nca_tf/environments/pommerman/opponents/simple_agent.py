@@ -291,8 +291,7 @@ def _at_move(table, action):
 def _make_classes():
   """[14] bits of each code."""
   classes = np.zeros(_CODES, np.uint8)
-  powerups = [variants.EXTRA_BOMB, variants.INCREASE_RANGE, variants.KICK]
-  classes[[variants.PASSAGE, *powerups]] |= _WALK
+  classes[[variants.PASSAGE, *variants.ITEMS]] |= _WALK
   classes[variants.PASSAGE] |= _PASSAGE
   classes[variants.FOG] |= _FOG
   closed = [variants.RIGID, variants.FLAMES, variants.FOG]

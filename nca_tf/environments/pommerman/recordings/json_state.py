@@ -15,75 +15,56 @@ from nca_tf.environments.pommerman.engine.variants import Variant
 from nca_tf.environments.pommerman.recordings import snapshot
 from nca_tf.environments.pommerman.recordings.snapshot import Snapshot
 
-_CELL = 'position'
-_AGENT = (
-  ('ammo', int),
-  ('blast_strength', int),
-  ('can_kick', bool),
-  ('is_alive', bool),
-)
+# The rows of a `Snapshot` after row and column, and what JSON shows of each.
+_COLUMNS = {
+  'agents': dict(ammo=int, blast_strength=int, can_kick=bool, is_alive=bool),
+  'bombs': {
+    'life': int,
+    'blast_strength': int,
+    'moving_direction': lambda direction: direction or None,
+    'bomber_id': int,
+  },
+  'flames': {'life': int},
+}
 
 
 def dump(state: State, game: int) -> dict[str, str]:
   """Returns the record of one game, by index."""
   taken = snapshot.take(state)
-  first, end = _find_range(taken.bomb_counts, game)
-  bombs = [
-    {
-      _CELL: [row, column],
-      'bomber_id': owner,
-      'life': life,
-      'blast_strength': blast_strength,
-      'moving_direction': direction or None,
-    }
-    for row, column, life, blast_strength, direction, owner in taken.bombs[
-      first:end
-    ].tolist()
-  ]
-  first, end = _find_range(taken.flame_counts, game)
-  flames = [
-    {_CELL: [row, column], 'life': life}
-    for row, column, life in taken.flames[first:end].tolist()
-  ]
-  agents = [
-    {
-      'agent_id': number,
-      _CELL: [row, column],
-      **{
-        name: kind(value)
-        for (name, kind), value in zip(_AGENT, values, strict=True)
-      },
-    }
-    for number, (row, column, *values) in enumerate(taken.agents[game].tolist())
-  ]
-  hidden = taken.items[game]
-  items = [
-    [cell, int(hidden[tuple(cell)])] for cell in np.argwhere(hidden).tolist()
-  ]
+  items = taken.items[game]
+  bombs = snapshot.split(taken.bombs, taken.bomb_counts)
+  flames = snapshot.split(taken.flames, taken.flame_counts)
   record = {
     'board_size': state.variant.board_size,
     'step_count': int(taken.step_count[game]),
     'board': taken.board[game].tolist(),
-    'agents': agents,
-    'bombs': bombs,
-    'flames': flames,
-    'items': items,
+    'agents': [
+      {'agent_id': number, **entry}
+      for number, entry in enumerate(_dump('agents', taken.agents[game]))
+    ],
+    'bombs': _dump('bombs', bombs[game]),
+    'flames': _dump('flames', flames[game]),
+    'items': [
+      [[row, column], int(items[row, column])]
+      for row, column in np.argwhere(items).tolist()
+    ],
     'intended_actions': [variants.STOP] * state.variant.agents,
   }
   return {key: json.dumps(value) for key, value in record.items()}
 
 
-def _find_range(counts, game):
-  end = int(np.sum(counts[: game + 1]))
-  return end - int(counts[game]), end
+def _dump(kind, rows):
+  """Returns rows [K, 2 + columns] as dicts."""
+  entries = []
+  for row, column, *values in rows.tolist():
+    columns = zip(_COLUMNS[kind].items(), values, strict=True)
+    shown = {name: show(value) for (name, show), value in columns}
+    entries.append({'position': [row, column], **shown})
+  return entries
 
 
 def load(variant: Variant, record: Mapping[str, str]) -> State:
-  """Returns the state of one game.
-
-  Args:
-    variant: The rules.
-    record: Of `dump` or of the original.
+  """Returns the state of a game that `dump` or the original has recorded.
 
   Raises:
     ValueError: The record is damaged, or of a board or agents that the variant
@@ -108,35 +89,32 @@ def _read(variant, record):
   agents = sorted(data['agents'], key=lambda agent: agent['agent_id'])
   if [agent['agent_id'] for agent in agents] != list(range(variant.agents)):
     raise ValueError(f'{len(agents)} agents')
-  agents = [
-    [*agent[_CELL], *(int(agent[name]) for name, _ in _AGENT)]
-    for agent in agents
-  ]
-  bombs = [
-    [
-      *bomb[_CELL],
-      bomb['life'],
-      bomb['blast_strength'],
-      bomb['moving_direction'] or variants.STOP,
-      bomb['bomber_id'],
-    ]
-    for bomb in data['bombs']
-  ]
-  flames = [[*flame[_CELL], flame['life']] for flame in data['flames']]
-  result = Snapshot(
+  bombs = _read_rows('bombs', data['bombs'], size)
+  flames = _read_rows('flames', data['flames'], size)
+  return Snapshot(
     board=board,
     items=items,
-    agents=np.array(agents)[None],
+    agents=_read_rows('agents', agents, size)[None],
     bomb_counts=np.array([len(bombs)]),
-    bombs=np.array(bombs, np.int64).reshape(-1, 6),
+    bombs=bombs,
     flame_counts=np.array([len(flames)]),
-    flames=np.array(flames, np.int64).reshape(-1, 3),
+    flames=flames,
     step_count=np.array([data['step_count']]),
   )
-  for rows in (result.agents[0], result.bombs, result.flames):
-    if np.any((rows[:, :2] < 0) | (rows[:, :2] >= size)):
+
+
+def _read_rows(kind, entries, size):
+  """Returns dicts of JSON as rows [K, 2 + columns]."""
+  rows = [
+    [*entry['position'], *(entry[name] for name in _COLUMNS[kind])]
+    for entry in entries
+  ]
+  for row in rows:
+    if kind == 'bombs':
+      row[4] = row[4] or variants.STOP  # The original's None: it lies still.
+    if not all(0 <= place < size for place in row[:2]):
       raise ValueError('a cell off the board')
-  return result
+  return np.array(rows, np.int64).reshape(len(rows), 2 + len(_COLUMNS[kind]))
 
 
 def _read_codes(values):

@@ -6,8 +6,6 @@ from nca_tf.environments.pommerman.engine import engine
 from nca_tf.environments.pommerman.engine import outcome as outcome_lib
 from nca_tf.environments.pommerman.engine import seeded_board
 from nca_tf.environments.pommerman.recordings import snapshot
-from nca_tf.environments.pommerman.recordings import trace as trace_lib
-from nca_tf.environments.pommerman.recordings.snapshot import Snapshot
 from nca_tf.environments.pommerman.recordings.trace import Trace
 
 # What is compared. `order`: bombs and flames are equal, but not their order.
@@ -21,7 +19,6 @@ KINDS = (
   'result',
   'boards',
 )
-_NONE = -1  # Pads lists.
 _MAPS = {
   'obs_board': 'board',
   'obs_blast': 'bomb_blast_strength',
@@ -33,10 +30,7 @@ _MAPS = {
 
 
 def replay(trace: Trace) -> dict[str, list[tuple[int, int]]]:
-  """Plays all games of a trace.
-
-  Args:
-    trace: Of the original.
+  """Plays all games of a trace of the original.
 
   Returns:
     For each of `KINDS` the game and the step of each mismatch. Boards are
@@ -59,7 +53,9 @@ def _replay_games(trace, games, found):
   lengths = np.diff(offsets)[games]
   order = np.argsort(-lengths, kind='stable')
   games, lengths = games[order], lengths[order]
-  state = trace_lib.load(trace, games)
+  state = snapshot.load(trace.rules[games[0]], trace.get_start(games))
+  bombs = snapshot.split(data['bombs'], data['n_bombs'])
+  flames = snapshot.split(data['flames'], data['n_flames'])
   radio = state.variant.radio and 'sent_messages' in data
   seen = _number_observed(trace)
   for time in range(lengths[0]):
@@ -71,7 +67,7 @@ def _replay_games(trace, games, found):
       data['sent_messages'][step] if radio else None,
       observe=bool(np.any(seen[step[:playing]] >= 0)),
     )
-    wrong = _compare(trace, state, outcome, step[:playing])
+    wrong = _compare(data, bombs, flames, state, outcome, step[:playing])
     last = np.flatnonzero(lengths == time + 1)
     wrong['result'] = last[_compare_results(data, state, outcome, games, last)]
     if outcome.observations is not None:
@@ -84,31 +80,29 @@ def _replay_games(trace, games, found):
 
 def _number_observed(trace):
   """Returns [T] the number of a step's observation, -1 for none."""
-  seen = np.full(trace.steps, _NONE)
+  seen = np.full(trace.steps, -1)
   if 'obs_step' in trace.arrays:
     steps = trace.arrays['obs_step']
     seen[steps] = np.arange(len(steps))
   return seen
 
 
-def _compare(trace, state, outcome, step):
-  """Returns the rows of the games that differ, by kind."""
-  data, rows = trace.arrays, len(step)
+def _compare(data, bombs, flames, state, outcome, step):
+  """Returns the rows of the games that differ, by kind; `step` is of each."""
+  rows = len(step)
   ours = snapshot.take(state)
   wrong = {}
   differs = np.zeros(rows, bool)
   for name in ('board', 'items', 'agents'):
     differs |= _differ(getattr(ours, name)[:rows], data[name][step])
   order = np.zeros(rows, bool)
-  for name, counts in (('bombs', 'bomb_counts'), ('flames', 'flame_counts')):
-    theirs = data[f'n_{name}'].astype(np.int64)
-    lists = (
-      _pad(getattr(ours, name), getattr(ours, counts), np.arange(rows)),
-      _pad(data[name], theirs, step),
-    )
-    unequal, shuffled = _compare_lists(*lists)
-    differs |= unequal
-    order |= shuffled
+  our_bombs = snapshot.split(ours.bombs, ours.bomb_counts)
+  our_flames = snapshot.split(ours.flames, ours.flame_counts)
+  for mine, theirs in ((our_bombs, bombs), (our_flames, flames)):
+    for row, time in enumerate(step):
+      if not np.array_equal(mine[row], theirs[time]):
+        same = sorted(mine[row].tolist()) == sorted(theirs[time].tolist())
+        (order if same else differs)[row] = True
   wrong['state'] = np.flatnonzero(differs)
   wrong['order'] = np.flatnonzero(order & ~differs)
   for name in ('rewards', 'done'):
@@ -120,35 +114,6 @@ def _compare(trace, state, outcome, step):
 def _differ(ours, theirs):
   """Returns [rows] whether anything in a row differs."""
   return np.any(ours != theirs, tuple(range(1, theirs.ndim)))
-
-
-def _pad(rows, counts, which):
-  """Returns the lists of some owners as [owners, longest, columns]."""
-  taken = trace_lib.take_rows(rows, counts, which).astype(np.int64)
-  sizes = counts[which]
-  result = np.full(
-    (len(which), int(sizes.max(initial=0)), rows.shape[1]), _NONE
-  )
-  result[np.arange(result.shape[1]) < sizes[:, None]] = taken
-  return result
-
-
-def _compare_lists(ours, theirs):
-  """Returns [rows] whether the entries differ, and whether their order does."""
-  longest = max(ours.shape[1], theirs.shape[1])
-  ours, theirs = (
-    np.pad(
-      each,
-      ((0, 0), (0, longest - each.shape[1]), (0, 0)),
-      constant_values=_NONE,
-    )
-    for each in (ours, theirs)
-  )
-  shuffled = _differ(ours, theirs)
-  unequal = np.zeros(len(ours), bool)
-  for row in np.flatnonzero(shuffled):
-    unequal[row] = sorted(ours[row].tolist()) != sorted(theirs[row].tolist())
-  return unequal, shuffled & ~unequal
 
 
 def _compare_results(data, state, outcome, games, last):
@@ -178,7 +143,7 @@ def _compare_seen(data, observations, seen, radio):
 
 def _compare_boards(trace, found):
   for game, rules in enumerate(trace.rules):
-    start: Snapshot = trace.get_start(np.array([game]))
+    start = trace.get_start(np.array([game]))
     board, items = seeded_board.make(rules, int(trace.arrays['seed'][game]))
     if np.any(board != start.board[0]) or np.any(items != start.items[0]):
       found['boards'].append((game, -1))

@@ -16,28 +16,19 @@ from nca_tf.environments.pommerman.engine.variants import Variant
 
 @dataclasses.dataclass(frozen=True)
 class Snapshot:
-  """G games at one moment.
+  """G games at one moment."""
 
-  Attributes:
-    board: [G, S, S] codes as displayed.
-    items: [G, S, S] codes of hidden items, 0 elsewhere.
-    agents: [G, A, 6] row, column, ammo, blast strength, can kick, is alive.
-    bomb_counts: [G] bombs of each game.
-    bombs: [K, 6] row, column, life, blast strength, direction, owner; game by
-      game, in the order of the game's list.
-    flame_counts: [G] flames of each game.
-    flames: [F, 3] row, column, life; likewise.
-    step_count: [G].
-  """
-
-  board: np.ndarray
-  items: np.ndarray
+  board: np.ndarray  # [G, S, S] codes as displayed
+  items: np.ndarray  # [G, S, S] codes of hidden items, 0 elsewhere
+  # [G, A, 6] row, column, ammo, blast strength, can kick, is alive
   agents: np.ndarray
-  bomb_counts: np.ndarray
+  bomb_counts: np.ndarray  # [G] bombs of each game
+  # [K, 6] row, column, life, blast strength, direction, owner; game by game, in
+  # the order of the game's list
   bombs: np.ndarray
-  flame_counts: np.ndarray
-  flames: np.ndarray
-  step_count: np.ndarray
+  flame_counts: np.ndarray  # [G] flames of each game
+  flames: np.ndarray  # [F, 3] row, column, life; likewise
+  step_count: np.ndarray  # [G]
 
 
 def load(variant: Variant, snapshot: Snapshot) -> State:
@@ -49,19 +40,16 @@ def load(variant: Variant, snapshot: Snapshot) -> State:
   number = np.arange(games)
   agents = snapshot.agents.astype(np.int64)
   state.cell = state.find_cell(number[:, None], agents[..., 0], agents[..., 1])
-  state.ammo, state.blast_strength = (
-    agents[..., 2].copy(),
-    agents[..., 3].copy(),
-  )
+  state.ammo = agents[..., 2].copy()
+  state.blast_strength = agents[..., 3].copy()
   state.can_kick, state.alive = agents[..., 4] != 0, agents[..., 5] != 0
-  bombs = snapshot.bombs.astype(np.int64)
-  owners = np.repeat(number, snapshot.bomb_counts)
-  cell = state.find_cell(owners, bombs[:, 0], bombs[:, 1])
-  state.bombs = Bombs(cell, *bombs[:, 2:].T.copy())
-  flames = snapshot.flames.astype(np.int64)
-  owners = np.repeat(number, snapshot.flame_counts)
-  cell = state.find_cell(owners, flames[:, 0], flames[:, 1])
-  state.flames = Flames(cell, flames[:, 2].copy())
+  for name, make, rows, counts in (
+    ('bombs', Bombs, snapshot.bombs, snapshot.bomb_counts),
+    ('flames', Flames, snapshot.flames, snapshot.flame_counts),
+  ):
+    row, column, *rest = rows.astype(np.int64).T.copy()
+    cell = state.find_cell(np.repeat(number, counts), row, column)
+    setattr(state, name, make(cell, *rest))
   state.step_count = snapshot.step_count.astype(np.int64)
   return state
 
@@ -71,12 +59,8 @@ def take(state: State) -> Snapshot:
   bombs, flames = state.bombs, state.flames
   agents = [state.row, state.column, state.ammo, state.blast_strength]
   agents += [state.can_kick, state.alive]
-  bomb_counts, bomb_rows = _sort(
-    state,
-    bombs.cell,
-    [bombs.life, bombs.blast_strength, bombs.direction, bombs.owner],
-  )
-  flame_counts, flame_rows = _sort(state, flames.cell, [flames.life])
+  bomb_counts, bomb_rows = _sort(state, bombs)
+  flame_counts, flame_rows = _sort(state, flames)
   return Snapshot(
     board=state.board.copy(),
     items=state.items.copy(),
@@ -89,8 +73,14 @@ def take(state: State) -> Snapshot:
   )
 
 
-def _sort(state, cell, columns):
-  """Returns how many each game has, and their rows game by game."""
+def split(rows: np.ndarray, counts: np.ndarray) -> list[np.ndarray]:
+  """Returns each game's rows of [K, ...], given how many [G] each has."""
+  return np.split(rows, np.cumsum(counts, dtype=np.int64)[:-1])
+
+
+def _sort(state, records):
+  """Returns how many bombs or flames a game has, and rows game by game."""
+  cell, *columns = vars(records).values()  # In the order of their fields.
   game, row, column = state.locate(cell)
   order = np.argsort(game, kind='stable')
   rows = np.stack([row, column, *columns], 1)[order]

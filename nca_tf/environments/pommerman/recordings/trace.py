@@ -42,35 +42,29 @@ _FIELDS = {
   'winners': (_GAME, '4', 0, 1),
   'seed': (_GAME, '', None, None),
 }
-_SEEN_FIELDS = {
-  'obs_board': (_SEEN, 'ASS', 0, 13),
-  'obs_blast': (_SEEN, 'ASS', 0, _LAST),
-  'obs_life': (_SEEN, 'ASS', 0, _LAST),
-  'obs_dir': (_SEEN, 'ASS', 0, 4),
-  'obs_flame': (_SEEN, 'ASS', 0, _LAST),
-  'obs_alive': (_SEEN, 'A', 0, 1),
-  'obs_message': (_SEEN, 'A2', 0, variants.VOCABULARY - 1),
-}
-_RADIO_FIELDS = {
-  'sent_messages': (_STEP, 'A2', 0, variants.VOCABULARY - 1),
-}
-_COLLAPSE_FIELDS = {
-  'first_collapse': (_GAME, '', 1, None),
-  'max_steps': (_GAME, '', 1, None),
-}
+# Further fields of a file that has the first of them.
+_OPTIONAL = (
+  {
+    'obs_step': (_SEEN, '', None, None),
+    'obs_board': (_SEEN, 'ASS', 0, 13),
+    'obs_blast': (_SEEN, 'ASS', 0, _LAST),
+    'obs_life': (_SEEN, 'ASS', 0, _LAST),
+    'obs_dir': (_SEEN, 'ASS', 0, 4),
+    'obs_flame': (_SEEN, 'ASS', 0, _LAST),
+    'obs_alive': (_SEEN, 'A', 0, 1),
+    'obs_message': (_SEEN, 'A2', 0, variants.VOCABULARY - 1),
+  },
+  {'sent_messages': (_STEP, 'A2', 0, variants.VOCABULARY - 1)},
+  {'first_collapse': (_GAME, '', 1, None), 'max_steps': (_GAME, '', 1, None)},
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class Trace:
-  """Games of one file, checked.
+  """Games of one file, checked."""
 
-  Attributes:
-    arrays: The file's arrays by name.
-    rules: [G] the variant of each game.
-  """
-
-  arrays: dict[str, np.ndarray]
-  rules: list[Variant]
+  arrays: dict[str, np.ndarray]  # The file's arrays by name
+  rules: list[Variant]  # [G] the variant of each game
 
   @property
   def games(self) -> int:
@@ -92,35 +86,18 @@ class Trace:
   def get_start(self, games: np.ndarray) -> Snapshot:
     """Returns how some games, given by index, begin."""
     data = self.arrays
-    counts = {}
-    for name in ('init_bombs', 'init_flames'):
-      counts[name] = data[f'n_{name}'].astype(np.int64)
+    bombs = snapshot.split(data['init_bombs'], data['n_init_bombs'])
+    flames = snapshot.split(data['init_flames'], data['n_init_flames'])
     return Snapshot(
       board=data['init_board'][games],
       items=data['init_items'][games],
       agents=data['init_agents'][games],
-      bomb_counts=counts['init_bombs'][games],
-      bombs=take_rows(data['init_bombs'], counts['init_bombs'], games),
-      flame_counts=counts['init_flames'][games],
-      flames=take_rows(data['init_flames'], counts['init_flames'], games),
+      bomb_counts=data['n_init_bombs'][games].astype(int),
+      bombs=np.concatenate([bombs[game] for game in games]),
+      flame_counts=data['n_init_flames'][games].astype(int),
+      flames=np.concatenate([flames[game] for game in games]),
       step_count=data['init_step'][games],
     )
-
-
-def take_rows(
-  rows: np.ndarray, counts: np.ndarray, which: np.ndarray
-) -> np.ndarray:
-  """Returns the rows of some owners, one owner after the other.
-
-  Args:
-    rows: [K, ...] of all owners, sorted by owner.
-    counts: [N] rows of each owner.
-    which: [M] indices of owners.
-  """
-  starts = np.cumsum(counts) - counts
-  sizes = counts[which]
-  within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-  return rows[np.repeat(starts[which], sizes) + within]
 
 
 def read(path: str | os.PathLike) -> Trace:
@@ -158,12 +135,9 @@ def _check_fields(arrays):
     if name not in arrays:
       raise ValueError(f'not a trace of Pommerman, {name} is missing')
   fields = dict(_FIELDS)
-  if 'obs_step' in arrays:
-    fields |= _SEEN_FIELDS
-  if 'sent_messages' in arrays:
-    fields |= _RADIO_FIELDS
-  if 'first_collapse' in arrays:
-    fields |= _COLLAPSE_FIELDS
+  for optional in _OPTIONAL:
+    if next(iter(optional)) in arrays:
+      fields |= optional
   missing = sorted(set(fields) - set(arrays))
   if missing:
     raise ValueError(f'not a trace of Pommerman, {missing[0]} is missing')
@@ -231,7 +205,7 @@ def _find_rules(arrays):
       raise ValueError(f'unknown variant {name!r}')
     changes = {
       field: int(arrays[field][game])
-      for field in _COLLAPSE_FIELDS
+      for field in ('first_collapse', 'max_steps')
       if 'first_collapse' in arrays
     }
     variant = variants.get_variant(name, **changes)
@@ -251,8 +225,3 @@ def _check_cells(arrays):
   for name in ('init_bombs', 'bombs'):
     _check_range(f'directions of {name}', arrays[name][:, 4], 0, 4)
     _check_range(f'owners of {name}', arrays[name][:, 5], 0, agents - 1)
-
-
-def load(trace: Trace, games: np.ndarray):
-  """Returns the state at the start of some games of one variant, by index."""
-  return snapshot.load(trace.rules[games[0]], trace.get_start(games))
