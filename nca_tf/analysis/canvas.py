@@ -77,20 +77,6 @@ def label_ends(axes, ends, gap: float = 0.05) -> None:
     )
 
 
-def label_row(axes, text: str) -> None:
-  """Writes a row's name upwards, left of its first axes."""
-  axes.text(
-    -0.06,
-    0.5,
-    text,
-    rotation=90,
-    fontsize=11,
-    ha='right',
-    va='center',
-    transform=axes.transAxes,
-  )
-
-
 def say_nothing_to_draw(axes, text: str) -> None:
   """Writes into empty axes why they are empty."""
   axes.set_xticks([])
