@@ -52,11 +52,8 @@ class ModelTrainer:
     self._streams = streams
     self._seed = seed
     self._done_weight = done_weight
-    batch = streams.window(0)[1].is_first.shape[0]
-    self.state = [
-      tf.Variable(tf.zeros_like(part), trainable=False)
-      for part in model.initial(batch)
-    ]
+    first = model.initial(len(streams.window(0)[1].is_first))
+    self.state = [tf.Variable(part, trainable=False) for part in first]
     # Each value is clipped to +-1, as in doomrnn.
     self.optimizer = keras.optimizers.Adam(learning_rate, clipvalue=1.0)
     self.optimizer.build(model.trainable_variables)
@@ -66,15 +63,13 @@ class ModelTrainer:
   def step(self, index):
     """Trains on window `index`; returns the terms of the loss."""
     fresh, window = self._streams.window(index)
-    return self._train(
-      tf.constant(fresh), tensors(window), tf.constant(index, tf.int32)
-    )
+    index = tf.constant(index, tf.int32)
+    return self._train(tf.constant(fresh), tensors(window), index)
 
   def evaluate(self, streams, windows=8):
     """Mean terms over the first windows of held-out streams."""
     windows = min(windows, streams.windows_per_epoch)
-    first = tensors(streams.window(0)[1])
-    state = self._model.initial(first.is_first.shape[0])
+    state = self._model.initial(len(streams.window(0)[1].is_first))
     totals = {}
     for index in range(windows):
       window = tensors(streams.window(index)[1])
@@ -101,10 +96,9 @@ class ModelTrainer:
     state = [part * (1 - tf.cast(fresh, part.dtype)) for part in self.state]
     with tf.GradientTape() as tape:
       terms, state = self._losses(window, index, state)
-    gradients = tape.gradient(terms['loss'], model.trainable_variables)
-    self.optimizer.apply_gradients(
-      zip(gradients, model.trainable_variables, strict=True)
-    )
+    variables = model.trainable_variables
+    gradients = tape.gradient(terms['loss'], variables)
+    self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
     for variable, value in zip(self.state, state, strict=True):
       variable.assign(value)
     return {**terms, 'gradient_norm': tf.linalg.global_norm(gradients)}

@@ -25,11 +25,8 @@ class StateTrainer:
     """
     self._model = model
     self._streams = streams
-    batch = streams.window(0)[1].is_first.shape[0]
-    self.state = [
-      tf.Variable(tf.zeros_like(part), trainable=False)
-      for part in model.initial(batch)
-    ]
+    first = model.initial(len(streams.window(0)[1].is_first))
+    self.state = [tf.Variable(part, trainable=False) for part in first]
     rate = keras.optimizers.schedules.CosineDecay(
       learning_rate, steps, alpha=_DECAY
     )
@@ -60,10 +57,9 @@ class StateTrainer:
       )
       nats = model.coding.nats(parameters, x[:, 1:])
       loss = _masked_mean(nats, is_first, is_terminal, model.layout)
-    gradients = tape.gradient(loss, model.trainable_variables)
-    self.optimizer.apply_gradients(
-      zip(gradients, model.trainable_variables, strict=True)
-    )
+    variables = model.trainable_variables
+    gradients = tape.gradient(loss, variables)
+    self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
     for variable, value in zip(self.state, state, strict=True):
       variable.assign(value)
     return {'loss': loss}

@@ -44,14 +44,7 @@ class MemoryModel(keras.Model):
   """
 
   def __init__(
-    self,
-    cell,
-    latent_size,
-    action_size,
-    mixtures=5,
-    joint=False,
-    reward=False,
-    **kwargs,
+    self, cell, latent_size, action_size, mixtures=5, joint=False, reward=False
   ):
     """Makes the heads around a cell.
 
@@ -62,9 +55,8 @@ class MemoryModel(keras.Model):
       mixtures: Gaussians per dimension (or jointly).
       joint: one mixture weight for all dimensions.
       reward: whether the game has a reward to predict.
-      **kwargs: of keras.Model.
     """
-    super().__init__(**kwargs)
+    super().__init__()
     self.latent_size = latent_size
     self.action_size = action_size
     self.cell = cell
@@ -170,14 +162,12 @@ class MemoryModel(keras.Model):
   def _advance(self, inputs, state):
     """The cell's step [B, F] -> [B, O], from zero where the flag is set."""
     keep = 1 - inputs[:, -1]
-    state = [
-      part
-      * ops.cast(
-        ops.reshape(keep, (-1,) + (1,) * (len(part.shape) - 1)), part.dtype
-      )
-      for part in state
-    ]
-    output, state = self.cell(inputs, self._pack(state))
+
+    def forget(part):
+      rows = ops.reshape(keep, (-1,) + (1,) * (len(part.shape) - 1))
+      return part * ops.cast(rows, part.dtype)
+
+    output, state = self.cell(inputs, self._pack(map(forget, state)))
     return output, keras.tree.flatten(state)
 
   def _pack(self, state):
@@ -185,12 +175,10 @@ class MemoryModel(keras.Model):
     return keras.tree.pack_sequence_as(reference, list(state))
 
   def _heads(self, output):
-    reward = None
-    if self.reward_head is not None:
-      reward = self.reward_head(output)[..., 0]
-    return Prediction(
-      self.latent_head(output), self.done_head(output)[..., 0], reward
-    )
+    latent, done = self.latent_head(output), self.done_head(output)[..., 0]
+    if self.reward_head is None:
+      return Prediction(latent, done, None)
+    return Prediction(latent, done, self.reward_head(output)[..., 0])
 
 
 def masks(is_first, is_terminal):

@@ -123,19 +123,12 @@ class WorldModel:
     restore(folder, 'vision', vision)
     model = architecture.make_model(spec)
     restore(folder, 'model', model)
-    latents, _ = read_latents(
-      folder, settings['held_out'], settings.get('mirror', False)
-    )
+    mirror = settings.get('mirror', False)
+    latents, _ = read_latents(folder, settings['held_out'], mirror)
     first = latents.is_first
-    return cls(
-      spec,
-      options,
-      architecture,
-      vision,
-      model,
-      (latents.mean[first], latents.log_variance[first]),
-      settings['done_weight'],
-    )
+    starts = latents.mean[first], latents.log_variance[first]
+    weight = settings['done_weight']
+    return cls(spec, options, architecture, vision, model, starts, weight)
 
   @functools.cached_property
   def codec(self) -> codec_lib.Codec:
@@ -160,15 +153,9 @@ class WorldModel:
       fitness: One of `dream.FITNESS`.
       horizon: Steps after which an episode ends, in place of the time limit.
     """
-    spec = self.spec
-    return dream_lib.Dream(
-      self.model,
-      self.starts,
-      horizon or -(-spec.time_limit // spec.frame_skip),
-      temperature,
-      fitness,
-      self.done_weight,
-    )
+    horizon = horizon or -(-self.spec.time_limit // self.spec.frame_skip)
+    settings = temperature, fitness, self.done_weight
+    return dream_lib.Dream(self.model, self.starts, horizon, *settings)
 
   def controller(
     self, features: Sequence[str]
@@ -177,10 +164,9 @@ class WorldModel:
     parts = self.model.features(self.model.initial(1))
     sizes = {name: part.shape[-1] for name, part in parts.items()}
     sizes['z'] = self.model.latent_size
+    chosen = {name: sizes[name] for name in features}
     return controller_lib.LinearController(
-      {name: sizes[name] for name in features},
-      self.spec.actions,
-      self.spec.action_kind,
+      chosen, self.spec.actions, self.spec.action_kind
     )
 
   def player(self, controller) -> agent_lib.Agent:
@@ -236,8 +222,8 @@ def restore(folder, part: str, model) -> None:
     raise faults.Fault(f'{path} must hold a checkpoint, it has none')
 
 
-def is_held_out(episode: int, held_out: int) -> bool:
-  """Whether an episode, by its number, is kept for the measures."""
+def is_held_out(episode, held_out: int):
+  """Whether episodes, by their numbers, are kept for the measures."""
   return episode % held_out == held_out - 1
 
 
@@ -255,22 +241,14 @@ def read_latents(
     The training episodes (after all of them their mirror images), and those
     held out.
   """
-  train, kept = _split(folder, 'part', held_out)
+
+  def select(kind, is_kept):
+    whole = latents_lib.load(pathlib.Path(folder, 'latents'), kind)
+    starts = [part.start for part in whole.episodes]
+    kept = is_held_out(whole.episode[starts], held_out)
+    return latents_lib.select(whole, np.flatnonzero(kept == is_kept))
+
+  train, kept = select('part', False), select('part', True)
   if mirror:
-    mirrored, _ = _split(folder, 'mirror', held_out)
-    train = latents_lib.concatenate([train, mirrored])
+    train = latents_lib.concatenate([train, select('mirror', False)])
   return train, kept
-
-
-def _split(folder, kind, held_out):
-  whole = latents_lib.load(pathlib.Path(folder, 'latents'), kind)
-  kept = np.array(
-    [
-      is_held_out(whole.episode[part.start], held_out)
-      for part in whole.episodes
-    ]
-  )
-  return tuple(
-    latents_lib.select(whole, np.flatnonzero(chosen))
-    for chosen in (~kept, kept)
-  )
