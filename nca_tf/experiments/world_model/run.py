@@ -42,15 +42,11 @@ def run(config: settings.Config) -> None:
     world_model = world_model_lib.WorldModel.load(run.path)
     recordings = training.recordings
     _, latents = world_model_lib.read_latents(run.path, config.held_out)
+    given = run, world_model, latents, recordings
     is_measured = run.is_finished('measure')
-    run.stage(
-      'measure',
-      lambda: measures.measure(run, world_model, latents, recordings),
-    )
+    run.stage('measure', lambda: measures.measure(*given))
     run.stage('export', lambda: _export(run, world_model))
-    run.stage(
-      'figures', lambda: report.draw(run, world_model, latents, recordings)
-    )
+    run.stage('figures', lambda: report.draw(*given))
     if is_measured:  # By an earlier process, which printed it.
       print((run.path / 'summary.txt').read_text())
     other = next(name for name in cells.names() if name != config.cell)
@@ -108,10 +104,10 @@ class Training:
   def __init__(self, run: run_lib.Run):
     """Takes the open run, whose config is a settings.Config."""
     self._run = run
-    self._config = run.config
-    folders = run.config.rollouts or [run.path / 'rollouts']
+    self._config = config = run.config
+    folders = config.rollouts or [run.path / 'rollouts']
     self.recordings = data.Recordings(
-      folders, run.config.game_spec, run.config.held_out
+      folders, config.game_spec, config.held_out
     )
 
   def train(self) -> None:
@@ -179,19 +175,8 @@ class Training:
       report.draw_reconstructions(run, self.codec, sample[::25], done)
       return trainer.evaluate(sample)
 
-    loop.fit(
-      'vision',
-      trainer.step,
-      config.vision_steps,
-      checkpoints=checkpoints.Checkpoints(
-        run.checkpoints / 'vision',
-        model=self._vision,
-        optimizer=trainer.optimizer,
-      ),
-      log=run.log,
-      held_out=evaluate,
-    )
-    return run.log.records('vision')[-1]
+    steps = config.vision_steps
+    return self._fit('vision', self._vision, trainer, steps, evaluate)
 
   def _encode(self):
     folder, mirror = self._run.path / 'latents', self._config.mirror
@@ -227,20 +212,27 @@ class Training:
       picture.draw(done)
       return trainer.evaluate(held_out)
 
+    steps, state = config.model_steps, {'state': trainer.state}
+    return self._fit('model', model, trainer, steps, evaluate, **state)
+
+  def _fit(self, stage, model, trainer, steps, evaluate, **state):
+    """Trains `model`, and returns its last record."""
+    run = self._run
+    saved = checkpoints.Checkpoints(
+      run.checkpoints / stage,
+      model=model,
+      optimizer=trainer.optimizer,
+      **state,
+    )
     loop.fit(
-      'model',
+      stage,
       trainer.step,
-      config.model_steps,
-      checkpoints=checkpoints.Checkpoints(
-        run.checkpoints / 'model',
-        model=model,
-        optimizer=trainer.optimizer,
-        state=trainer.state,
-      ),
+      steps,
+      checkpoints=saved,
       log=run.log,
       held_out=evaluate,
     )
-    return run.log.records('model')[-1]
+    return run.log.records(stage)[-1]
 
   def _streams(self, latents, batch, window):
     try:
