@@ -105,12 +105,10 @@ def forecast(model, episodes, horizon=50):
   one_step, ahead, starts = [], [], []
   for begin in range(0, length - 1, CHUNK):
     window = slice(begin, begin + CHUNK)
+    seen = episodes.z, episodes.action, episodes.is_first
+    target = episodes.z[:, begin + 1 : begin + CHUNK + 1]
     mean, nll, done, state = teacher(
-      episodes.z[:, window],
-      episodes.action[:, window],
-      episodes.is_first[:, window],
-      episodes.z[:, begin + 1 : begin + CHUNK + 1],
-      state,
+      *(part[:, window] for part in seen), target, state
     )
     one_step.append((mean, nll, done))
     start = begin + CHUNK - 1

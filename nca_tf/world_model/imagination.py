@@ -37,8 +37,7 @@ def step(model, carry: Carry, action, draw: Callable):
     draw: function of the mixture's parameters to the next latent [B, Z].
 
   Returns:
-    model.Prediction (mixture of the next latent, done_logit, and the reward
-    where M has a head for it), and the Carry after the step.
+    model.Prediction, and the Carry after the step.
   """
   prediction, memory = model.step(carry.z, action, carry.is_first, carry.memory)
   never = tf.zeros_like(carry.is_first)

@@ -170,12 +170,12 @@ def done_measures(groups, seed=0):
 class Row(typing.NamedTuple):
   """One predictor's line in the tables; None where it predicts nothing."""
 
-  nll: Errors | None
   sampled: Errors  # one step, z drawn from the posterior
   mean: Errors  # one step, posterior means
   latent: dict  # horizon -> Errors, open loop on posterior means
   pixels: dict  # horizon -> Errors
-  done: dict | None  # auc, precision, recall
+  nll: Errors | None = None
+  done: dict | None = None  # auc, precision, recall
 
 
 def latent_table(rows):

@@ -82,26 +82,17 @@ class Architecture:
 
 @dataclasses.dataclass(frozen=True)
 class WorldModel:
-  """A finished world model.
+  """A finished world model."""
 
-  Attributes:
-    spec: The game, with the options that it was recorded with.
-    game_options: Those options, for `environments.make`.
-    architecture: Of V and M.
-    vision: V.
-    model: M.
-    starts: Mean and log variance [S, Z] of the first frames of the recorded
-      episodes that V and M were trained on.
-    done_weight: What a death weighed in M's loss.
-  """
-
-  spec: environments.GameSpec
-  game_options: Mapping[str, Any]
+  spec: environments.GameSpec  # With the options that it was recorded with.
+  game_options: Mapping[str, Any]  # Those options, for `environments.make`.
   architecture: Architecture
-  vision: vision_lib.VisionModel
-  model: model_lib.MemoryModel
+  vision: vision_lib.VisionModel  # V
+  model: model_lib.MemoryModel  # M
+  # Mean and log variance [S, Z] of the first frames of the recorded episodes
+  # that V and M were trained on.
   starts: tuple[np.ndarray, np.ndarray]
-  done_weight: float
+  done_weight: float  # What a death weighed in M's loss.
 
   @classmethod
   def load(cls, folder, flag: str = 'world_model') -> 'WorldModel':
@@ -146,12 +137,9 @@ class WorldModel:
     fitness: str = 'expected',
     horizon: int | None = None,
   ) -> dream_lib.Dream:
-    """M as an environment, which ends at the game's time limit.
+    """M as an environment; arguments as of `dream.Dream`.
 
-    Args:
-      temperature: tau of the mixtures.
-      fitness: One of `dream.FITNESS`.
-      horizon: Steps after which an episode ends, in place of the time limit.
+    Without `horizon` an episode ends at the game's time limit.
     """
     horizon = horizon or -(-self.spec.time_limit // self.spec.frame_skip)
     settings = temperature, fitness, self.done_weight
@@ -175,11 +163,7 @@ class WorldModel:
 
 
 def read_settings(flag: str, folder) -> dict[str, Any]:
-  """Returns the settings with which a finished world model was trained.
-
-  Args:
-    flag: Named in the error, without dashes.
-    folder: A run folder of bin/train_world_model.
+  """Returns the settings of a finished world model; arguments as of `load`.
 
   Raises:
     faults.UsageError: It is no such folder, or M is not finished.

@@ -67,13 +67,7 @@ def difference(
   others: Sequence[Mapping[str, float]],
   seed: int = 0,
 ) -> intervals.Interval:
-  """Score of a setting less that of another, episode by episode.
-
-  Args:
-    played: as of `score`.
-    others: the same of the other setting: same seeds in the same order, same
-      episodes.
-    seed: of the bootstrap.
+  """Score of a setting less that of another; arguments as of `score`.
 
   Raises:
     ValueError: The two were not played with the same seeds.

@@ -23,11 +23,7 @@ NLL: nats per latent dimension, one step ahead on held-out episodes.
 
 
 def publish(comparison):
-  """Writes summary, scores.json, the figure, and TensorBoard's charts.
-
-  Args:
-    comparison: run.Comparison, all of whose stages are finished.
-  """
+  """Writes summary, scores.json and figures of a finished run.Comparison."""
   config = comparison.run.config
   tables = {
     'Score in the game': _score_table(comparison),

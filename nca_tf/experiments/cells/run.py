@@ -56,7 +56,6 @@ class Comparison:
   """
 
   def __init__(self, run: run_lib.Run):
-    """Takes the open run."""
     self.run = run
     self.settings = run.config.compared
     self._config = run.config

@@ -63,12 +63,8 @@ class Evolution:
   def __init__(self, world_model, config, folder, name, x0):
     """Prepares, or goes on where the folder stopped.
 
-    Args:
-      world_model: WorldModel.
-      config: controller.settings.Config.
-      folder: Where to keep everything.
-      name: Short text that no other evolution of this run has.
-      x0: First mean [n], or None for zeros.
+    `name` is a short text that no other evolution of this run has, `x0` the
+    first mean [n], or None for zeros.
     """
     self.world_model = world_model
     self.controller = world_model.controller(config.features)

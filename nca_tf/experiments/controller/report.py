@@ -9,13 +9,7 @@ from nca_tf.runs import report as report_lib
 
 
 def summary(chosen, evaluations, figures) -> report_lib.Report:
-  """The score, and how its controller was chosen.
-
-  Args:
-    chosen: What the stage `choose` left.
-    evaluations: Score, iteration, evolution, generation of each evaluation.
-    figures: Of the final episodes, from `score.summarise`.
-  """
+  """The score `figures`, and how its controller was `chosen`."""
   view = table.Table(
     ['iteration', 'evolution', 'generation', 'selection'], digits=1
   )

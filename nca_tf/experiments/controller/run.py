@@ -68,7 +68,6 @@ class ControllerTraining:
   """
 
   def __init__(self, run: run_lib.Run):
-    """Takes the open run."""
     self.run = run
     self._config = run.config
     self.iterations = range(1, run.config.iterations + 1)

@@ -1,6 +1,7 @@
 """The recorded episodes of a world model: their frames and their latents."""
 
 import functools
+import itertools
 import pathlib
 import typing
 
@@ -66,12 +67,9 @@ class Recordings:
     Raises:
       faults.UsageError: There is no held-out episode.
     """
-    found = {}
-    for shard in self.shards:
-      for number, frames in self._read_frames(shard, held_out=True):
-        found[number] = frames
-        if len(found) == limit:
-          return found
+    each = (self._read_frames(shard, held_out=True) for shard in self.shards)
+    pairs = itertools.chain.from_iterable(each)
+    found = dict(itertools.islice(pairs, limit))
     if not found:
       raise faults.UsageError(
         f'no held-out episode in {self._folders[0]}: it needs at least '
@@ -92,8 +90,9 @@ class Recordings:
     Raises:
       ValueError: There are fewer frames than that.
     """
+    is_held_out = world_model.is_held_out
     counts = [
-      sum(size for n, size in shard.episodes if not self._is_held_out(n))
+      sum(n for k, n in shard.episodes if not is_held_out(k, self._held_out))
       for shard in self.shards
     ]
 
@@ -154,9 +153,6 @@ class Recordings:
       )
     return latents_lib.concatenate(parts)
 
-  def _is_held_out(self, number):
-    return world_model.is_held_out(number, self._held_out)
-
   def _mirror_action(self, action):
     if self._spec.action_kind == 'continuous':
       return -action
@@ -169,7 +165,7 @@ class Recordings:
       shard.path, spec, frames=False, on_damage=_ignore
     ):
       number = shard.first + episode.index
-      if self._is_held_out(number) == held_out:
+      if world_model.is_held_out(number, self._held_out) == held_out:
         whole = rollouts.decompress(episode, spec).observation
         yield number, whole[: _real_frames(episode)]
 

@@ -35,56 +35,43 @@ def measure(run, world_model, latents, recordings) -> dict:
   decode = world_model.codec.decode
   untrained = world_model.untrained(config.seed + 2).model
 
-  def errors(predictions, starts, horizon):
-    return measures_lib.at_horizon(predictions, starts, means, horizon)
+  rows, curves, groups = {}, {}, {}
 
-  def at_horizons(predictions, starts):
-    """Errors of open-loop forecasts, of latents and of decoded pixels."""
-    horizons = measures_lib.HORIZONS
-    return {
-      'latent': {k: errors(predictions, starts, k) for k in horizons},
-      'pixels': {
-        k: measures_lib.pixel_errors(
-          predictions[:, :, k - 1], starts, frames, k, decode
-        )
-        for k in horizons
-      },
+  def open_loop_errors(name, predictions, starts):
+    """Errors of latents and decoded pixels; keeps those for the figure."""
+    errors = {
+      k: measures_lib.at_horizon(predictions, starts, means, k)
+      for k in range(1, HORIZON + 1)
     }
+    curves[name] = np.array([each.mean() for each in errors.values()])
+    pixels = {
+      k: measures_lib.pixel_errors(
+        predictions[:, :, k - 1], starts, frames, k, decode
+      )
+      for k in measures_lib.HORIZONS
+    }
+    return {'latent': {k: errors[k] for k in pixels}, 'pixels': pixels}
 
-  def curve(predictions, starts):
-    horizons = range(1, HORIZON + 1)
-    return np.array([errors(predictions, starts, k).mean() for k in horizons])
-
-  rows, curves = {}, {}
   for name, model in (('M', world_model.model), ('untrained M', untrained)):
     on_means = forecast_lib.forecast(model, means, HORIZON)
     on_samples = forecast_lib.forecast(model, sampled, HORIZON)
-    groups = measures_lib.done_scores(on_samples, sampled)
+    groups[name] = measures_lib.done_scores(on_samples, sampled)
     open_loop = measures_lib.open_loop(on_means, means)
     rows[f'{name} ({config.cell})'] = measures_lib.Row(
       nll=measures_lib.likelihood(on_samples, sampled),
       sampled=measures_lib.one_step(on_samples.mean, sampled),
       mean=measures_lib.one_step(on_means.mean, means),
-      done=measures_lib.done_measures(groups, config.seed),
-      **at_horizons(open_loop['model'], on_means.starts),
+      done=measures_lib.done_measures(groups[name], config.seed),
+      **open_loop_errors(name, open_loop['model'], on_means.starts),
     )
-    curves[name] = curve(open_loop['model'], on_means.starts)
-    if model is world_model.model:
-      starts, trained_groups = on_means.starts, groups
   for name in ('copy last frame', 'constant velocity'):
     drawn, mean = (
       measures_lib.one_step(measures_lib.baselines(each.z)[name], each)
       for each in (sampled, means)
     )
-    rows[name] = measures_lib.Row(
-      nll=None,
-      sampled=drawn,
-      mean=mean,
-      done=None,
-      **at_horizons(open_loop[name], starts),
-    )
-    curves[name] = curve(open_loop[name], starts)
-  arrays = _arrays(world_model.model, latents, curves, trained_groups)
+    errors = open_loop_errors(name, open_loop[name], on_means.starts)
+    rows[name] = measures_lib.Row(sampled=drawn, mean=mean, **errors)
+  arrays = _arrays(world_model.model, latents, curves, groups['M'])
   files.write_arrays(run.path / ARRAYS, arrays)
   run.publish(_report(rows), step=config.model_steps)
   return measures_lib.as_json(rows)

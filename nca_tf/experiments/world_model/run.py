@@ -58,10 +58,7 @@ def run(config: settings.Config) -> None:
 
 
 def train(config: settings.Config) -> int:
-  """Trains V and M for another experiment, without the measures.
-
-  Args:
-    config: Its `run_dir` is the folder to use.
+  """Trains V and M in `config.run_dir`, without the measures.
 
   Returns:
     The number of recorded frames.
@@ -75,17 +72,10 @@ def train(config: settings.Config) -> int:
 def collect(label, folder, env, policy, episodes, seed, **options) -> None:
   """`play.collect.collect`, with `label` on its progress."""
   done = min(rollouts.count(folder), episodes)
+  options['shard_size'] = max(1, min(32, episodes // 4))
   with progress.Progress(label, episodes, 'episodes', done) as bar:
-    collect_lib.collect(
-      folder,
-      env,
-      policy,
-      episodes,
-      seed,
-      shard_size=max(1, min(32, episodes // 4)),
-      progress=bar.update,
-      **options,
-    )
+    options['progress'] = bar.update
+    collect_lib.collect(folder, env, policy, episodes, seed, **options)
 
 
 def _export(run, world_model):
@@ -95,14 +85,13 @@ def _export(run, world_model):
 
 
 class Training:
-  """Trains the parts of a world model that its run folder lacks.
+  """Trains the parts of a world model that an open run lacks.
 
   Attributes:
     recordings: The episodes, data.Recordings.
   """
 
   def __init__(self, run: run_lib.Run):
-    """Takes the open run, whose config is a settings.Config."""
     self._run = run
     self._config = config = run.config
     folders = config.rollouts or [run.path / 'rollouts']
@@ -122,18 +111,10 @@ class Training:
     run.stage('model', self._train_model)
 
   def _collect(self):
-    config = self._config
-    target = self._run.path / 'rollouts'
-    collect(
-      'collect',
-      target,
-      config.env,
-      config.policy,
-      config.episodes,
-      config.seed,
-      processes=config.processes,
-      options=config.game_options,
-    )
+    config, target = self._config, self._run.path / 'rollouts'
+    what = config.env, config.policy, config.episodes, config.seed
+    how = {'processes': config.processes, 'options': config.game_options}
+    collect('collect', target, *what, **how)
     return {'episodes': rollouts.count(target)}
 
   @functools.cached_property
@@ -145,10 +126,10 @@ class Training:
   def _vision(self):
     """V as it was trained, or as its training begins."""
     vision = self._config.architecture.make_vision(self._config.seed)
-    if self._run.is_finished('vision'):
-      world_model_lib.restore(self._run.path, 'vision', vision)
-    elif self._config.initial:
-      world_model_lib.restore(self._config.initial, 'vision', vision)
+    is_trained = self._run.is_finished('vision')
+    folder = self._run.path if is_trained else self._config.initial
+    if folder:
+      world_model_lib.restore(folder, 'vision', vision)
     return vision
 
   def _train_vision(self):

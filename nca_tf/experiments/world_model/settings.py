@@ -159,17 +159,10 @@ class Config(ModelFlags, VisionFlags, games_settings.PlayConfig):
 
 
 def read_config(flag: str, folder) -> Config:
-  """Returns the settings of a finished world model, which may be older.
+  """As `world_model.read_settings`, also of an older world model.
 
   Settings that the folder lacks have their defaults. `initial_vision` is left
   out, as its folder is not needed any more.
-
-  Args:
-    flag: Named in the error, without dashes.
-    folder: A run folder of bin/train_world_model.
-
-  Raises:
-    faults.UsageError: It is no such folder, or M is not finished.
   """
   known = {field.name for field in dataclasses.fields(Config)}
   settings = {
