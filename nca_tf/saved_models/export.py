@@ -4,6 +4,7 @@ Every signature takes any batch size and returns a flat dict of tensors; state
 goes in as `h` and comes out as `next_h`. Loading one needs TensorFlow alone.
 """
 
+import functools
 import hashlib
 import os
 import pathlib
@@ -74,12 +75,9 @@ def export_model(model, folder):
   }
 
   def step(z, action, is_first, temperature, seed, **state):
-    prediction, carry = imagination.step(
-      model,
-      imagination.Carry(z, [state[name] for name in names], is_first),
-      action,
-      lambda latent: mixture.sample(latent, seed, temperature),
-    )
+    carry = imagination.Carry(z, [state[name] for name in names], is_first)
+    draw = functools.partial(mixture.sample, seed=seed, temperature=temperature)
+    prediction, carry = imagination.step(model, carry, action, draw)
     outputs = {
       'next_z': carry.z,
       'next_mean': mixture.mixture_mean(prediction.latent),
@@ -90,13 +88,11 @@ def export_model(model, folder):
     return {**outputs, **_next(names, carry.memory)}
 
   def dream(z, action, is_first, temperature, seed, **state):
-    imagined, carry = imagination.imagine(
-      model,
-      imagination.Carry(z, [state[name] for name in names], is_first),
-      imagination.replay(action),
-      tf.shape(action)[1],
-      imagination.sampler(temperature, seed),
-    )
+    carry = imagination.Carry(z, [state[name] for name in names], is_first)
+    act = imagination.replay(action)
+    draw = imagination.sampler(temperature, seed)
+    steps = tf.shape(action)[1]
+    imagined, carry = imagination.imagine(model, carry, act, steps, draw)
     outputs = {'z': imagined.z, 'done_probability': imagined.done_probability}
     return {**outputs, **_next(names, carry.memory)}
 

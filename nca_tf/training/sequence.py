@@ -93,13 +93,13 @@ class SequenceTrainer:
       steps: time steps to pad all sequences to, so that one graph serves all.
     """
     steps = steps or self._task.steps(max(lengths))
-    return np.stack([self._errors(n, count, steps) for n in lengths])
-
-  def _errors(self, length, count, steps):
-    rng = self._generator('held out', length)
-    batch = self._task.draw(rng, np.full(count, length), steps)
-    outputs = self._answer(tf.constant(batch.inputs)).numpy()
-    return self._task.errors(outputs, batch)
+    errors = []
+    for length in lengths:
+      rng = self._generator('held out', length)
+      batch = self._task.draw(rng, np.full(count, length), steps)
+      outputs = self._answer(tf.constant(batch.inputs)).numpy()
+      errors.append(self._task.errors(outputs, batch))
+    return np.stack(errors)
 
   def _generator(self, purpose, index):
     key = random_numbers.key(self._seed, f'{purpose} sequences', int(index))
@@ -110,11 +110,10 @@ class SequenceTrainer:
     with tf.GradientTape() as tape:
       outputs = model(inputs, training=True)
       loss = answer_loss(self._task.KIND, outputs, targets, answers)
-    gradients = tape.gradient(loss, model.trainable_variables)
+    variables = model.trainable_variables
+    gradients = tape.gradient(loss, variables)
     gradients, norm = tf.clip_by_global_norm(gradients, self._clip)
-    self.optimizer.apply_gradients(
-      zip(gradients, model.trainable_variables, strict=True)
-    )
+    self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
     return loss, norm, outputs
 
 

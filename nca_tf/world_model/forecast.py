@@ -91,10 +91,14 @@ def forecast(model, episodes, horizon=50):
   @tf.function(autograph=False)
   def free(first, actions, state):
     never = tf.zeros(tf.shape(first)[:1], tf.bool)
-    imagined, _ = imagination.imagine(
-      model,
+    carry, act = (
       imagination.Carry(first, state, never),
       imagination.replay(actions),
+    )
+    imagined, _ = imagination.imagine(
+      model,
+      carry,
+      act,
       horizon - 1,
       lambda latent, t: mixture.mixture_mean(latent),
     )

@@ -44,7 +44,14 @@ class MemoryModel(keras.Model):
   """
 
   def __init__(
-    self, cell, latent_size, action_size, mixtures=5, joint=False, reward=False
+    self,
+    cell,
+    latent_size,
+    action_size,
+    mixtures=5,
+    joint=False,
+    reward=False,
+    **kwargs,
   ):
     """Makes the heads around a cell.
 
@@ -55,8 +62,9 @@ class MemoryModel(keras.Model):
       mixtures: Gaussians per dimension (or jointly).
       joint: one mixture weight for all dimensions.
       reward: whether the game has a reward to predict.
+      **kwargs: of keras.Model.
     """
-    super().__init__()
+    super().__init__(**kwargs)
     self.latent_size = latent_size
     self.action_size = action_size
     self.cell = cell
@@ -75,12 +83,11 @@ class MemoryModel(keras.Model):
     width = self.latent_size + self.action_size + 1
     self.cell.build((None, width))
     self.built = True
-    self.step(
+    z, action = (
       ops.zeros((1, self.latent_size)),
       ops.zeros((1, self.action_size)),
-      ops.zeros((1,), 'bool'),
-      self.initial(1),
     )
+    self.step(z, action, ops.zeros((1,), 'bool'), self.initial(1))
 
   def initial(self, batch):
     """State before the first step: a flat list of tensors [B, ...]."""
@@ -112,13 +119,10 @@ class MemoryModel(keras.Model):
     inputs = self.inputs(z, action, is_first)
     if kernel == 'plain' or not unroll.supports(self.cell):
       return self._unroll_plainly(inputs, state)
+    state = self._pack([tf.convert_to_tensor(part) for part in state])
+    keep = 1 - inputs[..., -1]
     hidden, state = unroll.unroll(
-      self.cell,
-      inputs,
-      self._pack([tf.convert_to_tensor(part) for part in state]),
-      keep=1 - inputs[..., -1],
-      checkpoint=checkpoint,
-      kernel=kernel,
+      self.cell, inputs, state, keep, checkpoint=checkpoint, kernel=kernel
     )
     outputs = self.cell.read_out(hidden)
     return self._heads(outputs), keras.tree.flatten(state)

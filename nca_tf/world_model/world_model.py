@@ -226,13 +226,14 @@ def read_latents(
     held out.
   """
 
-  def select(kind, is_kept):
+  def split(kind):
     whole = latents_lib.load(pathlib.Path(folder, 'latents'), kind)
     starts = [part.start for part in whole.episodes]
     kept = is_held_out(whole.episode[starts], held_out)
-    return latents_lib.select(whole, np.flatnonzero(kept == is_kept))
+    sides = np.flatnonzero(~kept), np.flatnonzero(kept)
+    return [latents_lib.select(whole, side) for side in sides]
 
-  train, kept = select('part', False), select('part', True)
+  train, kept = split('part')
   if mirror:
-    train = latents_lib.concatenate([train, select('mirror', False)])
+    train = latents_lib.concatenate([train, split('mirror')[0]])
   return train, kept

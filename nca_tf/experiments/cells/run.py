@@ -134,13 +134,13 @@ class Comparison:
 
   def played(self, setting):
     """The final scores of a setting by episode, one dict per seed."""
-    found = self._found(f'controller-{{}}-{setting.name}')
-    return [each['played'] for each in found]
+    return [
+      found['played'] for found in self._found('controller', setting.name)
+    ]
 
   def evaluations(self, setting):
     """Generations, and each one's scores: one list of episodes per seed."""
-    found = self._found(f'controller-{{}}-{setting.name}')
-    each = [one['looks'] for one in found]
+    each = [found['looks'] for found in self._found('controller', setting.name)]
     return (
       [int(generation) for generation in each[0]],
       [[scores[generation] for scores in each] for generation in each[0]],
@@ -148,11 +148,11 @@ class Comparison:
 
   def checks(self, model):
     """What the dream checks of an M found, one dict per seed."""
-    return self._found(f'check-{{}}-{model}')
+    return self._found('check', model)
 
-  def _found(self, stage):
+  def _found(self, stage, name):
     seeds = self._config.seeds
-    return [self.run.info(stage.format(seed)) for seed in seeds]
+    return [self.run.info(f'{stage}-{seed}-{name}') for seed in seeds]
 
   def _announce(self, seed, what, name):
     seeds = self._config.seeds

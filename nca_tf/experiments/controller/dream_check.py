@@ -24,12 +24,11 @@ def play_game(world_model, config) -> dict[str, list[float]]:
   """Scores of every scripted policy in the real game, by name."""
   scores = {}
   for name in world_model.spec.policies:
+    purpose, count = f'check {name}', config.check_episodes
     results = workers.play(
       world_model.spec.name,
       name,
-      evolution.episode_seeds(
-        config.seed, f'check {name}', config.check_episodes
-      ),
+      evolution.episode_seeds(config.seed, purpose, count),
       processes=config.processes,
       options=world_model.game_options,
     )

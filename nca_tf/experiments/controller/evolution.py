@@ -101,7 +101,7 @@ class Evolution:
     with self.open_players() as players, bar:
       while self.generation < total:
         self.state, scores = step(self.state, players)
-        done = self.generation
+        scores, done = np.asarray(scores), self.generation
         figures = {
           'mean': np.mean(scores),
           'best': np.max(scores),
@@ -161,12 +161,7 @@ class Evolution:
       jit_compile=compilation.compiles(config.jit, pays_on_cpu=True),
     )
 
-    def step(state, players):
-      del players
-      state, scores = compiled(state)
-      return state, scores.numpy()
-
-    return step
+    return lambda state, players: compiled(state)
 
   def _in_game(self):
     config = self._config

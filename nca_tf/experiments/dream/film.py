@@ -50,13 +50,12 @@ def _draw_lane(session, codec, lane, steps, name):
   """The pages of one lane at steps [T']."""
   chosen = [session.history[step] for step in steps]
   dead = np.array([shown.terminated[lane] for shown in chosen])
+  frames = codec.decode(np.stack([shown.z[lane] for shown in chosen]))
+  captions = [
+    f'step {step}  survival {shown.survival[lane]:.2f}  '
+    f'p(done) {shown.done[lane]:.3f}'
+    for step, shown in zip(steps, chosen, strict=True)
+  ]
   return animation.side_by_side(
-    {name: codec.decode(np.stack([shown.z[lane] for shown in chosen]))},
-    scale=_SCALE,
-    captions=[
-      f'step {step}  survival {shown.survival[lane]:.2f}  '
-      f'p(done) {shown.done[lane]:.3f}'
-      for step, shown in zip(steps, chosen, strict=True)
-    ],
-    done={name: dead},
+    {name: frames}, scale=_SCALE, captions=captions, done={name: dead}
   )

@@ -12,7 +12,6 @@ from nca_tf.memory import cells
 from nca_tf.world_model import forecast as forecast_lib
 from nca_tf.world_model import imagination
 
-_TEMPERATURE = 1.0
 _SECONDS = 3  # Of the dream, where a step is a tic of the game.
 _SPEED = 0.5  # Of the animation, compared with the game.
 _WARM = 60  # Most steps that M sees before it dreams.
@@ -75,17 +74,12 @@ class DreamPicture:
       self._z[None, :warm], self._action[None, :warm], first, model.initial(1)
     )
     z = tf.cast(self._z[None, warm], model.variable_dtype)
-    action = tf.cast(
-      self._action[None, warm : warm + self._steps], model.variable_dtype
-    )
+    action = self._action[None, warm : warm + self._steps]
+    action = tf.cast(action, model.variable_dtype)
     key = random_numbers.key(self._run.config.seed, 'dream picture', step)
-    imagined, _ = imagination.imagine(
-      model,
-      imagination.Carry(z, state, tf.constant([False])),
-      imagination.replay(action),
-      self._steps,
-      imagination.sampler(_TEMPERATURE, key),
-    )
+    carry = imagination.Carry(z, state, tf.constant([False]))
+    act, draw = imagination.replay(action), imagination.sampler(1.0, key)
+    imagined, _ = imagination.imagine(model, carry, act, self._steps, draw)
     return imagined.z, imagined.done_probability
 
 
