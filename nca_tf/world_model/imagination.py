@@ -80,8 +80,9 @@ def imagine(model, carry: Carry, policy: Callable, length, draw: Callable):
     maximum_iterations=length,
   )
   z, *scalars = [array.stack() for array in arrays]
-  done, reward = [*map(tf.transpose, scalars), None][:2]
-  return Trajectory(tf.transpose(z, [1, 0, 2]), done, reward), carry
+  done, *reward = map(tf.transpose, scalars)
+  z = tf.transpose(z, [1, 0, 2])
+  return Trajectory(z, done, reward[0] if reward else None), carry
 
 
 def replay(actions) -> Callable:

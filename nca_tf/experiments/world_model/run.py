@@ -193,23 +193,18 @@ class Training:
       picture.draw(done)
       return trainer.evaluate(held_out)
 
-    steps, state = config.model_steps, {'state': trainer.state}
-    return self._fit('model', model, trainer, steps, evaluate, **state)
+    steps, state = config.model_steps, trainer.state
+    return self._fit('model', model, trainer, steps, evaluate, state=state)
 
   def _fit(self, stage, model, trainer, steps, evaluate, **state):
     """Trains `model`, and returns its last record."""
     run = self._run
-    saved = checkpoints.Checkpoints(
-      run.checkpoints / stage,
-      model=model,
-      optimizer=trainer.optimizer,
-      **state,
-    )
+    parts = {'model': model, 'optimizer': trainer.optimizer, **state}
     loop.fit(
       stage,
       trainer.step,
       steps,
-      checkpoints=saved,
+      checkpoints=checkpoints.Checkpoints(run.checkpoints / stage, **parts),
       log=run.log,
       held_out=evaluate,
     )
