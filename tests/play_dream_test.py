@@ -149,10 +149,10 @@ def test_policies_seeds_and_temperatures_differ(world_model, played):
     config = resolve(*common, *flags)
     model = world_model_lib.WorldModel.load(world_model)
     session = session_lib.Session(model, config, 2)
-    player = session_lib.Scripted(config.policy, model.spec, 2, config.seed)
+    act = session_lib.scripted(config.policy, model.spec, 2, config.seed)
     session.warm_up()
     for _ in range(3):
-      session.step(player.act(session.observation))
+      session.step(act(session.observation))
     return latents(session)
 
   right = play('--policy=always_right')
@@ -188,8 +188,7 @@ def make_session(ends, died, steps):
   return types.SimpleNamespace(
     history=history,
     steps=steps,
-    spec=types.SimpleNamespace(frame_skip=4),
-    tics_per_second=35,
+    spec=types.SimpleNamespace(frame_skip=4, tics_per_second=35),
     over=np.array(died),
     ends=lambda: np.array(ends),
     died=lambda: np.array(died),

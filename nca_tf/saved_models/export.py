@@ -4,6 +4,7 @@ Every signature takes any batch size and returns a flat dict of tensors; state
 goes in as `h` and comes out as `next_h`. Loading one needs TensorFlow alone.
 """
 
+import functools
 import hashlib
 import os
 import pathlib
@@ -14,6 +15,7 @@ import tensorflow as tf
 
 from nca_tf import environments
 from nca_tf import files
+from nca_tf.environments.workers import saved_agent
 from nca_tf.memory import cells
 from nca_tf.saved_models import screen as screen_lib
 from nca_tf.world_model import codec
@@ -21,8 +23,9 @@ from nca_tf.world_model import imagination
 from nca_tf.world_model import mixture
 from nca_tf.world_model import vision as vision_lib
 
-_BATCH = tf.TensorSpec([], tf.int32, name='batch')
-AGENT_SETTINGS = ('env', 'action_kind', 'frame_skip')
+_FRAMES = tf.TensorSpec(
+  [None, *vision_lib.FRAME_SHAPE], tf.uint8, name='frames'
+)
 
 
 def export_vision(vision, folder):
@@ -40,12 +43,9 @@ def export_vision(vision, folder):
   def decode(z):
     return {'frames': codec.quantise(vision.decode(z))}
 
-  frame = tf.TensorSpec(
-    [None, *vision_lib.FRAME_SHAPE], tf.uint8, name='frames'
-  )
   latent = tf.TensorSpec([None, vision.latent_size], dtype, name='z')
   signatures = {
-    'encode': _concrete(encode, frames=frame),
+    'encode': _concrete(encode, frames=_FRAMES),
     'decode': _concrete(decode, z=latent),
   }
   _save(vision, signatures, folder)
@@ -62,7 +62,7 @@ def export_model(model, folder):
     [B, T] of T steps in which M sees its own draws, next_<state>.
   """
   dtype = tf.as_dtype(model.variable_dtype)
-  names, state = _state_specs(model)
+  names, state = _state_specs(model.cell, model.initial(1))
   latent = tf.TensorSpec([None, model.latent_size], dtype, name='z')
   action = tf.TensorSpec([None, model.action_size], dtype, name='action')
   actions = tf.TensorSpec([None, None, model.action_size], dtype, name='action')
@@ -74,16 +74,10 @@ def export_model(model, folder):
     **state,
   }
 
-  def initial_state(batch):
-    return dict(zip(names, model.initial(batch), strict=True))
-
   def step(z, action, is_first, temperature, seed, **state):
-    prediction, carry = imagination.step(
-      model,
-      imagination.Carry(z, [state[name] for name in names], is_first),
-      action,
-      lambda latent: mixture.sample(latent, seed, temperature),
-    )
+    carry = imagination.Carry(z, [state[name] for name in names], is_first)
+    draw = functools.partial(mixture.sample, seed=seed, temperature=temperature)
+    prediction, carry = imagination.step(model, carry, action, draw)
     outputs = {
       'next_z': carry.z,
       'next_mean': mixture.mixture_mean(prediction.latent),
@@ -94,18 +88,16 @@ def export_model(model, folder):
     return {**outputs, **_next(names, carry.memory)}
 
   def dream(z, action, is_first, temperature, seed, **state):
-    imagined, carry = imagination.imagine(
-      model,
-      imagination.Carry(z, [state[name] for name in names], is_first),
-      imagination.replay(action),
-      tf.shape(action)[1],
-      imagination.sampler(temperature, seed),
-    )
+    carry = imagination.Carry(z, [state[name] for name in names], is_first)
+    act = imagination.replay(action)
+    draw = imagination.sampler(temperature, seed)
+    steps = tf.shape(action)[1]
+    imagined, carry = imagination.imagine(model, carry, act, steps, draw)
     outputs = {'z': imagined.z, 'done_probability': imagined.done_probability}
     return {**outputs, **_next(names, carry.memory)}
 
   signatures = {
-    'initial_state': _concrete(initial_state, batch=_BATCH),
+    'initial_state': _initial_state(names, model.initial),
     'step': _concrete(step, action=action, **common),
     'dream': _concrete(dream, action=actions, **common),
   }
@@ -118,17 +110,8 @@ def export_sequence_model(model, input_size, folder):
   initial_state: batch int32 [] -> every state tensor by name.
   step: inputs [B, F], state -> outputs [B, O], next_<state>.
   """
-  names = cells.state_names(model.cell)
-  first = tf.nest.flatten(model.get_initial_state(1))
-  state = {
-    name: tf.TensorSpec([None, *part.shape[1:]], part.dtype, name=name)
-    for name, part in zip(names, first, strict=True)
-  }
   structure = model.get_initial_state(1)
-
-  def initial_state(batch):
-    parts = tf.nest.flatten(model.get_initial_state(batch))
-    return dict(zip(names, parts, strict=True))
+  names, state = _state_specs(model.cell, tf.nest.flatten(structure))
 
   def step(inputs, **state):
     carry = tf.nest.pack_sequence_as(structure, [state[n] for n in names])
@@ -137,7 +120,9 @@ def export_sequence_model(model, input_size, folder):
 
   inputs = tf.TensorSpec([None, input_size], tf.float32, name='inputs')
   signatures = {
-    'initial_state': _concrete(initial_state, batch=_BATCH),
+    'initial_state': _initial_state(
+      names, lambda batch: tf.nest.flatten(model.get_initial_state(batch))
+    ),
     'step': _concrete(step, inputs=inputs, **state),
   }
   _save(model, signatures, folder)
@@ -167,32 +152,31 @@ def export_agent(agent, parameters, folder, info):
   """
   parameters = np.asarray(parameters, np.float32)
   info = _describe_agent(agent.controller, parameters, info)
-  info['digest'] = _digest(
-    [*agent.vision.weights, *agent.model.weights, parameters]
-  )
+  # Names an agent by its numbers: the same for the same weights.
+  digest = hashlib.sha256()
+  for weight in (*agent.vision.weights, *agent.model.weights, parameters):
+    digest.update(np.asarray(weight).tobytes())
+  info['digest'] = digest.hexdigest()[:16]
   own = tf.Variable(parameters, trainable=False, dtype=tf.float32)
   signatures = _agent_signatures(agent, own, environments.get_spec(info['env']))
   trackable = [agent.vision, agent.model, own]
-  _save(trackable, signatures, folder, {'agent.json': info})
+  _save(trackable, signatures, folder, **{'agent.json': info})
 
 
 def _agent_signatures(agent, own, game):
   """Those of `export_agent`; `own` are the controller's parameters."""
-  names, state = _state_specs(agent.model)
+  names, state = _state_specs(agent.model.cell, agent.model.initial(1))
   state['is_first'] = tf.TensorSpec([None], tf.bool, name='is_first')
 
-  def initial_state(batch):
-    parts = dict(zip(names, agent.model.initial(batch), strict=True))
-    return {**parts, 'is_first': tf.ones([batch], tf.bool)}
+  def initial(batch):
+    return [*agent.model.initial(batch), tf.ones([batch], tf.bool)]
 
   def act_as(frames, parameters, is_first, **state):
     carry = [state[name] for name in names]
     action, carry = agent.act(frames, parameters, is_first, carry)
-    following = {
-      **_next(names, carry),
-      'next_is_first': tf.zeros_like(is_first),
-    }
-    return {'action': action, **following}
+    following = _next(names, carry)
+    never = tf.zeros_like(is_first)
+    return {'action': action, **following, 'next_is_first': never}
 
   def act(frames, **state):
     return act_as(frames, own, **state)
@@ -200,22 +184,19 @@ def _agent_signatures(agent, own, game):
   def act_screen(screen, **state):
     return act(screen_lib.observe(screen, game), **state)
 
-  frames = tf.TensorSpec(
-    [None, *vision_lib.FRAME_SHAPE], tf.uint8, name='frames'
-  )
   candidates = tf.TensorSpec([None, own.shape[0]], tf.float32, 'parameters')
   screen = tf.TensorSpec([None, *game.screen_shape], tf.uint8, name='screen')
   return {
-    'initial_state': _concrete(initial_state, batch=_BATCH),
+    'initial_state': _initial_state([*names, 'is_first'], initial),
     'parameters': _concrete(lambda: {'parameters': own + 0}),
-    'act': _concrete(act, frames=frames, **state),
-    'act_as': _concrete(act_as, frames=frames, parameters=candidates, **state),
+    'act': _concrete(act, frames=_FRAMES, **state),
+    'act_as': _concrete(act_as, frames=_FRAMES, parameters=candidates, **state),
     'act_screen': _concrete(act_screen, screen=screen, **state),
   }
 
 
 def _describe_agent(controller, parameters, info):
-  missing = [name for name in AGENT_SETTINGS if name not in info]
+  missing = [name for name in saved_agent.SETTINGS if name not in info]
   if missing:
     raise ValueError(f'info must name {", ".join(missing)}, got {sorted(info)}')
   if info['action_kind'] != controller.action_kind:
@@ -232,23 +213,21 @@ def _describe_agent(controller, parameters, info):
   return {**info, **features}
 
 
-def _digest(weights):
-  """Names an agent by its numbers: the same for the same weights."""
-  whole = hashlib.sha256()
-  for weight in weights:
-    whole.update(np.asarray(weight).tobytes())
-  return whole.hexdigest()[:16]
-
-
-def _state_specs(model):
-  """Returns the names of M's state, and its TensorSpecs [None, ...] by name."""
-  names = cells.state_names(model.cell)
+def _state_specs(cell, state):
+  """Names of a cell's state, and TensorSpecs [None, ...] of it by name."""
+  names = cells.state_names(cell)
   return names, {
-    name: tf.TensorSpec(
-      [None, *part.shape[1:]], tf.as_dtype(part.dtype), name=name
-    )
-    for name, part in zip(names, model.initial(1), strict=True)
+    name: tf.TensorSpec([None, *part.shape[1:]], part.dtype, name=name)
+    for name, part in zip(names, state, strict=True)
   }
+
+
+def _initial_state(names, make):
+  """The signature: batch int32 [] -> what `make` returns, by name."""
+  return _concrete(
+    lambda batch: dict(zip(names, make(batch), strict=True)),
+    batch=tf.TensorSpec([], tf.int32, name='batch'),
+  )
 
 
 def _next(names, state):
@@ -260,14 +239,10 @@ def _concrete(function, **specs):
   return function.get_concrete_function(**specs)
 
 
-def _save(trackable, signatures, folder, objects=None):
+def _save(trackable, signatures, folder, **objects):
   """Saves under a temporary name: an export is complete or absent.
 
-  Args:
-    trackable: What the signatures read.
-    signatures: Concrete functions by name.
-    folder: Where to.
-    objects: What else to write there, for JSON, by file name.
+  The folder also gets `objects` as JSON, by file name.
   """
   folder = pathlib.Path(folder)
   temporary = folder.with_name(folder.name + files.PARTIAL)
@@ -275,7 +250,7 @@ def _save(trackable, signatures, folder, objects=None):
   module = tf.Module()
   module.model = trackable
   tf.saved_model.save(module, str(temporary), signatures=signatures)
-  for name, value in (objects or {}).items():
+  for name, value in objects.items():
     files.write_json(temporary / name, value)
   shutil.rmtree(folder, ignore_errors=True)
   os.replace(temporary, folder)

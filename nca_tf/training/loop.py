@@ -42,7 +42,10 @@ def fit(stage, step, total, *, checkpoints, log, held_out=None):
       done = index + 1
       if done % log_every and done < total:
         continue
-      means = _means(window)
+      means = {
+        name: sum(scalars[name] for scalars in window) / len(window)
+        for name in window[0]
+      }
       window = []
       if held_out and (done % evaluate_every == 0 or done == total):
         found = held_out(done)
@@ -65,10 +68,3 @@ def _finite(stage, index, scalars, checkpoints):
         f'last good checkpoint: {good}'
       )
   return scalars
-
-
-def _means(window):
-  return {
-    name: sum(scalars[name] for scalars in window) / len(window)
-    for name in window[0]
-  }

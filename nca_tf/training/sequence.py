@@ -109,11 +109,10 @@ class SequenceTrainer:
     with tf.GradientTape() as tape:
       outputs = model(inputs, training=True)
       loss = answer_loss(self._task.KIND, outputs, targets, answers)
-    gradients = tape.gradient(loss, model.trainable_variables)
+    variables = model.trainable_variables
+    gradients = tape.gradient(loss, variables)
     gradients, norm = tf.clip_by_global_norm(gradients, self._clip)
-    self.optimizer.apply_gradients(
-      zip(gradients, model.trainable_variables, strict=True)
-    )
+    self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
     return loss, norm, outputs
 
 

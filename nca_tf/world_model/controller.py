@@ -22,10 +22,7 @@ class LinearController:
   """
 
   def __init__(
-    self,
-    sizes: Mapping[str, int],
-    actions: int,
-    action_kind: str = 'discrete',
+    self, sizes: Mapping[str, int], actions: int, action_kind: str = 'discrete'
   ):
     """Checks the sizes.
 
@@ -56,8 +53,8 @@ class LinearController:
     """P, the number of parameters: the weights and then the bias."""
     return sum(self.sizes.values()) + 1
 
-  def activation(self, parameters, features):
-    """Returns tanh(w . x + b) in (-1, 1).
+  def act(self, parameters, features):
+    """Returns actions [...]: int32, or float32 in (-1, 1) if continuous.
 
     Args:
       parameters: [..., P], or [P] for all rows.
@@ -66,11 +63,7 @@ class LinearController:
     inputs = tf.concat([features[name] for name in self.sizes], -1)
     parameters = tf.cast(parameters, inputs.dtype)
     weights, bias = parameters[..., :-1], parameters[..., -1]
-    return tf.tanh(tf.reduce_sum(weights * inputs, -1) + bias)
-
-  def act(self, parameters, features):
-    """Returns actions [...]: int32, or float32 in (-1, 1) if continuous."""
-    activation = self.activation(parameters, features)
+    activation = tf.tanh(tf.reduce_sum(weights * inputs, -1) + bias)
     if self.action_kind == 'continuous':
       return tf.cast(activation, tf.float32)
     bins = tf.floor((activation + 1) / 2 * self.actions)

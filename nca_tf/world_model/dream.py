@@ -126,8 +126,7 @@ class Dream:
     """
     state, prediction = self.advance(state, action, seed)
     reward = prediction.reward
-    if reward is None:
-      reward = state.survival
+    reward = state.survival if reward is None else reward
     return state, self.observe(state), reward, *self.ended(state)
 
   def advance(self, state: DreamState, action, seed):
@@ -208,7 +207,9 @@ class Dream:
       )
       return tasks, state, steps + live
 
-    tasks = _Tasks.start(lanes, total, noise.start.dtype)
+    dtype = noise.start.dtype
+    values, scores = tf.zeros([lanes], dtype), tf.zeros([total + 1], dtype)
+    tasks = _Tasks(tf.range(lanes), values, tf.constant(lanes), scores)
     start = self._begin(tf.gather(noise.start, tasks.task % rollouts))
     tasks, _, steps = tf.while_loop(
       lambda tasks, *_: tf.reduce_any(tasks.task < total),
@@ -239,14 +240,12 @@ class Dream:
 
   def _advance(self, state, action, uniform, normal):
     """DreamState after a step with given noise [L, Z], and M's Prediction."""
-    prediction, carry = imagination.step(
-      self.model,
-      imagination.Carry(state.z, state.memory, state.is_first),
-      action,
-      lambda latent: mixture.transform(
-        latent, uniform, normal, self.temperature
-      ),
-    )
+
+    def draw(latent):
+      return mixture.transform(latent, uniform, normal, self.temperature)
+
+    carry = imagination.Carry(state.z, state.memory, state.is_first)
+    prediction, carry = imagination.step(self.model, carry, action, draw)
     if self.fitness == 'expected':
       alive = tf.sigmoid(self._shift - prediction.done_logit)
     else:
@@ -263,27 +262,20 @@ class _Tasks(typing.NamedTuple):
   waiting: object  # [] int32, the first episode that no lane has taken
   scores: object  # [P R + 1], of the episodes that have ended
 
-  @classmethod
-  def start(cls, lanes, total, dtype):
-    return cls(
-      tf.range(lanes),
-      tf.zeros([lanes], dtype),
-      tf.constant(lanes),
-      tf.zeros([total + 1], dtype),
-    )
-
   def update(self, survival, ended, total):
     """Counts a step; lanes that have ended [L] take waiting episodes."""
     value = self.value + survival
     # Row `total` takes what idle lanes and lanes that go on would write.
     row = tf.where(ended, self.task, total)
     scores = tf.tensor_scatter_nd_update(self.scores, row[:, None], value)
-    rank = tf.cumsum(tf.cast(ended, tf.int32), exclusive=True)
-    following = tf.minimum(self.waiting + rank, total)
+    count = tf.cast(ended, tf.int32)
+    following = tf.minimum(
+      self.waiting + tf.cumsum(count, exclusive=True), total
+    )
     return _Tasks(
       tf.where(ended, following, self.task),
       tf.where(ended, tf.zeros_like(value), value),
-      self.waiting + tf.reduce_sum(tf.cast(ended, tf.int32)),
+      self.waiting + tf.reduce_sum(count),
       scores,
     )
 
@@ -301,10 +293,8 @@ def follow(controller, parameters):
     del rollout, step
     # Idle lanes ask for one candidate too many; XLA would clip, others raise.
     candidate = tf.minimum(candidate, parameters.shape[0] - 1)
-    chosen = tf.gather(parameters, candidate)
-    return controller.encode(
-      controller.act(chosen, features), features['z'].dtype
-    )
+    action = controller.act(tf.gather(parameters, candidate), features)
+    return controller.encode(action, features['z'].dtype)
 
   return act
 

@@ -79,33 +79,46 @@ def one_hot(action, action_size):
 
 
 def forecast(model, episodes, horizon=50):
-  """Runs M over all episodes at once.
+  """Forecasts of a MemoryModel for all Episodes at once, `horizon` K."""
 
-  Args:
-    model: a MemoryModel.
-    episodes: Episodes.
-    horizon: K, steps of each open-loop forecast.
+  @tf.function(autograph=False)
+  def teacher(z, action, is_first, target, state):
+    prediction, state = model.unroll(z, action, is_first, state)
+    nll = mixture.negative_log_likelihood(prediction.latent, target)
+    mean = mixture.mixture_mean(prediction.latent)
+    return mean, nll, prediction.done_logit, state
 
-  Returns:
-    Forecasts.
-  """
-  teacher = tf.function(_teacher(model), autograph=False)
-  free = tf.function(_open_loop(model, horizon), autograph=False)
+  @tf.function(autograph=False)
+  def free(first, actions, state):
+    never = tf.zeros(tf.shape(first)[:1], tf.bool)
+    carry, act = (
+      imagination.Carry(first, state, never),
+      imagination.replay(actions),
+    )
+    imagined, _ = imagination.imagine(
+      model,
+      carry,
+      act,
+      horizon - 1,
+      lambda latent, t: mixture.mixture_mean(latent),
+    )
+    return tf.concat([first[:, None], imagined.z], 1)
+
   count, length, _ = episodes.z.shape
   state = model.initial(count)
   one_step, ahead, starts = [], [], []
   for begin in range(0, length - 1, CHUNK):
     window = slice(begin, begin + CHUNK)
+    seen = episodes.z, episodes.action, episodes.is_first
+    target = episodes.z[:, begin + 1 : begin + CHUNK + 1]
     mean, nll, done, state = teacher(
-      episodes.z[:, window],
-      episodes.action[:, window],
-      episodes.is_first[:, window],
-      episodes.z[:, begin + 1 : begin + CHUNK + 1],
-      state,
+      *(part[:, window] for part in seen), target, state
     )
     one_step.append((mean, nll, done))
     start = begin + CHUNK - 1
-    actions = _padded(episodes.action[:, start + 1 :], horizon - 1)
+    actions = episodes.action[:, start + 1 : start + horizon]
+    missing = horizon - 1 - actions.shape[1]
+    actions = np.pad(actions, ((0, 0), (0, missing), (0, 0)))
     ahead.append(free(mean[:, -1], actions, state).numpy())
     starts.append(start)
   mean, nll, done = (
@@ -113,34 +126,3 @@ def forecast(model, episodes, horizon=50):
     for parts in zip(*one_step, strict=True)
   )
   return Forecasts(mean, nll, done, np.stack(ahead, 1), np.array(starts))
-
-
-def _padded(actions, steps):
-  actions = actions[:, :steps]
-  missing = steps - actions.shape[1]
-  return np.pad(actions, ((0, 0), (0, missing), (0, 0)))
-
-
-def _teacher(model):
-  def run(z, action, is_first, target, state):
-    prediction, state = model.unroll(z, action, is_first, state)
-    nll = mixture.negative_log_likelihood(prediction.latent, target)
-    mean = mixture.mixture_mean(prediction.latent)
-    return mean, nll, prediction.done_logit, state
-
-  return run
-
-
-def _open_loop(model, horizon):
-  def run(first, actions, state):
-    never = tf.zeros(tf.shape(first)[:1], tf.bool)
-    imagined, _ = imagination.imagine(
-      model,
-      imagination.Carry(first, state, never),
-      imagination.replay(actions),
-      horizon - 1,
-      lambda latent, t: mixture.mixture_mean(latent),
-    )
-    return tf.concat([first[:, None], imagined.z], 1)
-
-  return run

@@ -37,14 +37,11 @@ def step(model, carry: Carry, action, draw: Callable):
     draw: function of the mixture's parameters to the next latent [B, Z].
 
   Returns:
-    model.Prediction (mixture of the next latent, done_logit, and the reward
-    where M has a head for it), and the Carry after the step.
+    model.Prediction, and the Carry after the step.
   """
   prediction, memory = model.step(carry.z, action, carry.is_first, carry.memory)
-  following = Carry(
-    draw(prediction.latent), list(memory), tf.zeros_like(carry.is_first)
-  )
-  return prediction, following
+  never = tf.zeros_like(carry.is_first)
+  return prediction, Carry(draw(prediction.latent), list(memory), never)
 
 
 def imagine(model, carry: Carry, policy: Callable, length, draw: Callable):
@@ -61,25 +58,19 @@ def imagine(model, carry: Carry, policy: Callable, length, draw: Callable):
     Trajectory and the Carry after the last step.
   """
   dtype = carry.z.dtype
-  fields = 2 if model.reward_head is None else 3
-  arrays = [tf.TensorArray(dtype, length, element_shape=carry.z.shape)]
-  for _ in range(1, fields):
-    arrays.append(
-      tf.TensorArray(dtype, length, element_shape=carry.z.shape[:1])
-    )
+  scalars = 1 if model.reward_head is None else 2
+  arrays = [
+    tf.TensorArray(dtype, length, element_shape=shape)
+    for shape in [carry.z.shape, *[carry.z.shape[:1]] * scalars]
+  ]
 
   def body(t, carry, arrays):
     prediction, carry = step(
       model, carry, policy(t, carry), lambda latent: draw(latent, t)
     )
-    imagined = Trajectory(
-      carry.z, tf.sigmoid(prediction.done_logit), prediction.reward
-    )
-    arrays = [
-      array.write(t, value)
-      for array, value in zip(arrays, imagined, strict=False)
-    ]
-    return t + 1, carry, arrays
+    imagined = carry.z, tf.sigmoid(prediction.done_logit), prediction.reward
+    pairs = zip(arrays, imagined, strict=False)
+    return t + 1, carry, [array.write(t, value) for array, value in pairs]
 
   carry = carry._replace(memory=list(carry.memory))
   _, carry, arrays = tf.while_loop(
@@ -88,14 +79,10 @@ def imagine(model, carry: Carry, policy: Callable, length, draw: Callable):
     (tf.constant(0), carry, arrays),
     maximum_iterations=length,
   )
-  stacked = [_batch_first(array.stack()) for array in arrays]
-  return Trajectory(*stacked, *[None] * (3 - fields)), carry
-
-
-def _batch_first(steps):
-  """[T, B, ...] -> [B, T, ...]."""
-  rest = range(2, steps.shape.rank)
-  return tf.transpose(steps, [1, 0, *rest])
+  z, *scalars = [array.stack() for array in arrays]
+  done, *reward = map(tf.transpose, scalars)
+  z = tf.transpose(z, [1, 0, 2])
+  return Trajectory(z, done, reward[0] if reward else None), carry
 
 
 def replay(actions) -> Callable:
@@ -108,12 +95,7 @@ def replay(actions) -> Callable:
 
 
 def sampler(temperature, seed) -> Callable:
-  """How `imagine` draws with the keys seed, seed + [0, 1] and so on.
-
-  Args:
-    temperature: tau of the mixtures.
-    seed: int32 [2], the key of the first step.
-  """
+  """How `imagine` draws at tau, with keys seed, seed + [0, 1] and so on."""
   return lambda latent, t: mixture.sample(
     latent, tf.stack([seed[0], seed[1] + t]), temperature
   )

@@ -17,15 +17,15 @@ RESAMPLES = 500
 
 
 class Errors(typing.NamedTuple):
-  """Squared errors of one predictor, per episode.
+  """Squared errors of one predictor, per episode."""
 
-  Attributes:
-    total: [E] sum over an episode's forecasts of the mean squared error.
-    count: [E] number of forecasts.
-  """
+  total: np.ndarray  # [E], sum over an episode's forecasts of the mean error
+  count: np.ndarray  # [E], number of forecasts
 
-  total: np.ndarray
-  count: np.ndarray
+  @classmethod
+  def of(cls, errors, valid):
+    """Sums errors [E, n] over those that are valid."""
+    return cls(np.where(valid, errors, 0).sum(1), valid.sum(1))
 
   def mean(self):
     """Mean over all forecasts, NaN when there are none."""
@@ -55,11 +55,13 @@ def difference(one, other, seed=0):
 
   Returns:
     analysis.intervals.Interval; negative where `one` is better.
+
+  Raises:
+    ValueError: The two have different numbers of forecasts.
   """
   if not np.array_equal(one.count, other.count):
     raise ValueError('other must have the forecasts of one, got other counts')
-  less = Errors(one.total - other.total, one.count)
-  return less.interval(seed)
+  return Errors(one.total - other.total, one.count).interval(seed)
 
 
 def one_step(predictions, episodes):
@@ -67,7 +69,7 @@ def one_step(predictions, episodes):
   squared = np.square(predictions - episodes.z[:, 1:]).mean(-1)
   steps = np.arange(squared.shape[1])
   valid = (steps >= 1) & (steps + 1 < episodes.frames[:, None])
-  return Errors(np.where(valid, squared, 0).sum(1), valid.sum(1))
+  return Errors.of(squared, valid)
 
 
 def baselines(z):
@@ -80,26 +82,15 @@ def baselines(z):
 
 
 def open_loop(forecasts, episodes):
-  """Forecasts of each predictor from every start.
-
-  Args:
-    forecasts: world_model.forecast.Forecasts.
-    episodes: world_model.forecast.Episodes.
-
-  Returns:
-    dict of name -> [E, starts, K, Z] with 'model', 'copy last frame' and
-    'constant velocity'.
-  """
-  starts = forecasts.starts
-  ahead = np.arange(1, forecasts.open_loop.shape[2] + 1)[:, None]
-  last = episodes.z[:, starts]
-  velocity = last - episodes.z[:, starts - 1]
+  """Forecasts [E, starts, K, Z] of M ('model') and the baselines, by name."""
+  starts, shape = forecasts.starts, forecasts.open_loop.shape
+  ahead = np.arange(1, shape[2] + 1)[:, None]
+  last = episodes.z[:, starts][:, :, None]
+  velocity = last - episodes.z[:, starts - 1][:, :, None]
   return {
     'model': forecasts.open_loop,
-    'copy last frame': np.broadcast_to(
-      last[:, :, None], forecasts.open_loop.shape
-    ),
-    'constant velocity': last[:, :, None] + ahead * velocity[:, :, None],
+    'copy last frame': np.broadcast_to(last, shape),
+    'constant velocity': last + ahead * velocity,
   }
 
 
@@ -107,10 +98,9 @@ def at_horizon(predictions, starts, episodes, horizon):
   """Errors of [E, starts, K, Z] forecasts at one horizon."""
   reached = starts + horizon
   valid = reached < episodes.frames[:, None]
-  reached = np.minimum(reached, episodes.z.shape[1] - 1)
-  targets = episodes.z[:, reached]
+  targets = episodes.z[:, np.minimum(reached, episodes.z.shape[1] - 1)]
   squared = np.square(predictions[:, :, horizon - 1] - targets).mean(-1)
-  return Errors(np.where(valid, squared, 0).sum(1), valid.sum(1))
+  return Errors.of(squared, valid)
 
 
 def pixel_errors(latents, starts, frames, horizon, decode):
@@ -138,12 +128,11 @@ def pixel_errors(latents, starts, frames, horizon, decode):
 def done_scores(forecasts, episodes):
   """Per episode: labels [n] (the step that died) and done logits [n]."""
   groups = []
-  for row, frames in enumerate(episodes.frames):
-    steps = frames - 1 + int(episodes.ended[row])
-    labels = np.zeros(steps, int)
-    if episodes.ended[row]:
-      labels[-1] = 1
-    groups.append((labels, forecasts.done_logit[row, :steps]))
+  lives = zip(episodes.frames, episodes.ended, strict=True)
+  for row, (frames, ended) in enumerate(lives):
+    labels = np.zeros(frames - 1 + int(ended), int)
+    labels[frames - 1 :] = 1
+    groups.append((labels, forecasts.done_logit[row, : len(labels)]))
   return groups
 
 
@@ -151,7 +140,7 @@ def likelihood(forecasts, episodes):
   """Mean NLL per latent dimension in nats over all forecasts with a target."""
   steps = np.arange(forecasts.nll.shape[1])
   valid = steps + 1 < episodes.frames[:, None]
-  return Errors(np.where(valid, forecasts.nll, 0).sum(1), valid.sum(1))
+  return Errors.of(forecasts.nll, valid)
 
 
 def done_measures(groups, seed=0):
@@ -159,50 +148,40 @@ def done_measures(groups, seed=0):
 
   A set of episodes without a death has no AUC: NaN then.
   """
-  labels = np.concatenate([labels for labels, _ in groups])
-  scores = np.concatenate([scores for _, scores in groups])
+  labels, scores = map(np.concatenate, zip(*groups, strict=True))
+  nothing = float('nan')
   if labels.all() or not labels.any():
-    nothing = float('nan')
-    return {
-      'auc': intervals.UNKNOWN,
-      'precision': nothing,
-      'recall': nothing,
-    }
+    return {'auc': intervals.UNKNOWN, 'precision': nothing, 'recall': nothing}
   try:
     auc = intervals.bootstrap_statistic(
       groups, classification.pooled_roc_auc, rng=seed, resamples=RESAMPLES
     )
   except ValueError:  # too few episodes with a death to draw from
     value = classification.roc_auc(labels, scores)
-    auc = intervals.Interval(value, float('nan'), float('nan'))
-  at_threshold = classification.precision_recall_at(labels, scores, 0.0)
+    auc = intervals.Interval(value, nothing, nothing)
+  at_zero = classification.precision_recall_at(labels, scores, 0.0)
   return {
     'auc': auc,
-    'precision': at_threshold.precision,
-    'recall': at_threshold.recall,
+    'precision': at_zero.precision,
+    'recall': at_zero.recall,
   }
 
 
 class Row(typing.NamedTuple):
   """One predictor's line in the tables; None where it predicts nothing."""
 
-  nll: Errors | None
   sampled: Errors  # one step, z drawn from the posterior
   mean: Errors  # one step, posterior means
   latent: dict  # horizon -> Errors, open loop on posterior means
   pixels: dict  # horizon -> Errors
-  done: dict | None  # auc, precision, recall
+  nll: Errors | None = None
+  done: dict | None = None  # auc, precision, recall
 
 
 def latent_table(rows):
-  """Likelihood and errors of latents, analysis.table.Table.
-
-  Args:
-    rows: dict of name -> Row.
-  """
+  """Likelihood and errors of latents, from dict of name -> Row."""
   columns = ['predictor', 'NLL/dim', 'MSE 1, z drawn', 'MSE 1, z mean']
-  columns += [f'MSE {horizon}' for horizon in HORIZONS[1:]]
-  result = table.Table(columns)
+  result = table.Table([*columns, *(f'MSE {k}' for k in HORIZONS[1:])])
   for name, row in rows.items():
     result.add(
       name,
@@ -219,59 +198,41 @@ def game_table(rows):
   columns = ['predictor', *(f'pixels {horizon}' for horizon in HORIZONS)]
   result = table.Table([*columns, 'done AUC', 'precision', 'recall'])
   for name, row in rows.items():
-    done = row.done or dict.fromkeys(('auc', 'precision', 'recall'))
     result.add(
       name,
       *(row.pixels[horizon].mean() * 1000 for horizon in HORIZONS),
-      done['auc'],
-      done['precision'],
-      done['recall'],
+      *(row.done.values() if row.done else [None] * 3),
     )
   return result
 
 
 def as_json(rows):
   """The same numbers as nested dicts; None where there is none."""
+
+  def means(errors):
+    return {str(key): value.mean() for key, value in errors.items()}
+
   return {
-    name: {
-      'nll': _number(row.nll.mean()) if row.nll else None,
-      'mse_drawn': _numbers(row.sampled.interval()),
-      'mse': _numbers(row.mean.interval()),
-      'mse_open_loop': _means(row.latent),
-      'pixel_mse': _means(row.pixels),
-      'done_auc': _numbers(row.done['auc']) if row.done else None,
-      'done_precision': _number(row.done['precision']) if row.done else None,
-      'done_recall': _number(row.done['recall']) if row.done else None,
-    }
+    name: _finite(
+      {
+        'nll': row.nll and row.nll.mean(),
+        'mse_drawn': row.sampled.interval(),
+        'mse': row.mean.interval(),
+        'mse_open_loop': means(row.latent),
+        'pixel_mse': means(row.pixels),
+        'done_auc': row.done and row.done['auc'],
+        'done_precision': row.done and row.done['precision'],
+        'done_recall': row.done and row.done['recall'],
+      }
+    )
     for name, row in rows.items()
   }
 
 
-def against(rows, name, baseline):
-  """One-step error of `name` less that of `baseline`, on both forms of z.
-
-  Args:
-    rows: dict of name -> Row.
-    name: of a predictor.
-    baseline: of another.
-
-  Returns:
-    dict of 'z drawn' and 'z mean', each an Interval.
-  """
-  one, other = rows[name], rows[baseline]
-  return {
-    'z drawn': difference(one.sampled, other.sampled),
-    'z mean': difference(one.mean, other.mean),
-  }
-
-
-def _number(value):
-  return value if math.isfinite(value) else None
-
-
-def _numbers(values):
-  return [_number(value) for value in values]
-
-
-def _means(errors):
-  return {str(key): _number(value.mean()) for key, value in errors.items()}
+def _finite(value):
+  """The same with None for every number that is not finite."""
+  if isinstance(value, dict):
+    return {name: _finite(entry) for name, entry in value.items()}
+  if isinstance(value, tuple):
+    return [_finite(entry) for entry in value]
+  return value if value is not None and math.isfinite(value) else None

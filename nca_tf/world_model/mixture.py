@@ -45,11 +45,11 @@ class MixtureHead(keras.layers.Layer):
   """
 
   def __init__(self, dimensions, components=5, joint=False, **kwargs):
-    """Checks the sizes.
+    """Makes a head of D `dimensions` and K `components`.
 
     Args:
-      dimensions: D, at least 1.
-      components: K, at least 1.
+      dimensions: D.
+      components: K.
       joint: one mixture weight for all dimensions instead of one each.
       **kwargs: of keras.layers.Layer.
 
@@ -63,9 +63,10 @@ class MixtureHead(keras.layers.Layer):
     self.dimensions = dimensions
     self.components = components
     self.joint = joint
-    self._weights = components * (1 if joint else dimensions)
+    self._size = dimensions * components
+    self._weights = components if joint else self._size
     self.dense = keras.layers.Dense(
-      self._weights + 2 * dimensions * components, dtype=self.dtype_policy
+      self._weights + 2 * self._size, dtype=self.dtype_policy
     )
 
   def build(self, input_shape):
@@ -76,15 +77,13 @@ class MixtureHead(keras.layers.Layer):
   def call(self, features):
     """Features [..., F] -> MixtureParameters."""
     outputs = self.dense(features)
-    shape = tuple(ops.shape(outputs)[:-1])
-    pair = (self.dimensions, self.components)
-    weights = self._weights
-    size = self.dimensions * self.components
-    logits = outputs[..., :weights]
+    first, second = self._weights, self._weights + self._size
+    shape = (*ops.shape(outputs)[:-1], self.dimensions, self.components)
+    logits = outputs[..., :first]
     if not self.joint:
-      logits = ops.reshape(logits, shape + pair)
-    loc = ops.reshape(outputs[..., weights : weights + size], shape + pair)
-    scale = ops.reshape(outputs[..., weights + size :], shape + pair)
+      logits = ops.reshape(logits, shape)
+    loc = ops.reshape(outputs[..., first:second], shape)
+    scale = ops.reshape(outputs[..., second:], shape)
     return MixtureParameters(
       logits, loc, ops.softplus(scale + _UNIT_SCALE) + MINIMUM_SCALE
     )
@@ -112,11 +111,10 @@ def mixture(parameters, temperature=1.0):
   Returns:
     A TFP distribution; batch shape is that of the features.
   """
-  joint = len(parameters.logits.shape) < len(parameters.loc.shape)
   tau = tf.convert_to_tensor(temperature, parameters.loc.dtype)
   scale = parameters.scale * tf.sqrt(tau)
   choice = tfd.Categorical(logits=parameters.logits / tau)
-  if joint:
+  if len(parameters.logits.shape) < len(parameters.loc.shape):  # Joint.
     # TFP wants components before dimensions.
     components = tfd.MultivariateNormalDiag(
       ops.swapaxes(parameters.loc, -1, -2), ops.swapaxes(scale, -1, -2)

@@ -83,12 +83,11 @@ class MemoryModel(keras.Model):
     width = self.latent_size + self.action_size + 1
     self.cell.build((None, width))
     self.built = True
-    self.step(
+    z, action = (
       ops.zeros((1, self.latent_size)),
       ops.zeros((1, self.action_size)),
-      ops.zeros((1,), 'bool'),
-      self.initial(1),
     )
+    self.step(z, action, ops.zeros((1,), 'bool'), self.initial(1))
 
   def initial(self, batch):
     """State before the first step: a flat list of tensors [B, ...]."""
@@ -120,13 +119,10 @@ class MemoryModel(keras.Model):
     inputs = self.inputs(z, action, is_first)
     if kernel == 'plain' or not unroll.supports(self.cell):
       return self._unroll_plainly(inputs, state)
+    state = self._pack([tf.convert_to_tensor(part) for part in state])
+    keep = 1 - inputs[..., -1]
     hidden, state = unroll.unroll(
-      self.cell,
-      inputs,
-      self._pack([tf.convert_to_tensor(part) for part in state]),
-      keep=1 - inputs[..., -1],
-      checkpoint=checkpoint,
-      kernel=kernel,
+      self.cell, inputs, state, keep, checkpoint=checkpoint, kernel=kernel
     )
     outputs = self.cell.read_out(hidden)
     return self._heads(outputs), keras.tree.flatten(state)
@@ -170,14 +166,12 @@ class MemoryModel(keras.Model):
   def _advance(self, inputs, state):
     """The cell's step [B, F] -> [B, O], from zero where the flag is set."""
     keep = 1 - inputs[:, -1]
-    state = [
-      part
-      * ops.cast(
-        ops.reshape(keep, (-1,) + (1,) * (len(part.shape) - 1)), part.dtype
-      )
-      for part in state
-    ]
-    output, state = self.cell(inputs, self._pack(state))
+
+    def forget(part):
+      rows = ops.reshape(keep, (-1,) + (1,) * (len(part.shape) - 1))
+      return part * ops.cast(rows, part.dtype)
+
+    output, state = self.cell(inputs, self._pack(map(forget, state)))
     return output, keras.tree.flatten(state)
 
   def _pack(self, state):
@@ -185,12 +179,10 @@ class MemoryModel(keras.Model):
     return keras.tree.pack_sequence_as(reference, list(state))
 
   def _heads(self, output):
-    reward = None
-    if self.reward_head is not None:
-      reward = self.reward_head(output)[..., 0]
-    return Prediction(
-      self.latent_head(output), self.done_head(output)[..., 0], reward
-    )
+    latent, done = self.latent_head(output), self.done_head(output)[..., 0]
+    if self.reward_head is None:
+      return Prediction(latent, done, None)
+    return Prediction(latent, done, self.reward_head(output)[..., 0])
 
 
 def masks(is_first, is_terminal):

@@ -20,12 +20,6 @@ class VisionLoss(typing.NamedTuple):
   kl: object  # nats per image, before the floor
 
 
-def kl_divergence(mean, log_variance):
-  """KL(N(mean, variance) || N(0, 1)) in nats, [B, Z] -> [B]."""
-  terms = 1 + log_variance - ops.square(mean) - ops.exp(log_variance)
-  return -0.5 * ops.sum(terms, axis=-1)
-
-
 def sample_posterior(mean, log_variance, noise):
   """Z ~ N(mean, variance) from standard normal noise, all [..., Z]."""
   return mean + ops.exp(0.5 * log_variance) * noise
@@ -55,7 +49,9 @@ def vision_loss(
   """
   error = ops.square(frames - reconstructions)
   reconstruction = ops.mean(ops.sum(error, axis=(1, 2, 3)))
-  kl = kl_divergence(mean, log_variance)
+  # KL(N(mean, variance) || N(0, 1)) in nats, [B].
+  terms = 1 + log_variance - ops.square(mean) - ops.exp(log_variance)
+  kl = -0.5 * ops.sum(terms, axis=-1)
   floor = free_nats * mean.shape[-1]
   total = sharpness * reconstruction + ops.mean(ops.maximum(kl, floor))
   return VisionLoss(total, reconstruction, ops.mean(kl))
@@ -146,52 +142,49 @@ class _Network(typing.NamedTuple):
 
 _NETWORKS = {
   'reference': _Network(
-    'valid',
-    (32, 64, 128, 256),
-    (1, 1, 1024),
-    None,
-    ((128, 5), (64, 5), (32, 6), (3, 6)),
+    padding='valid',
+    encoder=(32, 64, 128, 256),
+    shape=(1, 1, 1024),
+    activation=None,
+    decoder=((128, 5), (64, 5), (32, 6), (3, 6)),
   ),
   'light': _Network(
-    'same',
-    (16, 32, 64, 64),
-    (4, 4, 64),
-    'relu',
-    ((64, 4), (32, 4), (16, 4), (3, 4)),
+    padding='same',
+    encoder=(16, 32, 64, 64),
+    shape=(4, 4, 64),
+    activation='relu',
+    decoder=((64, 4), (32, 4), (16, 4), (3, 4)),
   ),
 }
 ARCHITECTURES = tuple(_NETWORKS)
 
 
 def _encoder(network):
+  convolutions = [
+    keras.layers.Conv2D(
+      filters, 4, strides=2, padding=network.padding, activation='relu'
+    )
+    for filters in network.encoder
+  ]
   return keras.Sequential(
-    [
-      keras.layers.Conv2D(
-        filters, 4, strides=2, padding=network.padding, activation='relu'
-      )
-      for filters in network.encoder
-    ]
-    + [keras.layers.Flatten()],
-    name='encoder',
+    [*convolutions, keras.layers.Flatten()], name='encoder'
   )
 
 
 def _decoder(network):
-  last = len(network.decoder) - 1
-  return keras.Sequential(
-    [
-      keras.layers.Dense(1024, activation=network.activation),
-      keras.layers.Reshape(network.shape),
-    ]
-    + [
+  layers = [
+    keras.layers.Dense(1024, activation=network.activation),
+    keras.layers.Reshape(network.shape),
+  ]
+  for filters, size in network.decoder:
+    last = len(layers) == len(network.decoder) + 1
+    layers.append(
       keras.layers.Conv2DTranspose(
         filters,
         size,
         strides=2,
         padding=network.padding,
-        activation='sigmoid' if place == last else 'relu',
+        activation='sigmoid' if last else 'relu',
       )
-      for place, (filters, size) in enumerate(network.decoder)
-    ],
-    name='decoder',
-  )
+    )
+  return keras.Sequential(layers, name='decoder')

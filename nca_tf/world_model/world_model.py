@@ -82,26 +82,17 @@ class Architecture:
 
 @dataclasses.dataclass(frozen=True)
 class WorldModel:
-  """A finished world model.
+  """A finished world model."""
 
-  Attributes:
-    spec: The game, with the options that it was recorded with.
-    game_options: Those options, for `environments.make`.
-    architecture: Of V and M.
-    vision: V.
-    model: M.
-    starts: Mean and log variance [S, Z] of the first frames of the recorded
-      episodes that V and M were trained on.
-    done_weight: What a death weighed in M's loss.
-  """
-
-  spec: environments.GameSpec
-  game_options: Mapping[str, Any]
+  spec: environments.GameSpec  # With the options that it was recorded with.
+  game_options: Mapping[str, Any]  # Those options, for `environments.make`.
   architecture: Architecture
-  vision: vision_lib.VisionModel
-  model: model_lib.MemoryModel
+  vision: vision_lib.VisionModel  # V
+  model: model_lib.MemoryModel  # M
+  # Mean and log variance [S, Z] of the first frames of the recorded episodes
+  # that V and M were trained on.
   starts: tuple[np.ndarray, np.ndarray]
-  done_weight: float
+  done_weight: float  # What a death weighed in M's loss.
 
   @classmethod
   def load(cls, folder, flag: str = 'world_model') -> 'WorldModel':
@@ -123,19 +114,12 @@ class WorldModel:
     restore(folder, 'vision', vision)
     model = architecture.make_model(spec)
     restore(folder, 'model', model)
-    latents, _ = read_latents(
-      folder, settings['held_out'], settings.get('mirror', False)
-    )
+    mirror = settings.get('mirror', False)
+    latents, _ = read_latents(folder, settings['held_out'], mirror)
     first = latents.is_first
-    return cls(
-      spec,
-      options,
-      architecture,
-      vision,
-      model,
-      (latents.mean[first], latents.log_variance[first]),
-      settings['done_weight'],
-    )
+    starts = latents.mean[first], latents.log_variance[first]
+    weight = settings['done_weight']
+    return cls(spec, options, architecture, vision, model, starts, weight)
 
   @functools.cached_property
   def codec(self) -> codec_lib.Codec:
@@ -153,22 +137,13 @@ class WorldModel:
     fitness: str = 'expected',
     horizon: int | None = None,
   ) -> dream_lib.Dream:
-    """M as an environment, which ends at the game's time limit.
+    """M as an environment; arguments as of `dream.Dream`.
 
-    Args:
-      temperature: tau of the mixtures.
-      fitness: One of `dream.FITNESS`.
-      horizon: Steps after which an episode ends, in place of the time limit.
+    Without `horizon` an episode ends at the game's time limit.
     """
-    spec = self.spec
-    return dream_lib.Dream(
-      self.model,
-      self.starts,
-      horizon or -(-spec.time_limit // spec.frame_skip),
-      temperature,
-      fitness,
-      self.done_weight,
-    )
+    horizon = horizon or -(-self.spec.time_limit // self.spec.frame_skip)
+    settings = temperature, fitness, self.done_weight
+    return dream_lib.Dream(self.model, self.starts, horizon, *settings)
 
   def controller(
     self, features: Sequence[str]
@@ -177,10 +152,9 @@ class WorldModel:
     parts = self.model.features(self.model.initial(1))
     sizes = {name: part.shape[-1] for name, part in parts.items()}
     sizes['z'] = self.model.latent_size
+    chosen = {name: sizes[name] for name in features}
     return controller_lib.LinearController(
-      {name: sizes[name] for name in features},
-      self.spec.actions,
-      self.spec.action_kind,
+      chosen, self.spec.actions, self.spec.action_kind
     )
 
   def player(self, controller) -> agent_lib.Agent:
@@ -189,11 +163,7 @@ class WorldModel:
 
 
 def read_settings(flag: str, folder) -> dict[str, Any]:
-  """Returns the settings with which a finished world model was trained.
-
-  Args:
-    flag: Named in the error, without dashes.
-    folder: A run folder of bin/train_world_model.
+  """Returns the settings of a finished world model; arguments as of `load`.
 
   Raises:
     faults.UsageError: It is no such folder, or M is not finished.
@@ -236,8 +206,8 @@ def restore(folder, part: str, model) -> None:
     raise faults.Fault(f'{path} must hold a checkpoint, it has none')
 
 
-def is_held_out(episode: int, held_out: int) -> bool:
-  """Whether an episode, by its number, is kept for the measures."""
+def is_held_out(episode, held_out: int):
+  """Whether episodes, by their numbers, are kept for the measures."""
   return episode % held_out == held_out - 1
 
 
@@ -255,22 +225,15 @@ def read_latents(
     The training episodes (after all of them their mirror images), and those
     held out.
   """
-  train, kept = _split(folder, 'part', held_out)
+
+  def split(kind):
+    whole = latents_lib.load(pathlib.Path(folder, 'latents'), kind)
+    starts = [part.start for part in whole.episodes]
+    kept = is_held_out(whole.episode[starts], held_out)
+    sides = np.flatnonzero(~kept), np.flatnonzero(kept)
+    return [latents_lib.select(whole, side) for side in sides]
+
+  train, kept = split('part')
   if mirror:
-    mirrored, _ = _split(folder, 'mirror', held_out)
-    train = latents_lib.concatenate([train, mirrored])
+    train = latents_lib.concatenate([train, split('mirror')[0]])
   return train, kept
-
-
-def _split(folder, kind, held_out):
-  whole = latents_lib.load(pathlib.Path(folder, 'latents'), kind)
-  kept = np.array(
-    [
-      is_held_out(whole.episode[part.start], held_out)
-      for part in whole.episodes
-    ]
-  )
-  return tuple(
-    latents_lib.select(whole, np.flatnonzero(chosen))
-    for chosen in (~kept, kept)
-  )

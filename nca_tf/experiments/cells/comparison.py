@@ -12,19 +12,12 @@ from nca_tf.analysis import intervals
 
 
 class Setting(typing.NamedTuple):
-  """A kind of agent.
+  """A kind of agent."""
 
-  Attributes:
-    name: as flags, tables and figures have it.
-    cell: of M.
-    features: that the controller reads.
-    untrained: whether M is one that learned nothing.
-  """
-
-  name: str
-  cell: str
-  features: tuple[str, ...]
-  untrained: bool = False
+  name: str  # As flags, tables and figures have it.
+  cell: str  # Of M.
+  features: tuple[str, ...]  # That the controller reads.
+  untrained: bool = False  # Whether M has learned nothing.
 
   @property
   def model(self) -> str:
@@ -74,13 +67,7 @@ def difference(
   others: Sequence[Mapping[str, float]],
   seed: int = 0,
 ) -> intervals.Interval:
-  """Score of a setting less that of another, episode by episode.
-
-  Args:
-    played: as of `score`.
-    others: the same of the other setting: same seeds in the same order, same
-      episodes.
-    seed: of the bootstrap.
+  """Score of a setting less that of another; arguments as of `score`.
 
   Raises:
     ValueError: The two were not played with the same seeds.
@@ -89,10 +76,8 @@ def difference(
     raise ValueError(
       'others must be of the seeds and episodes of played, got others'
     )
-  return intervals.bootstrap_nested(
-    [
-      [ours[episode] - theirs[episode] for episode in ours]
-      for ours, theirs in zip(played, others, strict=True)
-    ],
-    rng=seed,
-  )
+  less = [
+    [ours[episode] - theirs[episode] for episode in ours]
+    for ours, theirs in zip(played, others, strict=True)
+  ]
+  return intervals.bootstrap_nested(less, rng=seed)

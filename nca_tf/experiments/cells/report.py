@@ -23,24 +23,25 @@ NLL: nats per latent dimension, one step ahead on held-out episodes.
 
 
 def publish(comparison):
-  """Writes summary, scores.json, the figure, and TensorBoard's charts.
-
-  Args:
-    comparison: run.Comparison, all of whose stages are finished.
-  """
+  """Writes summary, scores.json and figures of a finished run.Comparison."""
   config = comparison.run.config
+  tables = {
+    'Score in the game': _score_table(comparison),
+    'Differences': _difference_table(comparison),
+    'Held-out measures of M': _measure_table(comparison),
+    'Dream check: tics survived': _check_table(comparison),
+  }
+  notes = _NOTES.format(episodes=config.final_episodes, count=len(config.seeds))
+  figure = score_figures.repeated_scores_over_generations(
+    {each.name: comparison.evaluations(each) for each in comparison.settings},
+    {name: np.mean(scores) for name, scores in comparison.policies().items()},
+  )
   comparison.run.publish(
     report_lib.Report(
-      {
-        'Score in the game': _score_table(comparison),
-        'Differences': _difference_table(comparison),
-        'Held-out measures of M': _measure_table(comparison),
-        'Dream check: tics survived': _check_table(comparison),
-      },
-      _warnings(comparison)
-      + _NOTES.format(episodes=config.final_episodes, count=len(config.seeds)),
+      tables,
+      _warnings(comparison) + notes,
       numbers=_numbers(comparison),
-      figures=[('scores', _figure(comparison))],
+      figures=[('scores', figure)],
     )
   )
   _write_curves(comparison)
@@ -75,10 +76,8 @@ def _difference_table(comparison):
   columns = ['difference', *_seeds(comparison), 'over seeds']
   view = table.Table(columns, digits=0)
   for (name, other), (played, others) in _differences(comparison):
-    each = [
-      comparison_lib.difference([ours], [theirs])
-      for ours, theirs in zip(played, others, strict=True)
-    ]
+    pairs = zip(played, others, strict=True)
+    each = [comparison_lib.difference([a], [b]) for a, b in pairs]
     whole = comparison_lib.difference(played, others)
     view.add(f'{name} less {other}', *each, whole)
   return view
@@ -89,17 +88,12 @@ def _models(comparison):
 
 
 def _measure_table(comparison):
-  seeds = _seeds(comparison)
-  columns = [f'NLL, {seed}' for seed in seeds]
-  columns += [f'done AUC, {seed}' for seed in seeds]
+  measures = {'nll': 'NLL', 'done_auc': 'done AUC'}
+  columns = [f'{m}, {s}' for m in measures.values() for s in _seeds(comparison)]
   view = table.Table(['M', *columns])
   for model in _models(comparison):
     checks = comparison.checks(model)
-    view.add(
-      model,
-      *(check['nll'] for check in checks),
-      *(check['done_auc'] for check in checks),
-    )
+    view.add(model, *(check[name] for name in measures for check in checks))
   return view
 
 
@@ -108,22 +102,20 @@ def _check_table(comparison):
   columns = [f'dream of {model}' for model in models]
   view = table.Table(['policy', 'game', *columns], digits=0)
   for name, scores in comparison.policies().items():
-    dreams = [
-      intervals.bootstrap_nested(
-        [check['dream'][name] for check in comparison.checks(model)], rng=0
-      )
-      for model in models
-    ]
+    dreams = []
+    for model in models:
+      lives = [check['dream'][name] for check in comparison.checks(model)]
+      dreams.append(intervals.bootstrap_nested(lives, rng=0))
     view.add(name, intervals.bootstrap_mean(scores, rng=0), *dreams)
   return view
 
 
 def _warnings(comparison):
   return ''.join(
-    f'Warning, seed {seed}, {model}: {check["complaint"]}.\n'
+    f'Warning, {seed}, {model}: {check["complaint"]}.\n'
     for model in _models(comparison)
     for seed, check in zip(
-      comparison.run.config.seeds, comparison.checks(model), strict=True
+      _seeds(comparison), comparison.checks(model), strict=True
     )
     if check['complaint']
   )
@@ -148,23 +140,15 @@ def _numbers(comparison):
   }
 
 
-def _figure(comparison):
-  return score_figures.repeated_scores_over_generations(
-    {each.name: comparison.evaluations(each) for each in comparison.settings},
-    {name: np.mean(scores) for name, scores in comparison.policies().items()},
-  )
-
-
 def _write_curves(comparison):
   """One TensorBoard run per setting, so that one chart holds them all."""
   for setting in comparison.settings:
     folder = comparison.run.tensorboard / setting.name
     shutil.rmtree(folder, ignore_errors=True)  # Of fewer seeds.
+    evaluations = zip(*comparison.evaluations(setting), strict=True)
     writer = tf.summary.create_file_writer(str(folder))
     with writer.as_default():
-      for generation, scores in zip(
-        *comparison.evaluations(setting), strict=True
-      ):
+      for generation, scores in evaluations:
         means = [np.mean(each) for each in scores]
         tf.summary.scalar('score/mean', np.mean(means), generation)
         tf.summary.scalar('score/best_seed', np.max(means), generation)

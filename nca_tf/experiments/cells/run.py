@@ -35,7 +35,7 @@ def run(config: settings.Config) -> None:
     comparison = Comparison(run)
     run.stage('policies', comparison.play_policies)
     for seed in config.seeds:
-      run.stages(comparison.works(seed))
+      comparison.make(seed)
     report.publish(comparison)
     run.goodbye(
       Runs=f'{run.path}/seed-*',
@@ -56,7 +56,6 @@ class Comparison:
   """
 
   def __init__(self, run: run_lib.Run):
-    """Takes the open run."""
     self.run = run
     self.settings = run.config.compared
     self._config = run.config
@@ -79,23 +78,15 @@ class Comparison:
       found[name] = [episode['score'] for episode in episodes]
     return found
 
-  def works(self, seed):
-    """What to do for a seed: functions by the names of their stages."""
-    do = functools.partial
-    return {
-      **{
-        f'world_model-{seed}-{cell}': do(self._learn, seed, cell)
-        for cell in self._config.cell_names
-      },
-      **{
-        f'check-{seed}-{setting.model}': do(self._check, seed, setting)
-        for setting in self.settings
-      },
-      **{
-        f'controller-{seed}-{setting.name}': do(self._evolve, seed, setting)
-        for setting in self.settings
-      },
-    }
+  def make(self, seed):
+    """Does what is not finished of a seed."""
+    stage, do = self.run.stage, functools.partial
+    for cell in self._config.cell_names:
+      stage(f'world_model-{seed}-{cell}', do(self._learn, seed, cell))
+    for each in self.settings:
+      stage(f'check-{seed}-{each.model}', do(self._check, seed, each))
+    for each in self.settings:
+      stage(f'controller-{seed}-{each.name}', do(self._evolve, seed, each))
 
   def _learn(self, seed, cell):
     """One M per cell; the first one's rollouts and V are those of all."""
@@ -109,8 +100,7 @@ class Comparison:
     self._announce(seed, 'dream check', setting.model)
     config = self._controller_config(seed, setting)
     model = controller_run.load_world_model(config, config.world_model)
-    dream = model.dream(config.temperature, config.fitness)
-    dreamt = dream_check.play_dream(model, dream, config.seed)
+    dreamt = dream_check.play_dream(model, config)
     game = self.run.info('policies')
     fault = dream_check.find_fault(dreamt, game, self._spec)
     if fault:  # Also such a dream is a result here: nothing is refused.
@@ -118,12 +108,9 @@ class Comparison:
     _, latents = world_model_lib.read_latents(
       config.world_model, self._config.held_out
     )
+    measured = _measure(model.model, latents, seed)
     # `complaint` is named as in older runs.
-    return {
-      'dream': dreamt,
-      'complaint': fault,
-      **_measure(model.model, latents, seed),
-    }
+    return {'dream': dreamt, 'complaint': fault, **measured}
 
   def _evolve(self, seed, setting):
     """One controller per setting, scored on the final episodes of the seed."""
@@ -132,12 +119,10 @@ class Comparison:
     controller_run.run(self._controller_config(seed, setting))
     path = self._path(seed, f'controller-{setting.name}')
     lines = (path / 'episodes.jsonl').read_text().splitlines()
+    episodes = map(json.loads, lines)
     evaluations = path / 'iteration-1' / 'evolution-1' / 'looks.json'
     return {
-      'played': {
-        str(episode['seed']): episode['score']
-        for episode in map(json.loads, lines)
-      },
+      'played': {str(each['seed']): each['score'] for each in episodes},
       # Named as in older runs.
       'looks': json.loads(evaluations.read_text()),
     }
@@ -149,27 +134,25 @@ class Comparison:
 
   def played(self, setting):
     """The final scores of a setting by episode, one dict per seed."""
-    return [found['played'] for found in self._found(setting)]
+    return [
+      found['played'] for found in self._found('controller', setting.name)
+    ]
 
   def evaluations(self, setting):
     """Generations, and each one's scores: one list of episodes per seed."""
-    each = [found['looks'] for found in self._found(setting)]
+    each = [found['looks'] for found in self._found('controller', setting.name)]
     return (
       [int(generation) for generation in each[0]],
       [[scores[generation] for scores in each] for generation in each[0]],
     )
 
-  def _found(self, setting):
-    return [
-      self.run.info(f'controller-{seed}-{setting.name}')
-      for seed in self._config.seeds
-    ]
-
   def checks(self, model):
     """What the dream checks of an M found, one dict per seed."""
-    return [
-      self.run.info(f'check-{seed}-{model}') for seed in self._config.seeds
-    ]
+    return self._found('check', model)
+
+  def _found(self, stage, name):
+    seeds = self._config.seeds
+    return [self.run.info(f'{stage}-{seed}-{name}') for seed in seeds]
 
   def _announce(self, seed, what, name):
     seeds = self._config.seeds

@@ -20,16 +20,16 @@ from nca_tf.world_model import dream as dream_lib
 ROLLOUTS = 64  # Dreams per policy.
 
 
-def play_game(world_model, episodes, seed, processes) -> dict[str, list[float]]:
+def play_game(world_model, config) -> dict[str, list[float]]:
   """Scores of every scripted policy in the real game, by name."""
-  spec = world_model.spec
   scores = {}
-  for name in spec.policies:
+  for name in world_model.spec.policies:
+    purpose, count = f'check {name}', config.check_episodes
     results = workers.play(
-      spec.name,
+      world_model.spec.name,
       name,
-      evolution.episode_seeds(seed, f'check {name}', episodes),
-      processes=processes,
+      evolution.episode_seeds(config.seed, purpose, count),
+      processes=config.processes,
       options=world_model.game_options,
     )
     with contextlib.closing(results):
@@ -37,22 +37,21 @@ def play_game(world_model, episodes, seed, processes) -> dict[str, list[float]]:
   return scores
 
 
-def play_dream(world_model, dream, seed) -> dict[str, list[float]]:
+def play_dream(world_model, config) -> dict[str, list[float]]:
   """Expected tics, or tics, of every scripted policy in the dream, by name."""
-  spec = world_model.spec
+  spec, seed = world_model.spec, config.seed
+  dream = world_model.dream(config.temperature, config.fitness)
 
   @tf.function(autograph=False, jit_compile=True)
   def play(actions):
     noise = dream.make_noise(ROLLOUTS, random_numbers.key(seed, 'dream check'))
     return dream.play(dream_lib.replay(actions), 1, noise, ROLLOUTS).survived
 
-  return {
-    name: (
-      play(_script(name, spec, dream.horizon, seed)).numpy()[0]
-      * spec.frame_skip
-    ).tolist()
-    for name in spec.policies
-  }
+  found = {}
+  for name in spec.policies:
+    steps = play(_script(name, spec, dream.horizon, seed)).numpy()[0]
+    found[name] = (steps * spec.frame_skip).tolist()
+  return found
 
 
 def compare(in_dream, in_game, seed) -> table.Table:
@@ -68,13 +67,7 @@ def compare(in_dream, in_game, seed) -> table.Table:
 
 
 def find_fault(in_dream, in_game, spec) -> str | None:
-  """One line about a dream in which standing still survives, or None.
-
-  Args:
-    in_dream: from `play_dream`.
-    in_game: from `play_game`.
-    spec: GameSpec of the episodes.
-  """
+  """One line about a dream in which standing still survives, or None."""
   still = spec.still_policy
   if still not in in_dream:
     return None

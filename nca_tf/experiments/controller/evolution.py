@@ -1,7 +1,6 @@
 """One evolution of a controller in one world model."""
 
 import json
-import pathlib
 import zipfile
 
 import numpy as np
@@ -58,17 +57,14 @@ class Evolution:
     controller: LinearController.
     player: Folder of the agent.
     evaluations: Scores in the real game of the mean vector, by generation.
+    stage: Name of its records in the metrics log.
   """
 
   def __init__(self, world_model, config, folder, name, x0):
-    """Prepares or goes on.
+    """Prepares, or goes on where the folder stopped.
 
-    Args:
-      world_model: WorldModel.
-      config: controller.settings.Config.
-      folder: Where to keep everything.
-      name: Short text that no other evolution of this run has.
-      x0: First mean [n], or None for zeros.
+    `name` is a short text that no other evolution of this run has, `x0` the
+    first mean [n], or None for zeros.
     """
     self.world_model = world_model
     self.controller = world_model.controller(config.features)
@@ -76,6 +72,7 @@ class Evolution:
     self._config = config
     self._folder = folder
     self._name = name
+    self.stage = f'controller_{name}'
     folder.mkdir(parents=True, exist_ok=True)
     n = self.controller.size
     self._settings = cma_es.Settings.make(n, config.popsize)
@@ -83,7 +80,9 @@ class Evolution:
     seed = int(random_numbers.key(config.seed, f'evolution {name}')[0])
     initial = cma_es.initial(self._settings, x0, config.sigma, seed)
     self.state = self._restore(initial)
-    self.evaluations = _read_evaluations(folder / _EVALUATIONS)
+    path = folder / _EVALUATIONS
+    found = json.loads(path.read_text()) if path.exists() else {}
+    self.evaluations = {int(number): scores for number, scores in found.items()}
     if not (self.player / 'agent.json').exists():
       export_player(world_model, self.controller, np.zeros(n), self.player)
 
@@ -92,32 +91,28 @@ class Evolution:
     """Generations that are finished."""
     return int(self.state.generation)
 
-  @property
-  def stage(self) -> str:
-    """Name of its records in the metrics log."""
-    return f'controller_{self._name}'
-
   def run(self, log):
     """Runs the generations that are missing, with their evaluations."""
-    config = self._config
-    stage = self.stage
-    log.rewind(stage, self.generation)
+    config, total = self._config, self._config.generations
+    log.rewind(self.stage, self.generation)
     step = self._in_dream() if config.in_ == 'dream' else self._in_game()
-    label = f'{stage}, {config.in_}'
-    with (
-      self.open_players() as players,
-      progress.Progress(
-        label, config.generations, 'generations', self.generation
-      ) as bar,
-    ):
-      while self.generation < config.generations:
-        state, figures = step(self.state, players)
-        self.state = state
-        done = self.generation
-        if done % config.select_every == 0 or done == config.generations:
+    label = f'{self.stage}, {config.in_}'
+    bar = progress.Progress(label, total, 'generations', self.generation)
+    with self.open_players() as players, bar:
+      while self.generation < total:
+        self.state, scores = step(self.state, players)
+        scores, done = np.asarray(scores), self.generation
+        figures = {
+          'mean': np.mean(scores),
+          'best': np.max(scores),
+          'spread': np.std(scores),
+          'sigma': float(self.state.sigma),
+        }
+        if done % config.select_every == 0 or done == total:
           figures |= self._evaluate(players)
-        log.write(stage, done, **figures)
-        self._save()
+        log.write(self.stage, done, **figures)
+        arrays = {k: v.numpy() for k, v in self.state._asdict().items()}
+        files.write_arrays(self._folder / 'state.npz', arrays)
         bar.update(done, **figures)
     log.flush()
 
@@ -155,12 +150,8 @@ class Evolution:
       noise = dream.make_noise(
         config.dream_rollouts, tf.stack([key, state.generation])
       )
-      played = dream.play(
-        dream_lib.follow(self.controller, x),
-        config.popsize,
-        noise,
-        config.lanes,
-      )
+      act = dream_lib.follow(self.controller, x)
+      played = dream.play(act, config.popsize, noise, config.lanes)
       scores = tf.reduce_mean(played.survived, 1) * scale
       return cma_es.tell(self._settings, state, x, -scores), scores
 
@@ -170,15 +161,11 @@ class Evolution:
       jit_compile=compilation.compiles(config.jit, pays_on_cpu=True),
     )
 
-    def step(state, players):
-      del players
-      state, scores = compiled(state)
-      return state, _describe(state, scores.numpy())
-
-    return step
+    return lambda state, players: compiled(state)
 
   def _in_game(self):
     config = self._config
+    seed = int(random_numbers.key(config.seed, f'game {self._name}')[0])
 
     def step(state, players):
       def play(tasks):
@@ -186,15 +173,11 @@ class Evolution:
           [task.seed for task in tasks], [task.parameters for task in tasks]
         )
 
-      evaluator = evaluators.EpisodeEvaluator(
-        play,
-        config.dream_rollouts,
-        int(random_numbers.key(config.seed, f'game {self._name}')[0]),
-      )
+      evaluator = evaluators.EpisodeEvaluator(play, config.dream_rollouts, seed)
       x = cma_es.ask(self._settings, state)
       fitness = evaluator.evaluate(x.numpy(), int(state.generation)).fitness
       state = cma_es.tell(self._settings, state, x, fitness)
-      return state, _describe(state, -fitness[np.isfinite(fitness)])
+      return state, -fitness[np.isfinite(fitness)]
 
     return step
 
@@ -208,10 +191,6 @@ class Evolution:
     self.evaluations[self.generation] = scores
     files.write_json(self._folder / _EVALUATIONS, self.evaluations)
     return {'game_mean': np.mean(scores), 'game_median': np.median(scores)}
-
-  def _save(self):
-    arrays = {k: v.numpy() for k, v in self.state._asdict().items()}
-    files.write_arrays(self._folder / 'state.npz', arrays)
 
   def _restore(self, initial):
     path = self._folder / 'state.npz'
@@ -246,19 +225,3 @@ def play_scores(players, seeds, parameters) -> list[float]:
       f'with seed {lost[0]}; the same command tries again'
     )
   return [float(result.score) for result in results]
-
-
-def _describe(state, scores):
-  return {
-    'mean': np.mean(scores),
-    'best': np.max(scores),
-    'spread': np.std(scores),
-    'sigma': float(state.sigma),
-  }
-
-
-def _read_evaluations(path: pathlib.Path) -> dict[int, list[float]]:
-  if not path.exists():
-    return {}
-  found = json.loads(path.read_text())
-  return {int(generation): scores for generation, scores in found.items()}

@@ -9,13 +9,7 @@ from nca_tf.runs import report as report_lib
 
 
 def summary(chosen, evaluations, figures) -> report_lib.Report:
-  """The score, and how its controller was chosen.
-
-  Args:
-    chosen: What the stage `choose` left.
-    evaluations: Score, iteration, evolution, generation of each evaluation.
-    figures: Of the final episodes, from `score.summarise`.
-  """
+  """The score `figures`, and how its controller was `chosen`."""
   view = table.Table(
     ['iteration', 'evolution', 'generation', 'selection'], digits=1
   )
@@ -32,18 +26,14 @@ def summary(chosen, evaluations, figures) -> report_lib.Report:
 
 
 def draw(training):
-  """The score in the game and in the dream over generations.
-
-  Args:
-    training: run.ControllerTraining.
-  """
+  """The score in the game and in the dream of a run.ControllerTraining."""
   run, config = training.run, training.run.config
   curves, evaluations = {}, {}
   for index in training.indices:
     name = f' {index}' if config.evolutions > 1 else ''
     dreamt = curves[config.in_ + name] = ([], [])
     played = evaluations['controller' + name] = ([], [])
-    for number in range(1, config.iterations + 1):
+    for number in training.iterations:
       before = (number - 1) * config.generations
       evolution = training.evolution(number, index)
       for record in run.log.records(evolution.stage):
@@ -52,12 +42,7 @@ def draw(training):
       for generation, scores in evolution.evaluations.items():
         played[0].append(before + generation)
         played[1].append(scores)
-  game = {}
-  if run.is_finished('check-1'):
-    game = run.info('check-1')['game']
-  figure = score_figures.scores_over_generations(
-    curves,
-    evaluations,
-    {name: float(np.mean(values)) for name, values in game.items()},
-  )
+  game = run.info('check-1')['game'] if run.is_finished('check-1') else {}
+  means = {name: float(np.mean(values)) for name, values in game.items()}
+  figure = score_figures.scores_over_generations(curves, evaluations, means)
   run.show('scores', figure, config.iterations * config.generations)

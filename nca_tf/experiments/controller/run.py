@@ -32,17 +32,16 @@ def run(config: settings.Config) -> None:
   about = f'{model.env}, {model.cell}'
   with run_lib.start(config, settings.NAME, name, about) as run:
     training = ControllerTraining(run)
-    for iteration in range(1, config.iterations + 1):
+    for iteration in training.iterations:
       training.learn(iteration)
       training.check(iteration)
       training.evolve(iteration)
     chosen = run.stage('choose', training.choose)
     figures = run.stage('score', training.score)
     run.stage('figures', lambda: report.draw(training))
-    evaluations = training.all_evaluations()
-    run.publish(
-      report.summary(chosen, evaluations, figures), numbers='score.json'
-    )
+    evaluations = training.evaluations(training.iterations)
+    summary = report.summary(chosen, evaluations, figures)
+    run.publish(summary, numbers='score.json')
     run.goodbye(
       Agent=f'{run.export}/agent',
       Next=f'bin/evaluate --agent={run.path} --record=agent.gif',
@@ -64,12 +63,15 @@ class ControllerTraining:
 
   Attributes:
     run: The open run, whose config is a settings.Config.
+    iterations: Their numbers.
+    indices: Numbers of the evolutions of an iteration.
   """
 
   def __init__(self, run: run_lib.Run):
-    """Takes the open run."""
     self.run = run
     self._config = run.config
+    self.iterations = range(1, run.config.iterations + 1)
+    self.indices = range(1, run.config.evolutions + 1)
     self._evolutions = {}
     self._models = {}
 
@@ -92,14 +94,11 @@ class ControllerTraining:
     config = self._config
     print(f'dream check of iteration {number}', flush=True)
     model = self.world_model(number)
-    dream = model.dream(config.temperature, config.fitness)
-    in_dream = dream_check.play_dream(model, dream, config.seed)
+    in_dream = dream_check.play_dream(model, config)
     if number > 1:
       in_game = self.run.info('check-1')['game']
     else:
-      in_game = dream_check.play_game(
-        model, config.check_episodes, config.seed, config.processes
-      )
+      in_game = dream_check.play_game(model, config)
     view = dream_check.compare(in_dream, in_game, config.seed)
     print(view.text(), flush=True)
     self.run.log.text(f'dream_check/{number}', view.markdown())
@@ -124,7 +123,7 @@ class ControllerTraining:
   def choose(self):
     """The best evaluated controllers play a runoff; the winner is exported."""
     config = self._config
-    evaluations = self.all_evaluations()
+    evaluations = self.evaluations(self.iterations)
     finalists = sorted(evaluations, reverse=True)[: config.finalists]
     results = []
     with progress.Progress('runoff', len(finalists), 'finalists') as bar:
@@ -133,6 +132,7 @@ class ControllerTraining:
         bar.update(place + 1, best=max(results)[0])
     mean, number, index, generation = max(results)
     evolution = self.evolution(number, index)
+    winner = {'iteration': number, 'evolution': index, 'generation': generation}
     evolution_lib.export_player(
       evolution.world_model,
       evolution.controller,
@@ -140,17 +140,9 @@ class ControllerTraining:
       self.run.export / 'agent',
       trained_by=settings.NAME,
       seed=config.seed,
-      iteration=number,
-      evolution=index,
-      generation=generation,
+      **winner,
     )
-    return {
-      'iteration': number,
-      'evolution': index,
-      'generation': generation,
-      'mean': mean,
-      'finalists': results,
-    }
+    return {**winner, 'mean': mean, 'finalists': results}
 
   def score(self):
     """Plays the final episodes, which nothing was chosen by."""
@@ -169,37 +161,32 @@ class ControllerTraining:
       config.seed,
     )
 
-  @property
-  def indices(self) -> range:
-    """Numbers of the evolutions of an iteration."""
-    return range(1, self._config.evolutions + 1)
-
   def evolution(self, number, index=1) -> evolution_lib.Evolution:
     """An evolution of an iteration; it begins where the last one was best."""
     if (number, index) not in self._evolutions:
+      x0 = None
+      if number > 1:
+        _, *which, generation = max(self.evaluations([number - 1]))
+        x0 = self.evolution(*which).mean(generation)
       self._evolutions[number, index] = evolution_lib.Evolution(
         self.world_model(number),
         self._config,
         self._path(number) / f'evolution-{index}',
         _name(number, index),
-        self._best_mean(number - 1) if number > 1 else None,
+        x0,
       )
     return self._evolutions[number, index]
 
-  def evaluations(self, number) -> list[tuple[float, int, int, int]]:
-    """Score, iteration, evolution, generation of all of an iteration."""
+  def evaluations(self, numbers) -> list[tuple[float, int, int, int]]:
+    """Score, iteration, evolution, generation of all of some iterations."""
     return [
       (float(np.mean(scores)), number, index, generation)
+      for number in numbers
       for index in self.indices
       for generation, scores in self.evolution(
         number, index
       ).evaluations.items()
     ]
-
-  def all_evaluations(self) -> list[tuple[float, int, int, int]]:
-    """Those of all iterations."""
-    numbers = range(1, self._config.iterations + 1)
-    return sum(map(self.evaluations, numbers), [])
 
   def world_model(self, number) -> world_model_lib.WorldModel:
     """The finished world model of an iteration."""
@@ -209,11 +196,6 @@ class ControllerTraining:
         folder = self._path(number) / 'world_model'
       self._models[number] = load_world_model(self._config, folder)
     return self._models[number]
-
-  def _best_mean(self, number):
-    """The mean vector of an iteration that scored best."""
-    _, number, index, generation = max(self.evaluations(number))
-    return self.evolution(number, index).mean(generation)
 
   def _path(self, number):
     return self.run.path / f'iteration-{number}'
@@ -249,17 +231,16 @@ class ControllerTraining:
     means as a rule, is what M has to learn.
     """
     config = self._config
-    sources = []
-    for _, *which, generation in self.evaluations(number - 1):
-      evolution = self.evolution(*which)
-      sources.append((evolution, evolution.mean(generation)))
+    sources = self.evaluations([number - 1])
     folder = self._path(number) / 'rollouts'
     folder.mkdir(parents=True, exist_ok=True)
     seed = int(random_numbers.key(config.seed, f'collect {number}')[0])
     total = config.collect_episodes
     parameters = []
     for index in range(total):
-      evolution, mean = sources[index // 2 % len(sources)]
+      _, *which, generation = sources[index // 2 % len(sources)]
+      evolution = self.evolution(*which)
+      mean = evolution.mean(generation)
       varied = index % 2
       parameters.append(evolution.draw(mean, seed + index) if varied else mean)
     world_model_run.collect(

@@ -28,8 +28,8 @@ class DreamFlags(config_flags.Common):
   )
   fitness: str = _option(
     'expected',
-    'Fitness of a dream: expected survival, where a dream ends when fewer than '
-    '1 % would be left; or sampled, hard deaths as published.',
+    'expected: expected survival, ending below 1 %; sampled: hard deaths, as '
+    'published.',
     choices=dream.FITNESS,
   )
 
@@ -48,9 +48,7 @@ class EvolutionFlags(DreamFlags):
   sigma: float = _option(0.1, 'First step size of CMA-ES.', minimum=1e-6)
   generations: int = _option(30, 'Generations per iteration.', minimum=1)
   select_every: int = _option(
-    5,
-    'Generations from one evaluation in the real game to the next.',
-    minimum=1,
+    5, 'Generations between evaluations in the real game.', minimum=1
   )
   selection_episodes: int = _option(
     64, 'Real episodes per evaluation of the mean vector.', minimum=1
@@ -84,32 +82,22 @@ class Config(EvolutionFlags):
     ('z', 'h'), 'What the controller reads.', choices=feature_names
   )
   evolutions: int = _option(
-    1,
-    'Evolutions per iteration, each with noise and dreams of its own; the '
-    'evaluations of all compete.',
-    minimum=1,
+    1, 'Evolutions per iteration; the evaluations of all compete.', minimum=1
   )
   iterations: int = _option(
-    1,
-    'Times that a controller is evolved; between two of them it plays, and V '
-    'and M learn from it.',
-    minimum=1,
+    1, 'Evolutions in turn; V and M learn from play between them.', minimum=1
   )
   collect_episodes: int = _option(
     400, 'Episodes that a controller plays for V and M.', minimum=1
   )
   refit_vision_steps: int = _option(
-    1000,
-    'Updates of V between iterations; 0 keeps V and the latents that it made.',
-    minimum=0,
+    1000, 'Updates of V between iterations; 0 keeps V and latents.', minimum=0
   )
   refit_model_steps: int = _option(
     1000, 'Updates of M between iterations.', minimum=1
   )
   check_episodes: int = _option(
-    100,
-    'Episodes of each scripted policy beside the dream; 0 checks nothing.',
-    minimum=0,
+    100, 'Real episodes per policy of the dream check; 0: none.', minimum=0
   )
   accept_dream: bool = _option(
     False, 'Train even in a dream in which standing still survives.'

@@ -13,8 +13,8 @@ _PAUSE = 1.0  # Seconds that the last page stays.
 def describe(session) -> list[str]:
   """Returns a line per lane of a Session: how long it lived."""
   lines = []
-  ends, died, tics = session.ends(), session.died(), session.tics()
-  for lane, end in enumerate(ends):
+  died, tics = session.died(), session.tics()
+  for lane, end in enumerate(session.ends()):
     fate = f'survival {session.history[end].survival[lane]:.2f} after step'
     if died[lane]:
       fate = 'died in step'
@@ -23,27 +23,21 @@ def describe(session) -> list[str]:
 
 
 def draw(session, codec, label: str):
-  """Draws the lanes side by side at half the game's speed.
-
-  Args:
-    session: session.Session, played.
-    codec: V.
-    label: Who played.
+  """Draws the lanes of a played Session side by side, at half speed.
 
   Returns:
-    uint8 [T', H, W, 3] and the frames per second.
+    uint8 [T', H, W, 3] and the frames per second; `label` says who played.
   """
   stride = -(-session.steps // _PAGES) or 1
   skip = session.spec.frame_skip
-  fps = session.tics_per_second * _FILM_SPEED / skip / stride
+  fps = session.spec.tics_per_second * _FILM_SPEED / skip / stride
   chosen = np.arange(0, session.steps, stride)
   pause = np.full(max(1, round(_PAUSE * fps)), session.steps)
   chosen = np.concatenate([chosen, pause])
   film = None
   for lane, end in enumerate(session.ends()):
-    panel = _draw_lane(
-      session, codec, lane, np.minimum(chosen, end), f'{label} {lane + 1}'
-    )
+    steps = np.minimum(chosen, end)
+    panel = _draw_lane(session, codec, lane, steps, f'{label} {lane + 1}')
     width = panel.shape[2]
     if film is None:
       lanes = len(session.over)
@@ -56,13 +50,12 @@ def _draw_lane(session, codec, lane, steps, name):
   """The pages of one lane at steps [T']."""
   chosen = [session.history[step] for step in steps]
   dead = np.array([shown.terminated[lane] for shown in chosen])
+  frames = codec.decode(np.stack([shown.z[lane] for shown in chosen]))
+  captions = [
+    f'step {step}  survival {shown.survival[lane]:.2f}  '
+    f'p(done) {shown.done[lane]:.3f}'
+    for step, shown in zip(steps, chosen, strict=True)
+  ]
   return animation.side_by_side(
-    {name: codec.decode(np.stack([shown.z[lane] for shown in chosen]))},
-    scale=_SCALE,
-    captions=[
-      f'step {step}  survival {shown.survival[lane]:.2f}  '
-      f'p(done) {shown.done[lane]:.3f}'
-      for step, shown in zip(steps, chosen, strict=True)
-    ],
-    done={name: dead},
+    {name: frames}, scale=_SCALE, captions=captions, done={name: dead}
   )

@@ -37,24 +37,18 @@ class Steering:
     if keys:
       self._move = _STEERING.get(keys[-1].lower(), _STAY)
       self._left = self._pictures
-    elif self._left <= 1:
-      self._move = _STAY
     else:
       self._left -= 1
+      if self._left < 1:
+        self._move = _STAY
     return self._move
 
 
 def play(session, codec, steps: int):
-  """Plays one lane until it ends, the person does, or the steps are over.
-
-  Args:
-    session: session.Session of one lane, at its start.
-    codec: V.
-    steps: How many at most.
-  """
+  """Plays a new Session of one lane until it, the person or `steps` end."""
   skip = session.spec.frame_skip
   per_picture = max(1, round(_TICS_PER_PICTURE / skip))
-  seconds = per_picture * skip / session.tics_per_second
+  seconds = per_picture * skip / session.spec.tics_per_second
   steering = Steering(max(1, round(_HOLD / seconds)))
   session.warm_up()
   frame = codec.decode(session.history[-1].z)[0]
@@ -67,17 +61,12 @@ def play(session, codec, steps: int):
       move = steering.press(screen.read_keys(due - time.monotonic()))
       if move is None:
         break
+      continuous = session.spec.action_kind == 'continuous'
+      action = np.float32(move - _STAY) if continuous else move
       for _ in range(min(per_picture, steps - session.steps)):
         if not session.is_over:
-          session.step([_action(move, session.spec)])
+          session.step([action])
       frame = codec.decode(session.history[-1].z)[0]
-
-
-def _action(move, spec):
-  """The action that means a move, in the game's kind of action."""
-  if spec.action_kind == 'continuous':
-    return np.float32(move - _STAY)
-  return move
 
 
 def _status(session, move):

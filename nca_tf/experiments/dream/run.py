@@ -27,10 +27,8 @@ def run(config: settings.Config) -> session_lib.Session:
     return _play(config, config.output)
   model = config.world_model_config
   name = f'{model.env}-{model.cell}-{config.label}-{config.temperature:g}'
-  about = f'{model.env}, {model.cell}'
-  with run_lib.start(
-    config, settings.NAME, f'{name}-{config.seed}', about
-  ) as run:
+  name, about = f'{name}-{config.seed}', f'{model.env}, {model.cell}'
+  with run_lib.start(config, settings.NAME, name, about) as run:
     session = _play(config, run.path / 'dream.gif')
     run.finish('play', {'tics': session.tics()})
     return session
@@ -45,10 +43,10 @@ def _play(config, output):
   if config.is_keyboard:
     keyboard.play(session, codec.Codec(model.vision, 1), steps)
   else:
-    player = _make_player(config, model)
+    act = _make_policy(config, model)
     with progress.Progress('dream', steps, 'steps') as bar:
       while session.steps < steps and not session.is_over:
-        session.step(player.act(session.observation))
+        session.step(act(session.observation))
         bar.update(session.steps, alive=np.sum(~session.over))
   print('\n'.join(film.describe(session)))
   if output:
@@ -58,23 +56,22 @@ def _play(config, output):
   return session
 
 
-def _make_player(config, model):
+def _make_policy(config, model):
+  """Function of an observation to actions [L]."""
   if not config.agent:
-    return session_lib.Scripted(
+    return session_lib.scripted(
       config.policy, model.spec, config.lanes, config.seed
     )
   controller = model.controller(config.agent_info['features'])
-  parameters = _read_parameters(config.agent)
+  loaded = tf.saved_model.load(str(saved_agent.find(config.agent)))
+  parameters = loaded.signatures['parameters']()['parameters'].numpy()
   if len(parameters) != controller.size:
     raise faults.UsageError(
       f'--world_model must have the sizes for {len(parameters)} parameters of '
       f'the agent {config.agent}, got {config.model_folder}, for '
       f'{controller.size}'
     )
-  return session_lib.Controlled(controller, parameters)
-
-
-def _read_parameters(agent):
-  """The controller's own parameters [P], from its SavedModel."""
-  loaded = tf.saved_model.load(str(saved_agent.find(agent)))
-  return loaded.signatures['parameters']()['parameters'].numpy()
+  act = tf.function(
+    lambda observation: controller.act(parameters, observation), autograph=False
+  )
+  return lambda observation: act(observation).numpy()

@@ -36,15 +36,10 @@ class Session:
   """
 
   def __init__(self, world_model, config, lanes: int):
-    """Starts the lanes.
-
-    Args:
-      world_model: WorldModel.
-      config: settings.Config: its temperature, fitness, seed and jit count.
-      lanes: L.
-    """
+    """Starts L lanes; of settings.Config it takes what a dream needs."""
     self.spec = world_model.spec
     self._dream = world_model.dream(config.temperature, config.fitness)
+    self.horizon = self._dream.horizon  # Steps after which every lane is over.
     self._action_size = world_model.model.action_size
     self._seed = config.seed
     self._advance = tf.function(
@@ -57,30 +52,13 @@ class Session:
     )
     never = np.zeros(lanes, bool)
     self.over = never  # [L], which lanes have ended.
-    self.history = [
-      LaneStep(
-        self._state.z.numpy(),
-        self._state.survival.numpy(),
-        np.zeros(lanes),
-        never,
-        never,
-      )
-    ]
+    z, survival = self._state.z.numpy(), self._state.survival.numpy()
+    self.history = [LaneStep(z, survival, np.zeros(lanes), never, never)]
 
   @property
   def steps(self) -> int:
     """Steps played, T."""
     return len(self.history) - 1
-
-  @property
-  def tics_per_second(self) -> float:
-    """The game's own pace."""
-    return self.spec.tics_per_second
-
-  @property
-  def horizon(self) -> int:
-    """Steps after which every lane is over."""
-    return self._dream.horizon
 
   def step(self, action) -> LaneStep:
     """Plays actions [L]: indices, or numbers in -1..1."""
@@ -126,9 +104,8 @@ class Session:
 
   def _step(self, state, action, key):
     dream = self._dream
-    state, prediction = dream.advance(
-      state, tf.cast(action, state.z.dtype), key
-    )
+    action = tf.cast(action, state.z.dtype)
+    state, prediction = dream.advance(state, action, key)
     return (
       state,
       dream.observe(state),
@@ -139,31 +116,13 @@ class Session:
     )
 
 
-class Scripted:
-  """A scripted policy, in each lane with a stream of its own."""
+def scripted(name: str, spec, lanes: int, seed: int):
+  """A scripted policy, in each lane with a stream of its own.
 
-  def __init__(self, name: str, spec, lanes: int, seed: int):
-    """Starts the streams."""
-    self._policies = [policies.make(name, spec) for _ in range(lanes)]
-    for lane, policy in enumerate(self._policies):
-      policy.reset(np.random.default_rng((seed, lane)))
-
-  def act(self, observation):
-    """Actions [L]."""
-    del observation
-    return np.array([policy.act(None) for policy in self._policies])
-
-
-class Controlled:
-  """A controller with parameters [P]."""
-
-  def __init__(self, controller, parameters):
-    """Compiles nothing yet."""
-    self._act = tf.function(
-      lambda observation: controller.act(parameters, observation),
-      autograph=False,
-    )
-
-  def act(self, observation):
-    """Actions [L] on features [L, S] by name."""
-    return self._act(observation).numpy()
+  Returns:
+    Function of an observation to actions [L].
+  """
+  players = [policies.make(name, spec) for _ in range(lanes)]
+  for lane, policy in enumerate(players):
+    policy.reset(np.random.default_rng((seed, lane)))
+  return lambda observation: np.array([policy.act(None) for policy in players])

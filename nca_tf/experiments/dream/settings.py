@@ -34,23 +34,18 @@ class Config(controller_settings.DreamFlags):
     f'Who plays: a scripted policy, or {KEYBOARD}: you, in this terminal.',
   )
   agent: str = _option(
-    '',
-    'Folder of a run of bin/train_controller, whose agent plays in place of '
-    '--policy.',
+    '', 'Run of bin/train_controller whose agent plays in place of --policy.'
   )
   output: str = _option(
     '',
-    'GIF file to write; empty is RUN_DIR/dream.gif, and none with '
-    f'--policy={KEYBOARD}.',
+    f'GIF file; empty is RUN_DIR/dream.gif, and none with --policy={KEYBOARD}.',
     identity=False,
   )
   lanes: int = _option(
     3, f'Dreams side by side; {KEYBOARD} plays one.', minimum=1, maximum=6
   )
   steps: int = _option(
-    0,
-    'Steps to play; 0 is until all are dead or the time is up.',
-    minimum=0,
+    0, 'Steps to play; 0 plays until all are dead or time is up.', minimum=0
   )
 
   PRESETS: ClassVar = {
@@ -141,8 +136,7 @@ class Config(controller_settings.DreamFlags):
 
 def _find_world_model(agent, iteration) -> str:
   """The folder of the world model in which an agent was evolved."""
-  export = saved_agent.find(agent).resolve()
-  run = export.parents[1]
+  run = saved_agent.find(agent).resolve().parents[1]
   try:
     found = json.loads((run / 'config.json').read_text(encoding='utf-8'))
     binary, settings = found['binary'], found['config']

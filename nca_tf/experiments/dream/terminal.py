@@ -65,12 +65,8 @@ class Terminal:
   def read_keys(self, seconds: float) -> list[str]:
     """Waits, and returns the keys pressed until then.
 
-    Args:
-      seconds: how long to wait; a closed terminal ends it.
-
-    Returns:
-      'left', 'right', 'up', 'down', a character, or 'other'; 'closed' when
-      the terminal is gone.
+    Each is 'left', 'right', 'up', 'down', a character, or 'other'; 'closed'
+    when the terminal is gone, which ends the waiting.
     """
     end = time.monotonic() + seconds
     while True:
@@ -96,11 +92,8 @@ def open_terminal(keyboard: int = 0, screen: int = 1):
   """Sets a terminal up and back, whichever way the block is left.
 
   Ctrl-C interrupts; SIGTERM and SIGHUP end the process in order; the keys that
-  suspend it or dump its core do nothing. Only in the main thread.
-
-  Args:
-    keyboard: File descriptor of the terminal's input.
-    screen: That of its output.
+  suspend it or dump its core do nothing. Only in the main thread. Takes the
+  file descriptors of the terminal's input and output.
   """
   before = termios.tcgetattr(keyboard)
   handlers = {

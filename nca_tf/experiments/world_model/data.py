@@ -1,6 +1,7 @@
 """The recorded episodes of a world model: their frames and their latents."""
 
 import functools
+import itertools
 import pathlib
 import typing
 
@@ -25,22 +26,13 @@ class Shard(typing.NamedTuple):
 class Recordings:
   """Episodes of several folders, numbered from the first folder on.
 
-  Episodes of the first folder keep their index as their number; the numbers of
-  the next folder go on after them.
-
-    recordings = Recordings([folder], spec, held_out=8)
-    batch = recordings.batches(100, seed=0, mirror=False)(step)
-    recordings.encode(codec, folder / 'latents', mirror=False)
+  recordings = Recordings([folder], spec, held_out=8)
+  batch = recordings.batches(100, seed=0, mirror=False)(step)
+  recordings.encode(codec, folder / 'latents', mirror=False)
   """
 
   def __init__(self, folders, spec, held_out: int):
-    """Reads nothing yet.
-
-    Args:
-      folders: Rollouts, in the order of their numbers.
-      spec: environments.GameSpec.
-      held_out: One episode in so many is held out.
-    """
+    """Reads nothing yet; one episode in `held_out` is held out."""
     self._folders = [pathlib.Path(folder) for folder in folders]
     self._spec = spec
     self._held_out = held_out
@@ -75,12 +67,9 @@ class Recordings:
     Raises:
       faults.UsageError: There is no held-out episode.
     """
-    found = {}
-    for shard in self.shards:
-      for number, frames in self._read_frames(shard, held_out=True):
-        found[number] = frames
-        if len(found) == limit:
-          return found
+    each = (self._read_frames(shard, held_out=True) for shard in self.shards)
+    pairs = itertools.chain.from_iterable(each)
+    found = dict(itertools.islice(pairs, limit))
     if not found:
       raise faults.UsageError(
         f'no held-out episode in {self._folders[0]}: it needs at least '
@@ -90,27 +79,20 @@ class Recordings:
 
   def episode_frames(self, number: int) -> np.ndarray:
     """Real frames of one held-out episode."""
-    return next(
-      frames
-      for shard in self.shards
-      if number in dict(shard.episodes)
-      for other, frames in self._read_frames(shard, held_out=True)
-      if other == number
-    )
+    shard = next(each for each in self.shards if number in dict(each.episodes))
+    return dict(self._read_frames(shard, held_out=True))[number]
 
   def batches(self, size: int, seed: int, mirror: bool):
     """Function of the training step to frames uint8 [size, H, W, C].
 
-    Args:
-      size: Frames per batch.
-      seed: Of their order.
-      mirror: Whether every second frame is mirrored.
+    Every second one is mirrored with `mirror`; `seed` is of their order.
 
     Raises:
       ValueError: There are fewer frames than that.
     """
+    is_held_out = world_model.is_held_out
     counts = [
-      sum(size for n, size in shard.episodes if not self._is_held_out(n))
+      sum(n for k, n in shard.episodes if not is_held_out(k, self._held_out))
       for shard in self.shards
     ]
 
@@ -120,18 +102,19 @@ class Recordings:
       return np.concatenate([empty, *(frames for _, frames in parts)])
 
     batch = frames_lib.FrameBatches(counts, load, size, seed).batch
-    return (lambda step: _mirror_half(batch(step))) if mirror else batch
+
+    def mirrored(step):
+      frames = batch(step)
+      frames[1::2] = frames[1::2, :, ::-1].copy()
+      return frames
+
+    return mirrored if mirror else batch
 
   def encode(self, codec, folder: pathlib.Path, mirror: bool) -> int:
-    """Writes the latents of every frame, one file per shard.
+    """Writes what V makes of every frame, one file per shard.
 
-    Args:
-      codec: V.
-      folder: Where to; files that are there already are kept.
-      mirror: Whether the mirror images are encoded as well.
-
-    Returns:
-      Frames recorded.
+    Files that are there already are kept. With `mirror` the mirror images are
+    encoded as well. Returns the number of frames recorded.
     """
     folder.mkdir(exist_ok=True)
     total = sum(size for shard in self.shards for _, size in shard.episodes)
@@ -170,9 +153,6 @@ class Recordings:
       )
     return latents_lib.concatenate(parts)
 
-  def _is_held_out(self, number):
-    return world_model.is_held_out(number, self._held_out)
-
   def _mirror_action(self, action):
     if self._spec.action_kind == 'continuous':
       return -action
@@ -185,15 +165,9 @@ class Recordings:
       shard.path, spec, frames=False, on_damage=_ignore
     ):
       number = shard.first + episode.index
-      if self._is_held_out(number) == held_out:
+      if world_model.is_held_out(number, self._held_out) == held_out:
         whole = rollouts.decompress(episode, spec).observation
         yield number, whole[: _real_frames(episode)]
-
-
-def _mirror_half(frames):
-  """Every second frame [B, H, W, C] mirrored."""
-  frames[1::2] = frames[1::2, :, ::-1].copy()
-  return frames
 
 
 def _ignore(line):

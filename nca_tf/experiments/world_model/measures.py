@@ -24,17 +24,7 @@ Brackets: 95 % bootstrap intervals over episodes.
 
 
 def measure(run, world_model, latents, recordings) -> dict:
-  """Publishes the measures, and writes what the figures are drawn from.
-
-  Args:
-    run: runs.run.Run of the world model.
-    world_model: WorldModel.
-    latents: Of the held-out episodes.
-    recordings: data.Recordings.
-
-  Returns:
-    The measures, for JSON.
-  """
+  """Publishes the measures of the held-out `latents`; returns them for JSON."""
   print('measure: held-out episodes', flush=True)
   config = run.config
   actions = world_model.model.action_size
@@ -44,66 +34,47 @@ def measure(run, world_model, latents, recordings) -> dict:
   frames = list(recordings.held_out_frames(PIXEL_EPISODES).values())
   decode = world_model.codec.decode
   untrained = world_model.untrained(config.seed + 2).model
-  rows, curves = {}, {}
+
+  rows, curves, groups = {}, {}, {}
+
+  def open_loop_errors(name, predictions, starts):
+    """Errors of latents and decoded pixels; keeps those for the figure."""
+    errors = {
+      k: measures_lib.at_horizon(predictions, starts, means, k)
+      for k in range(1, HORIZON + 1)
+    }
+    curves[name] = np.array([each.mean() for each in errors.values()])
+    pixels = {
+      k: measures_lib.pixel_errors(
+        predictions[:, :, k - 1], starts, frames, k, decode
+      )
+      for k in measures_lib.HORIZONS
+    }
+    return {'latent': {k: errors[k] for k in pixels}, 'pixels': pixels}
+
   for name, model in (('M', world_model.model), ('untrained M', untrained)):
     on_means = forecast_lib.forecast(model, means, HORIZON)
     on_samples = forecast_lib.forecast(model, sampled, HORIZON)
-    groups = measures_lib.done_scores(on_samples, sampled)
+    groups[name] = measures_lib.done_scores(on_samples, sampled)
     open_loop = measures_lib.open_loop(on_means, means)
     rows[f'{name} ({config.cell})'] = measures_lib.Row(
       nll=measures_lib.likelihood(on_samples, sampled),
       sampled=measures_lib.one_step(on_samples.mean, sampled),
       mean=measures_lib.one_step(on_means.mean, means),
-      done=measures_lib.done_measures(groups, config.seed),
-      **_at_horizons(
-        open_loop['model'], on_means.starts, means, frames, decode
-      ),
+      done=measures_lib.done_measures(groups[name], config.seed),
+      **open_loop_errors(name, open_loop['model'], on_means.starts),
     )
-    curves[name] = _curve(open_loop['model'], on_means.starts, means)
-    if model is world_model.model:
-      starts, trained_groups = on_means.starts, groups
   for name in ('copy last frame', 'constant velocity'):
     drawn, mean = (
       measures_lib.one_step(measures_lib.baselines(each.z)[name], each)
       for each in (sampled, means)
     )
-    rows[name] = measures_lib.Row(
-      nll=None,
-      sampled=drawn,
-      mean=mean,
-      done=None,
-      **_at_horizons(open_loop[name], starts, means, frames, decode),
-    )
-    curves[name] = _curve(open_loop[name], starts, means)
-  arrays = _arrays(world_model.model, latents, curves, trained_groups)
+    errors = open_loop_errors(name, open_loop[name], on_means.starts)
+    rows[name] = measures_lib.Row(sampled=drawn, mean=mean, **errors)
+  arrays = _arrays(world_model.model, latents, curves, groups['M'])
   files.write_arrays(run.path / ARRAYS, arrays)
   run.publish(_report(rows), step=config.model_steps)
   return measures_lib.as_json(rows)
-
-
-def _at_horizons(predictions, starts, episodes, frames, decode):
-  """Errors of open-loop forecasts, of latents and of decoded pixels."""
-  return {
-    'latent': {
-      horizon: measures_lib.at_horizon(predictions, starts, episodes, horizon)
-      for horizon in measures_lib.HORIZONS
-    },
-    'pixels': {
-      horizon: measures_lib.pixel_errors(
-        predictions[:, :, horizon - 1], starts, frames, horizon, decode
-      )
-      for horizon in measures_lib.HORIZONS
-    },
-  }
-
-
-def _curve(predictions, starts, episodes):
-  return np.array(
-    [
-      measures_lib.at_horizon(predictions, starts, episodes, horizon).mean()
-      for horizon in range(1, HORIZON + 1)
-    ]
-  )
 
 
 def _arrays(model, latents, curves, groups):
@@ -127,20 +98,23 @@ def _report(rows):
   notes = _NOTES.format(
     episodes=len(some.mean.count), forecasts=some.mean.count.sum()
   )
-  return report_lib.Report(
-    {
-      'Latents': measures_lib.latent_table(rows),
-      'Game': measures_lib.game_table(rows),
-    },
-    f'{_comparisons(rows)}\n{notes}',
-  )
+  tables = {
+    'Latents': measures_lib.latent_table(rows),
+    'Game': measures_lib.game_table(rows),
+  }
+  return report_lib.Report(tables, f'{_comparisons(rows)}\n{notes}')
 
 
 def _comparisons(rows):
   """Lines that say by how much M's one-step error is below the others'."""
   name, *others = rows
-  return ''.join(
-    f'MSE 1 of {name} less {other}, {form}: {interval.text(4)}\n'
-    for other in others
-    for form, interval in measures_lib.against(rows, name, other).items()
-  )
+  lines = []
+  for other in others:
+    for z in ('drawn', 'mean'):
+      errors = (
+        row.sampled if z == 'drawn' else row.mean
+        for row in (rows[name], rows[other])
+      )
+      less = measures_lib.difference(*errors).text(4)
+      lines.append(f'MSE 1 of {name} less {other}, z {z}: {less}\n')
+  return ''.join(lines)

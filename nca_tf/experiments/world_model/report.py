@@ -12,7 +12,6 @@ from nca_tf.memory import cells
 from nca_tf.world_model import forecast as forecast_lib
 from nca_tf.world_model import imagination
 
-_TEMPERATURE = 1.0
 _SECONDS = 3  # Of the dream, where a step is a tic of the game.
 _SPEED = 0.5  # Of the animation, compared with the game.
 _WARM = 60  # Most steps that M sees before it dreams.
@@ -28,15 +27,7 @@ class DreamPicture:
   """A held-out episode beside the dream that starts in its middle."""
 
   def __init__(self, run, model, codec, latents, recordings):
-    """Prepares the episode.
-
-    Args:
-      run: runs.run.Run, where the animation is published.
-      model: M; it may learn between two pictures.
-      codec: V.
-      latents: Of the held-out episodes.
-      recordings: data.Recordings.
-    """
+    """Prepares an episode of held-out `latents`; M may learn meanwhile."""
     self._run, self._model, self._codec = run, model, codec
     tics_per_second = run.config.game_spec.tics_per_second
     self._frames_per_second = _SPEED * tics_per_second
@@ -49,9 +40,8 @@ class DreamPicture:
     self._frames = frames[self._warm + 1 : self._warm + 1 + self._steps]
     steps = slice(longest.start, longest.start + self._warm + 1 + self._steps)
     self._z = latents.mean[steps].astype(np.float32)
-    self._action = forecast_lib.one_hot(
-      latents.action[steps], model.action_size
-    )
+    action = latents.action[steps]
+    self._action = forecast_lib.one_hot(action, model.action_size)
     self._dream = tf.function(self._imagine, autograph=False)
 
   def draw(self, step, folder=None):
@@ -84,29 +74,17 @@ class DreamPicture:
       self._z[None, :warm], self._action[None, :warm], first, model.initial(1)
     )
     z = tf.cast(self._z[None, warm], model.variable_dtype)
-    action = tf.cast(
-      self._action[None, warm : warm + self._steps], model.variable_dtype
-    )
+    action = self._action[None, warm : warm + self._steps]
+    action = tf.cast(action, model.variable_dtype)
     key = random_numbers.key(self._run.config.seed, 'dream picture', step)
-    imagined, _ = imagination.imagine(
-      model,
-      imagination.Carry(z, state, tf.constant([False])),
-      imagination.replay(action),
-      self._steps,
-      imagination.sampler(_TEMPERATURE, key),
-    )
+    carry = imagination.Carry(z, state, tf.constant([False]))
+    act, draw = imagination.replay(action), imagination.sampler(1.0, key)
+    imagined, _ = imagination.imagine(model, carry, act, self._steps, draw)
     return imagined.z, imagined.done_probability
 
 
 def draw(run, world_model, latents, recordings):
-  """All figures of a finished run.
-
-  Args:
-    run: runs.run.Run.
-    world_model: WorldModel.
-    latents: Of the held-out episodes.
-    recordings: data.Recordings.
-  """
+  """All figures of a finished run, on its held-out `latents`."""
   print(f'figures: {run.figures}', flush=True)
   step = run.config.model_steps
   model, codec = world_model.model, world_model.codec
@@ -131,11 +109,8 @@ def draw(run, world_model, latents, recordings):
 def _draw_measures(run, step):
   with np.load(run.path / measures.ARRAYS, allow_pickle=False) as arrays:
     data = dict(arrays)
-  curves = {
-    name.removeprefix('curve '): values
-    for name, values in data.items()
-    if name.startswith('curve ')
-  }
+  names = [name for name in data if name.startswith('curve ')]
+  curves = {name.removeprefix('curve '): data[name] for name in names}
   reached = np.all([np.isfinite(values) for values in curves.values()], axis=0)
   horizons = np.arange(1, len(reached) + 1)[reached]
   figure = figures.horizon_errors(
@@ -146,11 +121,10 @@ def _draw_measures(run, step):
     scores = 1 / (1 + np.exp(-data['done_logits'].astype(np.float64)))
     figure = figures.done_scores(data['done_labels'], scores, 0.5)
     run.show('done_scores', figure, step)
-  figure = figures.mixture_histograms(
-    data['weights'], data['sigmas'], data['latents']
-  )
+  names = 'weights', 'sigmas', 'latents'
+  figure = figures.mixture_histograms(*(data[name] for name in names))
   run.show('mixture', figure, step)
-  for name in ('weights', 'sigmas', 'latents'):
+  for name in names:
     run.log.histogram(f'mixture/{name}', data[name], step)
 
 

@@ -42,15 +42,11 @@ def run(config: settings.Config) -> None:
     world_model = world_model_lib.WorldModel.load(run.path)
     recordings = training.recordings
     _, latents = world_model_lib.read_latents(run.path, config.held_out)
+    given = run, world_model, latents, recordings
     is_measured = run.is_finished('measure')
-    run.stage(
-      'measure',
-      lambda: measures.measure(run, world_model, latents, recordings),
-    )
+    run.stage('measure', lambda: measures.measure(*given))
     run.stage('export', lambda: _export(run, world_model))
-    run.stage(
-      'figures', lambda: report.draw(run, world_model, latents, recordings)
-    )
+    run.stage('figures', lambda: report.draw(*given))
     if is_measured:  # By an earlier process, which printed it.
       print((run.path / 'summary.txt').read_text())
     other = next(name for name in cells.names() if name != config.cell)
@@ -62,10 +58,7 @@ def run(config: settings.Config) -> None:
 
 
 def train(config: settings.Config) -> int:
-  """Trains V and M for another experiment, without the measures.
-
-  Args:
-    config: Its `run_dir` is the folder to use.
+  """Trains V and M in `config.run_dir`, without the measures.
 
   Returns:
     The number of recorded frames.
@@ -79,17 +72,10 @@ def train(config: settings.Config) -> int:
 def collect(label, folder, env, policy, episodes, seed, **options) -> None:
   """`play.collect.collect`, with `label` on its progress."""
   done = min(rollouts.count(folder), episodes)
+  options['shard_size'] = max(1, min(32, episodes // 4))
   with progress.Progress(label, episodes, 'episodes', done) as bar:
-    collect_lib.collect(
-      folder,
-      env,
-      policy,
-      episodes,
-      seed,
-      shard_size=max(1, min(32, episodes // 4)),
-      progress=bar.update,
-      **options,
-    )
+    options['progress'] = bar.update
+    collect_lib.collect(folder, env, policy, episodes, seed, **options)
 
 
 def _export(run, world_model):
@@ -99,19 +85,18 @@ def _export(run, world_model):
 
 
 class Training:
-  """Trains the parts of a world model that its run folder lacks.
+  """Trains the parts of a world model that an open run lacks.
 
   Attributes:
     recordings: The episodes, data.Recordings.
   """
 
   def __init__(self, run: run_lib.Run):
-    """Takes the open run, whose config is a settings.Config."""
     self._run = run
-    self._config = run.config
-    folders = run.config.rollouts or [run.path / 'rollouts']
+    self._config = config = run.config
+    folders = config.rollouts or [run.path / 'rollouts']
     self.recordings = data.Recordings(
-      folders, run.config.game_spec, run.config.held_out
+      folders, config.game_spec, config.held_out
     )
 
   def train(self) -> None:
@@ -126,18 +111,10 @@ class Training:
     run.stage('model', self._train_model)
 
   def _collect(self):
-    config = self._config
-    target = self._run.path / 'rollouts'
-    collect(
-      'collect',
-      target,
-      config.env,
-      config.policy,
-      config.episodes,
-      config.seed,
-      processes=config.processes,
-      options=config.game_options,
-    )
+    config, target = self._config, self._run.path / 'rollouts'
+    what = config.env, config.policy, config.episodes, config.seed
+    how = {'processes': config.processes, 'options': config.game_options}
+    collect('collect', target, *what, **how)
     return {'episodes': rollouts.count(target)}
 
   @functools.cached_property
@@ -149,10 +126,10 @@ class Training:
   def _vision(self):
     """V as it was trained, or as its training begins."""
     vision = self._config.architecture.make_vision(self._config.seed)
-    if self._run.is_finished('vision'):
-      world_model_lib.restore(self._run.path, 'vision', vision)
-    elif self._config.initial:
-      world_model_lib.restore(self._config.initial, 'vision', vision)
+    is_trained = self._run.is_finished('vision')
+    folder = self._run.path if is_trained else self._config.initial
+    if folder:
+      world_model_lib.restore(folder, 'vision', vision)
     return vision
 
   def _train_vision(self):
@@ -179,19 +156,8 @@ class Training:
       report.draw_reconstructions(run, self.codec, sample[::25], done)
       return trainer.evaluate(sample)
 
-    loop.fit(
-      'vision',
-      trainer.step,
-      config.vision_steps,
-      checkpoints=checkpoints.Checkpoints(
-        run.checkpoints / 'vision',
-        model=self._vision,
-        optimizer=trainer.optimizer,
-      ),
-      log=run.log,
-      held_out=evaluate,
-    )
-    return run.log.records('vision')[-1]
+    steps = config.vision_steps
+    return self._fit('vision', self._vision, trainer, steps, evaluate)
 
   def _encode(self):
     folder, mirror = self._run.path / 'latents', self._config.mirror
@@ -227,20 +193,22 @@ class Training:
       picture.draw(done)
       return trainer.evaluate(held_out)
 
+    steps, state = config.model_steps, trainer.state
+    return self._fit('model', model, trainer, steps, evaluate, state=state)
+
+  def _fit(self, stage, model, trainer, steps, evaluate, **state):
+    """Trains `model`, and returns its last record."""
+    run = self._run
+    parts = {'model': model, 'optimizer': trainer.optimizer, **state}
     loop.fit(
-      'model',
+      stage,
       trainer.step,
-      config.model_steps,
-      checkpoints=checkpoints.Checkpoints(
-        run.checkpoints / 'model',
-        model=model,
-        optimizer=trainer.optimizer,
-        state=trainer.state,
-      ),
+      steps,
+      checkpoints=checkpoints.Checkpoints(run.checkpoints / stage, **parts),
       log=run.log,
       held_out=evaluate,
     )
-    return run.log.records('model')[-1]
+    return run.log.records(stage)[-1]
 
   def _streams(self, latents, batch, window):
     try:

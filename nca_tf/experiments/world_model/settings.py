@@ -1,6 +1,7 @@
 """Settings of a world model: rollouts, V, latents, M, measures, SavedModels."""
 
 import dataclasses
+import os
 import pathlib
 from typing import ClassVar
 
@@ -68,23 +69,19 @@ class Config(ModelFlags, VisionFlags, games_settings.PlayConfig):
   )
   initial_vision: str = _option(
     '',
-    'Finished world model whose V and latents are copied, so that M alone is '
-    'trained; --rollouts must begin with its own.',
+    'Finished world model whose V and latents are copied; --rollouts must '
+    'begin with its own.',
   )
   mirror: bool = _option(
-    False,
-    'Train on the mirror image of every episode as well: twice the data, and M '
-    'learns that left and right are equally safe.',
+    False, 'Train on the mirror image of every episode as well.'
   )
   vision_sharpness: float = _option(
     1.0,
-    "Weight of V's squared error against its KL, published as 1; above 1 z "
-    'encodes more of small objects, such as distant fireballs.',
+    "Weight of V's squared error; above 1 z encodes more of small objects.",
     minimum=0,
   )
   joint: bool = _option(
-    _Architecture.joint,
-    'One mixture weight for all latent dimensions together.',
+    _Architecture.joint, 'One mixture weight for all latent dimensions.'
   )
   done_weight: float = _option(
     10.0, 'Weight of the steps that end the game.', minimum=0
@@ -162,17 +159,10 @@ class Config(ModelFlags, VisionFlags, games_settings.PlayConfig):
 
 
 def read_config(flag: str, folder) -> Config:
-  """Returns the settings of a finished world model, which may be older.
+  """As `world_model.read_settings`, also of an older world model.
 
   Settings that the folder lacks have their defaults. `initial_vision` is left
   out, as its folder is not needed any more.
-
-  Args:
-    flag: Named in the error, without dashes.
-    folder: A run folder of bin/train_world_model.
-
-  Raises:
-    faults.UsageError: It is no such folder, or M is not finished.
   """
   known = {field.name for field in dataclasses.fields(Config)}
   settings = {
@@ -187,8 +177,7 @@ def read_config(flag: str, folder) -> Config:
 
 def _check_architecture(flag, folder, config):
   """Refuses a world model of another architecture than `config` asks for."""
-  names = ['env', 'action_kind', 'frame_skip', 'vision', 'latent_size', 'cell']
-  names += ['units', 'mixtures', 'joint']
+  names = ('cell', 'units', 'mixtures', 'joint')
   if cells.get(config.cell).has_memory:
     names += cell_flags.OF_A_MEMORY
   _check_equal(flag, folder, config, names)
@@ -200,30 +189,27 @@ def _check_vision(flag, folder, config):
   The numbers of the latents' parts are those of the shards, so the rollouts of
   `config` must begin with those that V has encoded.
   """
-  names = ['env', 'action_kind', 'frame_skip', 'vision', 'latent_size']
-  _check_equal(flag, folder, config, [*names, 'held_out'])
-  own = (str(pathlib.Path(folder, 'rollouts')),)
-  wanted = read_config(flag, folder).rollouts or own
+  found = _check_equal(flag, folder, config, ('held_out',))
+  wanted = found.rollouts or (str(pathlib.Path(folder, 'rollouts')),)
   given = config.rollouts[: len(wanted)]
-  if list(map(_resolve, wanted)) != list(map(_resolve, given)):
+  if [*map(os.path.realpath, wanted)] != [*map(os.path.realpath, given)]:
     raise faults.UsageError(
       f'--rollouts must begin with {",".join(wanted)}, those of '
       f'--{flag}={folder}, got {",".join(config.rollouts) or "none"}'
     )
 
 
-def _resolve(folder):
-  return pathlib.Path(folder).resolve()
-
-
 def _check_equal(flag, folder, config, names):
+  """Refuses another game or V or other `names`; returns the settings."""
   wanted = read_config(flag, folder)
-  for name in names:
+  common = ('env', 'action_kind', 'frame_skip', 'vision', 'latent_size')
+  for name in common + names:
     if getattr(wanted, name) != getattr(config, name):
       raise faults.UsageError(
         f'--{name} must be {getattr(wanted, name)}, that of --{flag}={folder}, '
         f'got {getattr(config, name)}'
       )
+  return wanted
 
 
 def _check_rollouts(folder, spec):
