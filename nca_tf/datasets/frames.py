@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from nca_tf import random_numbers
+
 
 class FrameBatches:
   """Batches of single frames out of shards of episodes.
@@ -66,7 +68,7 @@ class FrameBatches:
 
   def _make_plan(self, epoch):
     if self._plan is None or self._plan[0] != epoch:
-      random = np.random.default_rng((self._seed, epoch))
+      random = random_numbers.generator(self._seed, 'pools of frames', epoch)
       pools, size = [[]], 0
       for shard in random.permutation(len(self._counts)):
         if pools[-1] and size + self._counts[shard] > self._limit:
@@ -105,6 +107,8 @@ class FrameBatches:
 
   def _permutation(self, epoch, number, size):
     if self._order[0] != (epoch, number):
-      random = np.random.default_rng((self._seed, epoch, number))
+      random = random_numbers.generator(
+        self._seed, f'frames of pool {number}', epoch
+      )
       self._order = ((epoch, number), random.permutation(size))
     return self._order[1]

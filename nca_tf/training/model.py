@@ -1,9 +1,12 @@
 """Trains M on latents: windows with carried state, z drawn anew each time."""
 
+import functools
+
 import keras
 import tensorflow as tf
 
 from nca_tf import random_numbers
+from nca_tf import random_tensors
 from nca_tf.world_model import model as model_lib
 from nca_tf.world_model import vision as vision_lib
 
@@ -61,7 +64,9 @@ class ModelTrainer:
     self.optimizer = keras.optimizers.Adam(learning_rate, clipvalue=1.0)
     self.optimizer.build(model.trainable_variables)
     self._train = tf.function(self._update, autograph=False, jit_compile=jit)
-    self._evaluate = tf.function(self._losses, autograph=False)
+    self._evaluate = tf.function(
+      functools.partial(self._losses, 'held-out model'), autograph=False
+    )
 
   def step(self, index):
     """Trains on window `index`; returns the terms of the loss."""
@@ -83,9 +88,9 @@ class ModelTrainer:
         totals[name] = totals.get(name, 0) + float(value) / windows
     return totals
 
-  def _losses(self, window, index, state):
+  def _losses(self, purpose, window, index, state):
     model = self._model
-    key = random_numbers.key(self._seed, 'model', index)
+    key = random_numbers.key(self._seed, purpose, index)
     transitions = sample_transitions(window, model.action_size, key)
     prediction, state = model.unroll(
       transitions.z[:, :-1],
@@ -100,7 +105,7 @@ class ModelTrainer:
     model = self._model
     state = [part * (1 - tf.cast(fresh, part.dtype)) for part in self.state]
     with tf.GradientTape() as tape:
-      terms, state = self._losses(window, index, state)
+      terms, state = self._losses('model', window, index, state)
     gradients = tape.gradient(terms['loss'], model.trainable_variables)
     self.optimizer.apply_gradients(
       zip(gradients, model.trainable_variables, strict=True)
@@ -126,7 +131,7 @@ def sample_transitions(window, action_size, key=None):
   dtype = keras.backend.floatx()
   z = tf.cast(window.mean, dtype)
   if key is not None:
-    noise = random_numbers.normal(key, tf.shape(z), dtype)
+    noise = random_tensors.normal(key, tf.shape(z), dtype)
     log_variance = tf.cast(window.log_variance, dtype)
     z = vision_lib.sample_posterior(z, log_variance, noise)
   action = window.action

@@ -146,7 +146,7 @@ class Scripted:
     """Starts the streams."""
     self._policies = [policies.make(name, spec) for _ in range(lanes)]
     for lane, policy in enumerate(self._policies):
-      policy.reset(np.random.default_rng((seed, lane)))
+      policy.reset(random_numbers.generator(seed, 'play dream: policy', lane))
 
   def act(self, observation):
     """Actions [L]."""

@@ -3,10 +3,10 @@
 import functools
 import json
 
-import keras
 import numpy as np
 
 from nca_tf import files
+from nca_tf import random_numbers
 from nca_tf.command_line import faults
 from nca_tf.datasets import latents
 from nca_tf.environments.pommerman.engine import variants
@@ -68,13 +68,11 @@ class Comparison:
   def collect(self, seed: int) -> None:
     """Plays the games of a seed."""
     config = self.config
-    for number, (name, games, samples) in enumerate(
-      (
-        ('games', config.games, 0),
-        ('held_out', config.held_out, config.oracle_samples),
-      )
+    for name, games, samples in (
+      ('games', config.games, 0),
+      ('held_out', config.held_out, config.oracle_samples),
     ):
-      rng = np.random.default_rng((config.seed + seed, number))
+      rng = random_numbers.generator(config.seed + seed, f'{name} played')
       with progress.Progress(f'{name}, seed {seed}', games, 'games') as bar:
         played = pommerman_games.collect(games, rng, samples, bar.update)
       pommerman_games.save(played, self._path(name, seed))
@@ -137,14 +135,14 @@ class Comparison:
   ) -> state_model.StateModel:
     """An untrained M."""
     config = self.config
-    keras.utils.set_random_seed(config.seed + seed)
-    model = state_model.StateModel(
-      config.make_cell(cell),
-      self.layout,
-      codings.make(coding, self.layout),
-      variants.ACTIONS,
-    )
-    model.build()
+    with random_numbers.weights(config.seed + seed, f'{cell}, {coding}'):
+      model = state_model.StateModel(
+        config.make_cell(cell),
+        self.layout,
+        codings.make(coding, self.layout),
+        variants.ACTIONS,
+      )
+      model.build()
     return model
 
   def score(self, seed: int, cell: str, coding: str) -> None:
