@@ -4,6 +4,8 @@ import functools
 
 import numpy as np
 
+from nca_tf import random_numbers
+
 
 class FrameBatches:
   """Batches of single frames out of shards of episodes.
@@ -79,7 +81,7 @@ class FrameBatches:
 @functools.lru_cache
 def _plan(counts, batch, limit, seed, epoch):
   """Shards of each pool of an epoch, and the batches before each pool."""
-  random = np.random.default_rng((seed, epoch))
+  random = random_numbers.generator(seed, 'pools of frames', epoch)
   pools, size = [[]], 0
   for shard in random.permutation(len(counts)):
     if pools[-1] and size + counts[shard] > limit:
@@ -94,4 +96,5 @@ def _plan(counts, batch, limit, seed, epoch):
 
 @functools.lru_cache(maxsize=1)
 def _permutation(seed, epoch, pool, size):
-  return np.random.default_rng((seed, epoch, pool)).permutation(size)
+  rng = random_numbers.generator(seed, f'frames of pool {pool}', epoch)
+  return rng.permutation(size)

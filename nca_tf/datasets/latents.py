@@ -11,6 +11,7 @@ import zipfile
 import numpy as np
 
 from nca_tf import files
+from nca_tf import random_numbers
 
 
 class Latents(typing.NamedTuple):
@@ -90,7 +91,7 @@ class Streams:
     fresh, window = streams.window(step)  # fresh: a new epoch, reset the state
   """
 
-  def __init__(self, latents, batch, window, seed):
+  def __init__(self, latents, batch, window, seed, purpose='windows'):
     """Takes the latents.
 
     Args:
@@ -98,6 +99,7 @@ class Streams:
       batch: number of streams, B.
       window: transitions per window, T.
       seed: of the shuffling.
+      purpose: of the windows; another one shuffles otherwise.
 
     Raises:
       ValueError: fewer than batch * (window + 1) steps.
@@ -106,6 +108,7 @@ class Streams:
     self._batch = batch
     self._window = window
     self._seed = seed
+    self._purpose = purpose
     self._order = None
     length = len(latents.is_first) // batch
     self.windows_per_epoch = (length - 1) // window
@@ -130,7 +133,7 @@ class Streams:
   def _streams(self, epoch):
     """Row indices [B, length] of one epoch."""
     if self._order is None or self._order[0] != epoch:
-      rng = np.random.default_rng((self._seed, epoch))
+      rng = random_numbers.generator(self._seed, self._purpose, epoch)
       episodes = rng.permutation(int(self._latents.is_first.sum()))
       steps = _steps(self._latents, episodes)
       length = len(steps) // self._batch

@@ -23,6 +23,7 @@ import numpy as np
 import tensorflow as tf
 
 from nca_tf import random_numbers
+from nca_tf import random_tensors
 from nca_tf.evolution import square_root
 from nca_tf.evolution.settings import Settings
 
@@ -172,7 +173,7 @@ def _draw(settings, state):
   """z_k of equation 38, [P, n]."""
   key = tf.stack([state.seed, state.generation])
   shape = [settings.popsize, settings.n]
-  return random_numbers.paired_normal(key, shape, settings.dtype)
+  return random_tensors.paired_normal(key, shape, settings.dtype)
 
 
 def _stretch(settings, state, z):

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nca_tf import random_numbers
 from nca_tf.evolution import stopping
 from nca_tf.evolution.optimizer import CMAES
 from nca_tf.evolution.optimizer import Result
@@ -108,7 +109,7 @@ class _Plan:
       )
     self._sigma0, self._restarts = sigma0, restarts
     self._factor, self._bipop = factor, bipop
-    self._generator = np.random.default_rng(seed)
+    self._generator = random_numbers.generator(seed, 'restarts')
     self._large = 0
     self._cost = {True: 0, False: 0}  # Evaluations of small and of large runs.
     self._last = math.inf

@@ -27,7 +27,7 @@ def summarise(scores, at_limit, seed: int = 0) -> dict[str, Any]:
   """
   scores = np.asarray(scores, np.float64)
   deviation = float(scores.std(ddof=1)) if len(scores) > 1 else None
-  interval = intervals.bootstrap_mean(scores, rng=np.random.default_rng(seed))
+  interval = intervals.bootstrap_mean(scores, rng=seed)
   return {
     'episodes': len(scores),
     'mean': float(scores.mean()),

@@ -1,9 +1,12 @@
 """Trains M on latents: windows with carried state, z drawn anew each time."""
 
+import functools
+
 import keras
 import tensorflow as tf
 
 from nca_tf import random_numbers
+from nca_tf import random_tensors
 from nca_tf.world_model import model as model_lib
 from nca_tf.world_model import vision as vision_lib
 
@@ -94,7 +97,8 @@ class ModelTrainer(WindowTrainer):
     # Each value is clipped to +-1, as in doomrnn.
     optimizer = keras.optimizers.Adam(learning_rate, clipvalue=1.0)
     super().__init__(model, streams, optimizer, jit)
-    self._evaluate = tf.function(self._losses, autograph=False)
+    held_out = functools.partial(self._losses, purpose='held-out model')
+    self._evaluate = tf.function(held_out, autograph=False)
 
   def evaluate(self, streams, windows=8):
     """Mean terms over the first windows of held-out streams."""
@@ -109,9 +113,9 @@ class ModelTrainer(WindowTrainer):
         totals[name] = totals.get(name, 0) + float(value) / windows
     return totals
 
-  def _losses(self, window, index, state):
+  def _losses(self, window, index, state, purpose='model'):
     model = self._model
-    key = random_numbers.key(self._seed, 'model', index)
+    key = random_numbers.key(self._seed, purpose, index)
     transitions = sample_transitions(window, model.action_size, key)
     prediction, state = model.unroll(
       transitions.z[:, :-1],
@@ -139,7 +143,7 @@ def sample_transitions(window, action_size, key=None):
   dtype = keras.backend.floatx()
   z = tf.cast(window.mean, dtype)
   if key is not None:
-    noise = random_numbers.normal(key, tf.shape(z), dtype)
+    noise = random_tensors.normal(key, tf.shape(z), dtype)
     log_variance = tf.cast(window.log_variance, dtype)
     z = vision_lib.sample_posterior(z, log_variance, noise)
   action = window.action

@@ -101,8 +101,7 @@ class SequenceTrainer:
     return np.stack(errors)
 
   def _generator(self, purpose, index):
-    key = random_numbers.key(self._seed, f'{purpose} sequences', int(index))
-    return np.random.default_rng(key)
+    return random_numbers.generator(self._seed, f'{purpose} sequences', index)
 
   def _update(self, inputs, targets, answers):
     model = self.model

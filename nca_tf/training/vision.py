@@ -1,9 +1,12 @@
 """Trains V on recorded frames."""
 
+import functools
+
 import keras
 import tensorflow as tf
 
 from nca_tf import random_numbers
+from nca_tf import random_tensors
 from nca_tf.world_model import codec
 from nca_tf.world_model import vision as vision_lib
 
@@ -36,7 +39,9 @@ class VisionTrainer:
     self.optimizer = keras.optimizers.Adam(learning_rate)
     self.optimizer.build(vision.trainable_variables)
     self._train = tf.function(self._update, autograph=False, jit_compile=jit)
-    self._evaluate = tf.function(self._losses, autograph=False)
+    self._evaluate = tf.function(
+      functools.partial(self._losses, 'held-out vision'), autograph=False
+    )
 
   def step(self, index):
     """Trains once; returns loss, reconstruction (per image) and kl (nats)."""
@@ -45,14 +50,14 @@ class VisionTrainer:
 
   def evaluate(self, frames):
     """The same terms on held-out frames, uint8 [K, 64, 64, 3]."""
-    loss = self._evaluate(tf.constant(frames), tf.constant(-1, tf.int32))
+    loss = self._evaluate(tf.constant(frames), tf.constant(0, tf.int32))
     return loss._asdict()
 
-  def _losses(self, frames, index):
+  def _losses(self, purpose, frames, index):
     frames = codec.scale(frames, self._vision.variable_dtype)
     mean, log_variance = self._vision.encode(frames)
-    key = random_numbers.key(self._seed, 'vision', index)
-    noise = random_numbers.normal(key, tf.shape(mean), mean.dtype)
+    key = random_numbers.key(self._seed, purpose, index)
+    noise = random_tensors.normal(key, tf.shape(mean), mean.dtype)
     z = vision_lib.sample_posterior(mean, log_variance, noise)
     reconstruction = self._vision.decode(z)
     return vision_lib.vision_loss(
@@ -61,7 +66,7 @@ class VisionTrainer:
 
   def _update(self, frames, index):
     with tf.GradientTape() as tape:
-      loss = self._losses(frames, index)
+      loss = self._losses('vision', frames, index)
     variables = self._vision.trainable_variables
     gradients = tape.gradient(loss.total, variables)
     self.optimizer.apply_gradients(zip(gradients, variables, strict=True))

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from nca_tf import random_numbers
+from nca_tf import random_tensors
 from nca_tf.world_model import imagination
 from nca_tf.world_model import mixture
 
@@ -133,8 +134,8 @@ class Dream:
     """As `step`; returns DreamState and M's model.Prediction."""
     key = _key(seed)
     shape = tf.shape(state.z)
-    uniform = random_numbers.uniform(key, shape, state.z.dtype)
-    normal = random_numbers.normal(key + [1, 0], shape, state.z.dtype)
+    uniform = random_tensors.uniform(key, shape, state.z.dtype)
+    normal = random_tensors.normal(key + [1, 0], shape, state.z.dtype)
     return self._advance(state, action, uniform, normal)
 
   def ended(self, state: DreamState):
@@ -160,8 +161,8 @@ class Dream:
     shape = [rollouts, self.horizon, self._mean.shape[-1]]
     return Noise(
       self._draw_starts(rollouts, key + [2, 0]),
-      random_numbers.uniform(key, shape, self._mean.dtype),
-      random_numbers.normal(key + [1, 0], shape, self._mean.dtype),
+      random_tensors.uniform(key, shape, self._mean.dtype),
+      random_tensors.normal(key + [1, 0], shape, self._mean.dtype),
     )
 
   def play(
@@ -231,12 +232,12 @@ class Dream:
 
   def _draw_starts(self, lanes, key):
     dtype = self._mean.dtype
-    uniform = random_numbers.uniform(key, [lanes], dtype)
+    uniform = random_tensors.uniform(key, [lanes], dtype)
     chosen = tf.cast(uniform * self._mean.shape[0], tf.int32)
     mean = tf.gather(self._mean, chosen)
     deviation = tf.exp(tf.gather(self._log_variance, chosen) / 2)
     shape = [lanes, self._mean.shape[-1]]
-    return mean + deviation * random_numbers.normal(key + [3, 0], shape, dtype)
+    return mean + deviation * random_tensors.normal(key + [3, 0], shape, dtype)
 
   def _advance(self, state, action, uniform, normal):
     """DreamState after a step with given noise [L, Z], and M's Prediction."""

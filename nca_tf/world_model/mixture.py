@@ -11,7 +11,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from keras import ops
 
-from nca_tf import random_numbers
+from nca_tf import random_tensors
 
 tfd = tfp.distributions
 
@@ -137,9 +137,9 @@ def sample(parameters, seed, temperature=1.0):
   loc = parameters.loc
   shape = tf.shape(loc)[:-1]
   seed = tf.cast(seed, tf.int32)
-  uniform = random_numbers.uniform(seed, shape, loc.dtype)
+  uniform = random_tensors.uniform(seed, shape, loc.dtype)
   seed = seed + [_NOISE, 0]  # another stream than the choice's
-  normal = random_numbers.normal(seed, shape, loc.dtype)
+  normal = random_tensors.normal(seed, shape, loc.dtype)
   return transform(parameters, uniform, normal, temperature)
 
 

@@ -15,10 +15,10 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import keras
 import numpy as np
 
 from nca_tf import environments
+from nca_tf import random_numbers
 from nca_tf.command_line import faults
 from nca_tf.datasets import latents as latents_lib
 from nca_tf.memory import cell_flags
@@ -57,26 +57,26 @@ class Architecture:
 
   def make_vision(self, seed: int = 0) -> vision_lib.VisionModel:
     """An untrained V."""
-    keras.utils.set_random_seed(seed)
-    vision = vision_lib.VisionModel(self.latent_size, self.vision)
-    vision.build()
+    with random_numbers.weights(seed, 'V'):
+      vision = vision_lib.VisionModel(self.latent_size, self.vision)
+      vision.build()
     return vision
 
   def make_model(
-    self, spec: environments.GameSpec, seed: int = 0
+    self, spec: environments.GameSpec, seed: int = 0, purpose: str = 'M'
   ) -> model_lib.MemoryModel:
-    """An untrained M for a game."""
-    keras.utils.set_random_seed(seed)
+    """An untrained M for a game; each purpose has first weights of its own."""
     sizes = {name: getattr(self, name) for name in cell_flags.OF_A_MEMORY}
-    model = model_lib.MemoryModel(
-      cells.make(self.cell, self.units, **sizes),
-      self.latent_size,
-      spec.actions if spec.action_kind == 'discrete' else 1,
-      self.mixtures,
-      self.joint,
-      reward=spec.has_reward,
-    )
-    model.build()
+    with random_numbers.weights(seed, purpose):
+      model = model_lib.MemoryModel(
+        cells.make(self.cell, self.units, **sizes),
+        self.latent_size,
+        spec.actions if spec.action_kind == 'discrete' else 1,
+        self.mixtures,
+        self.joint,
+        reward=spec.has_reward,
+      )
+      model.build()
     return model
 
 
@@ -128,7 +128,7 @@ class WorldModel:
 
   def untrained(self, seed: int) -> 'WorldModel':
     """The same with an M that has learnt nothing."""
-    model = self.architecture.make_model(self.spec, seed)
+    model = self.architecture.make_model(self.spec, seed, 'untrained M')
     return dataclasses.replace(self, model=model)
 
   def dream(

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import gymnasium
 import numpy as np
 
+from nca_tf import random_numbers
+
 _COMPRESSION = 1  # zlib's fastest: higher levels save 5 % for twice the time.
 
 
@@ -51,7 +53,7 @@ def play(
     GameCrashed: The engine died.
   """
   observation, _ = env.reset(seed=seed)
-  rng = np.random.default_rng((seed, 1))
+  rng = random_numbers.policy_generator(seed)
   if parameters is None:
     policy.reset(rng)
   else:

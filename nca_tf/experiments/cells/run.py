@@ -71,7 +71,7 @@ class Comparison:
         self._config,
         evaluate.Config,
         policy=name,
-        seed=int(random_numbers.key(self._config.seed, 'final')[0]),
+        seed=random_numbers.derive(self._config.seed, 'final'),
         episodes=self._config.final_episodes,
       )
       episodes = score.play(config, folder / f'{name}.jsonl')
@@ -198,7 +198,7 @@ class Comparison:
 
 def _measure(model, latents, seed):
   """Held-out measures of M one step ahead, z drawn: NLL and done AUC."""
-  noise = np.random.default_rng((seed, 1))
+  noise = random_numbers.generator(seed, 'held-out latents')
   episodes = forecast_lib.pad(latents, model.action_size, noise)
   forecasts = forecast_lib.forecast(model, episodes, horizon=1)
   groups = measures.done_scores(forecasts, episodes)

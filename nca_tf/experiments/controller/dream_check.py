@@ -82,10 +82,10 @@ def find_fault(in_dream, in_game, spec) -> str | None:
 
 def _script(name, spec, steps, seed):
   """Actions [R, T, A] of a scripted policy."""
-  rollouts = []
+  rollouts, purpose = [], f'dream check: {name}'
   for rollout in range(ROLLOUTS):
     policy = policies.make(name, spec)
-    policy.reset(np.random.default_rng((seed, rollout)))
+    policy.reset(random_numbers.generator(seed, purpose, rollout))
     rollouts.append([policy.act(None) for _ in range(steps)])
   actions = np.array(rollouts)
   if spec.action_kind == 'continuous':

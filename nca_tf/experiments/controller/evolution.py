@@ -23,7 +23,7 @@ _EVALUATIONS = 'looks.json'
 
 def episode_seeds(seed: int, purpose: str, count: int) -> list[int]:
   """Seeds of real episodes; those of different purposes share none."""
-  base = int(random_numbers.key(seed, purpose)[0])
+  base = random_numbers.derive(seed, purpose)
   return [environments.episode_seed(base, index) for index in range(count)]
 
 
@@ -77,7 +77,7 @@ class Evolution:
     n = self.controller.size
     self._settings = cma_es.Settings.make(n, config.popsize)
     x0 = np.zeros(n) if x0 is None else x0
-    seed = int(random_numbers.key(config.seed, f'evolution {name}')[0])
+    seed = random_numbers.derive(config.seed, f'evolution {name}')
     initial = cma_es.initial(self._settings, x0, config.sigma, seed)
     self.state = self._restore(initial)
     path = folder / _EVALUATIONS
@@ -130,9 +130,10 @@ class Evolution:
     """The mean vector that was evaluated after a generation."""
     return np.load(self._folder / f'mean-{generation}.npy')
 
-  def draw(self, mean, seed: int) -> np.ndarray:
-    """A candidate [n] around `mean`, as the last generation was drawn."""
-    rng = np.random.default_rng(seed)
+  def draw(self, mean, index: int) -> np.ndarray:
+    """Candidate `index`, [n], drawn around `mean` as the last generation."""
+    purpose = f'varied candidates {self._name}'
+    rng = random_numbers.generator(self._config.seed, purpose, index)
     z = rng.standard_normal(len(mean))
     root = self.state.root.numpy()
     y = root * z if self._settings.is_diagonal else root @ z
@@ -165,7 +166,7 @@ class Evolution:
 
   def _in_game(self):
     config = self._config
-    seed = int(random_numbers.key(config.seed, f'game {self._name}')[0])
+    seed = random_numbers.derive(config.seed, f'game {self._name}')
 
     def step(state, players):
       def play(tasks):

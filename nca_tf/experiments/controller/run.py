@@ -51,7 +51,7 @@ def run(config: settings.Config) -> None:
 def load_world_model(config, folder) -> world_model_lib.WorldModel:
   """A finished world model as `--untrained` wants it."""
   model = world_model_lib.WorldModel.load(folder)
-  return model.untrained(config.seed + 2) if config.untrained else model
+  return model.untrained(config.seed) if config.untrained else model
 
 
 class ControllerTraining:
@@ -149,7 +149,7 @@ class ControllerTraining:
     config = self._config
     final = evaluate.Config(
       agent=str(self.run.export / 'agent'),
-      seed=int(random_numbers.key(config.seed, 'final')[0]),
+      seed=random_numbers.derive(config.seed, 'final'),
       episodes=config.final_episodes,
       time_limit=config.world_model_config.time_limit,
       processes=config.processes,
@@ -213,7 +213,7 @@ class ControllerTraining:
       first,
       precision=config.precision,
       run_dir=str(self._path(number) / 'world_model'),
-      seed=first.seed + 1000 * number,
+      seed=random_numbers.derive(first.seed, f'iteration {number}'),
       rollouts=(*recorded, *played),
       initial=before,
       # Where V is refitted, it does not matter where the first came from.
@@ -234,7 +234,7 @@ class ControllerTraining:
     sources = self.evaluations([number - 1])
     folder = self._path(number) / 'rollouts'
     folder.mkdir(parents=True, exist_ok=True)
-    seed = int(random_numbers.key(config.seed, f'collect {number}')[0])
+    seed = random_numbers.derive(config.seed, f'collect {number}')
     total = config.collect_episodes
     parameters = []
     for index in range(total):
@@ -242,7 +242,7 @@ class ControllerTraining:
       evolution = self.evolution(*which)
       mean = evolution.mean(generation)
       varied = index % 2
-      parameters.append(evolution.draw(mean, seed + index) if varied else mean)
+      parameters.append(evolution.draw(mean, index) if varied else mean)
     world_model_run.collect(
       f'collect {number}',
       folder,

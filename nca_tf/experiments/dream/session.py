@@ -124,5 +124,5 @@ def scripted(name: str, spec, lanes: int, seed: int):
   """
   players = [policies.make(name, spec) for _ in range(lanes)]
   for lane, policy in enumerate(players):
-    policy.reset(np.random.default_rng((seed, lane)))
+    policy.reset(random_numbers.generator(seed, 'play dream: policy', lane))
   return lambda observation: np.array([policy.act(None) for policy in players])

@@ -93,21 +93,19 @@ class Training:
   def model(self, cell: str, seed: int) -> sequence_model.SequenceModel:
     """A new model with the weights that a seed starts from."""
     config = self.config
-    keras.utils.set_random_seed(
-      int(random_numbers.key(seed, f'weights of {cell}')[0])
-    )
     units = self.units[cell]
     feedforward = config.own('controller') == 'feedforward'
-    if feedforward and cells.get(cell).has_memory:
-      reads_size = config.own('read_heads') * config.own('word_size')
-      units = controllers.FeedForward(units, reads_size, name='controller')
-    return sequence_model.make(
-      cell,
-      units,
-      self.task.input_size,
-      self.task.output_size,
-      **{name: config.own(name) for name in _MEMORY_OPTIONS},
-    )
+    with random_numbers.weights(seed, cell):
+      if feedforward and cells.get(cell).has_memory:
+        reads_size = config.own('read_heads') * config.own('word_size')
+        units = controllers.FeedForward(units, reads_size, name='controller')
+      return sequence_model.make(
+        cell,
+        units,
+        self.task.input_size,
+        self.task.output_size,
+        **{name: config.own(name) for name in _MEMORY_OPTIONS},
+      )
 
   def train(self, cell: str, seed: int) -> dict:
     """Trains; returns the errors of all test sequences at every length."""
@@ -181,7 +179,7 @@ class Training:
       `cells.trace`; None for a cell without a memory.
     """
     longest = self.config.own('longest')
-    rng = np.random.default_rng(random_numbers.key(seed, 'traced sequence'))
+    rng = random_numbers.generator(seed, 'traced sequence')
     batch = self.task.draw(rng, [longest], self.task.steps(longest))
     outputs, trace = self.load(cell, seed).trace(tf.constant(batch.inputs))
     if trace is not None:

@@ -3,10 +3,10 @@
 import functools
 import json
 
-import keras
 import numpy as np
 
 from nca_tf import files
+from nca_tf import random_numbers
 from nca_tf.command_line import faults
 from nca_tf.datasets import latents
 from nca_tf.environments.pommerman.engine import variants
@@ -72,8 +72,8 @@ class Comparison:
       ('games', config.games, 0),
       ('held_out', config.held_out, config.oracle_samples),
     )
-    for number, (name, games, samples) in enumerate(plan):
-      rng = np.random.default_rng((config.seed + seed, number))
+    for name, games, samples in plan:
+      rng = random_numbers.generator(config.seed + seed, f'{name} played')
       with progress.Progress(f'{name}, seed {seed}', games, 'games') as bar:
         played = pommerman_games.collect(games, rng, samples, bar.update)
       pommerman_games.save(played, self._path(name, seed))
@@ -126,14 +126,15 @@ class Comparison:
 
   def make_model(self, seed: int, cell: str, coding: str):
     """An untrained StateModel."""
-    keras.utils.set_random_seed(self.config.seed + seed)
-    model = state_model.StateModel(
-      self.config.make_cell(cell),
-      self.layout,
-      codings.make(coding, self.layout),
-      variants.ACTIONS,
-    )
-    model.build()
+    seed += self.config.seed
+    with random_numbers.weights(seed, f'{cell}, {coding}'):
+      model = state_model.StateModel(
+        self.config.make_cell(cell),
+        self.layout,
+        codings.make(coding, self.layout),
+        variants.ACTIONS,
+      )
+      model.build()
     return model
 
   def score(self, seed: int, cell: str, coding: str) -> None:

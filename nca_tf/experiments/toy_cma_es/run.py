@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from nca_tf import files
 from nca_tf import random_numbers
+from nca_tf import random_tensors
 from nca_tf.analysis import animation
 from nca_tf.evolution import cma_es
 from nca_tf.evolution import many_searches
@@ -86,7 +87,7 @@ class Searches:
 def draw_start(seed: int, run: int = 0):
   """Returns where a search begins, or one of its restarts: N(0, 1)^2."""
   key = random_numbers.key(seed, 'toy start', run)
-  return random_numbers.normal(key, [2], tf.float64)
+  return random_tensors.normal(key, [2], tf.float64)
 
 
 def first_within(distances, tolerance: float = settings.TOLERANCE):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from nca_tf import files
+from nca_tf import random_numbers
 from nca_tf.runs import report as report_lib
 from nca_tf.world_model import forecast as forecast_lib
 from nca_tf.world_model import measures as measures_lib
@@ -29,11 +30,11 @@ def measure(run, world_model, latents, recordings) -> dict:
   config = run.config
   actions = world_model.model.action_size
   means = forecast_lib.pad(latents, actions)
-  noise = np.random.default_rng((config.seed, 1))
+  noise = random_numbers.generator(config.seed, 'held-out latents')
   sampled = forecast_lib.pad(latents, actions, noise)
   frames = list(recordings.held_out_frames(PIXEL_EPISODES).values())
   decode = world_model.codec.decode
-  untrained = world_model.untrained(config.seed + 2).model
+  untrained = world_model.untrained(config.seed).model
 
   rows, curves, groups = {}, {}, {}
 

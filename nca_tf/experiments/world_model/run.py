@@ -165,7 +165,7 @@ class Training:
 
   def _train_model(self):
     config, run = self._config, self._run
-    model = config.architecture.make_model(config.game_spec, config.seed + 1)
+    model = config.architecture.make_model(config.game_spec, config.seed)
     if config.initial:
       world_model_lib.restore(config.initial, 'model', model)
     latents, held_out_latents = world_model_lib.read_latents(
@@ -175,7 +175,7 @@ class Training:
     steps = len(held_out_latents.is_first)
     rows = max(1, min(config.model_batch, steps // (config.window + 1)))
     window = min(config.window, steps - 1)
-    held_out = self._streams(held_out_latents, rows, window)
+    held_out = self._streams(held_out_latents, rows, window, 'held-out windows')
     picture = report.DreamPicture(
       run, model, self.codec, held_out_latents, self.recordings
     )
@@ -210,9 +210,11 @@ class Training:
     )
     return run.log.records(stage)[-1]
 
-  def _streams(self, latents, batch, window):
+  def _streams(self, latents, batch, window, purpose='windows'):
     try:
-      return latents_lib.Streams(latents, batch, window, self._config.seed)
+      return latents_lib.Streams(
+        latents, batch, window, self._config.seed, purpose
+      )
     except ValueError as error:
       raise faults.UsageError(f'--model_batch, --window: {error}') from error
 
