@@ -1,5 +1,7 @@
 """Numeric precision of everything that Keras builds."""
 
+from collections.abc import Callable
+
 # Name: (Keras floatx, Keras dtype policy).
 PRECISIONS = {
   'float32': ('float32', 'float32'),
@@ -8,7 +10,7 @@ PRECISIONS = {
 }
 
 
-def set_precision(name: str) -> None:
+def set_precision(name: str) -> Callable[[], None]:
   """Sets the precision for all layers, optimisers and tensors made later.
 
   Call it before any layer is made: layers that exist keep their precision. It
@@ -21,6 +23,9 @@ def set_precision(name: str) -> None:
     name: 'float32'; 'float64'; or 'mixed_bfloat16', which computes in bfloat16
       and keeps variables in float32.
 
+  Returns:
+    A function that puts back what was set before.
+
   Raises:
     ValueError: another name.
   """
@@ -30,6 +35,10 @@ def set_precision(name: str) -> None:
     )
   import keras  # Here, so that importing this module stays light.
 
-  floatx, policy = PRECISIONS[name]
-  keras.config.set_floatx(floatx)
-  keras.config.set_dtype_policy(policy)
+  def apply(floatx, policy):
+    keras.config.set_floatx(floatx)
+    keras.config.set_dtype_policy(policy)
+
+  before = keras.config.floatx(), keras.config.dtype_policy()
+  apply(*PRECISIONS[name])
+  return lambda: apply(*before)

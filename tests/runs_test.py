@@ -69,6 +69,18 @@ def test_start_says_where_and_sets_the_precision(tmp_path, capsys, float32):
   assert capsys.readouterr().out == line
 
 
+def test_closed_run_puts_the_precision_back(tmp_path, float32):
+  with start(tmp_path / 'outer', '--precision=float64'):
+    with start(tmp_path / 'inner', '--precision=mixed_bfloat16'):
+      assert keras.config.dtype_policy().name == 'mixed_bfloat16'
+    assert keras.config.floatx() == 'float64'
+    assert keras.config.dtype_policy().name == 'float64'
+  with pytest.raises(KeyError), start(tmp_path / 'b', '--precision=float64'):
+    raise KeyError
+  assert keras.config.floatx() == 'float32'
+  assert keras.config.dtype_policy().name == 'float32'
+
+
 def test_run_without_tensorflow_reports_without_it(tmp_path):
   program = (
     'import sys; from nca_tf.command_line import config_flags as c\n'

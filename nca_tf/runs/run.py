@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from nca_tf import files
+from nca_tf import precision
 from nca_tf.command_line import config_flags
 from nca_tf.runs import report as report_lib
 from nca_tf.runs import run_folder
@@ -31,6 +32,12 @@ class Run(run_folder.RunFolder):
 
   config: config_flags.Common | None = None
   computes: bool = True
+  _restore_precision = staticmethod(lambda: None)
+
+  def close(self) -> None:
+    """Frees the folder, and puts back the precision that was set before."""
+    super().close()
+    self._restore_precision()
 
   @functools.cached_property
   def log(self) -> 'metrics.MetricsLog':
@@ -126,7 +133,5 @@ def start(
   run.config, run.computes = config, computes
   print(f'{binary}: {about + ", " if about else ""}in {run.path}', flush=True)
   if computes:
-    from nca_tf import precision
-
-    precision.set_precision(config.precision)
+    run._restore_precision = precision.set_precision(config.precision)
   return run
