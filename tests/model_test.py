@@ -91,7 +91,7 @@ def test_state_has_a_name_for_each_tensor(model):
   names = cells.state_names(model.cell)
   assert len(names) == len(set(names)) == len(model.initial(2))
   features = model.features(model.initial(2))
-  assert {'h', 'c'} <= set(features)
+  assert set(features) == set(names) & set(cells.feature_names())
   assert all(part.shape[0] == 2 for part in features.values())
 
 
