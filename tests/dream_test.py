@@ -113,7 +113,8 @@ def test_lanes_play_the_episodes_that_plain_loops_play(
   played = play(dream, controller, parameters, lanes=5)
   np.testing.assert_allclose(played.survived, expected, rtol=2e-4, atol=1e-4)
   assert int(played.steps) == steps  # dead lanes cost nothing
-  assert len(np.unique(expected)) > CANDIDATES
+  # Not all alike; of survived steps, which are whole, some are equal.
+  assert len(np.unique(expected)) > CANDIDATES - (fitness == 'sampled')
 
 
 @pytest.mark.parametrize('lanes', [1, 12, 100])
