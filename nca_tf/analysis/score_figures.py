@@ -14,7 +14,7 @@ _RESAMPLES = 2000
 
 def scores_over_generations(
   curves: Mapping[str, tuple[Sequence[int], Sequence[float]]],
-  looks: Mapping[str, tuple[Sequence[int], Sequence[Sequence[float]]]],
+  evaluations: Mapping[str, tuple[Sequence[int], Sequence[Sequence[float]]]],
   lines: Mapping[str, float] | None = None,
 ) -> Figure:
   """As the published figure: score in the game over generations.
@@ -22,21 +22,21 @@ def scores_over_generations(
   Args:
     curves: thin lines by name: generations and one number for each, such as a
       population's mean in the dream.
-    looks: thick lines by name: generations and the scores of all episodes
+    evaluations: thick lines by name: generations and the scores of all episodes
       played then, drawn as their mean with its bootstrap 95 % interval.
     lines: horizontal lines by name, such as the scripted policies.
 
   Raises:
     ValueError: there is nothing to draw.
   """
-  if not curves and not looks:
-    raise ValueError('curves or looks must hold something, got nothing')
+  if not curves and not evaluations:
+    raise ValueError('curves or evaluations must hold something, got nothing')
   figure = canvas.new_figure(1000, 560)
   axes = figure.subplots()
   for name, (generations, values) in curves.items():
     axes.plot(generations, values, linewidth=1, alpha=0.7, label=name)
   rng = np.random.default_rng(0)
-  for name, (generations, scores) in looks.items():
+  for name, (generations, scores) in evaluations.items():
     found = [
       intervals.bootstrap_mean(each, rng=rng, resamples=_RESAMPLES)
       for each in scores
@@ -56,26 +56,26 @@ def scores_over_generations(
 
 
 def repeated_scores_over_generations(
-  looks: Mapping[str, tuple[Sequence[int], Sequence[Sequence[Sequence]]]],
+  evaluations: Mapping[str, tuple[Sequence[int], Sequence[Sequence[Sequence]]]],
   lines: Mapping[str, float] | None = None,
 ) -> Figure:
   """The same for settings that were each run with several seeds.
 
   Args:
-    looks: by name: generations, and for each of them the scores of all its
-      episodes, one list per seed. Drawn as a thin line per seed, a thick one
-      for their mean, and a band: its bootstrap 95 % interval over seeds and
+    evaluations: by name: generations, and for each of them the scores of all
+      its episodes, one list per seed. Drawn as a thin line per seed, a thick
+      one for their mean, and a band: its bootstrap 95 % interval over seeds and
       episodes.
     lines: horizontal lines by name, such as the scripted policies.
 
   Raises:
     ValueError: there is nothing to draw.
   """
-  if not looks:
-    raise ValueError('looks must hold something, got nothing')
+  if not evaluations:
+    raise ValueError('evaluations must hold something, got nothing')
   figure = canvas.new_figure(1000, 560)
   axes = figure.subplots()
-  for number, (name, (generations, scores)) in enumerate(looks.items()):
+  for number, (name, (generations, scores)) in enumerate(evaluations.items()):
     colour = canvas.COLOURS[number % len(canvas.COLOURS)]
     found = [
       intervals.bootstrap_nested(each, rng=number, resamples=_RESAMPLES)

@@ -158,7 +158,7 @@ def resolve(config_class: type[Common], argv: Sequence[str] = ()) -> Any:
   """
   flag_values, parsers = _define(config_class)
   positional = config_class.POSITIONAL
-  # Flags may then stand behind the other arguments as well.
+  # Flags may then stand after the other arguments as well.
   flag_values.set_gnu_getopt(bool(positional))
   try:
     leftover = flag_values(['', *argv])[1:]

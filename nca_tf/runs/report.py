@@ -9,7 +9,7 @@ from nca_tf.analysis import table
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-  """Tables between lines of text, the numbers behind them, and figures.
+  """Tables between lines of text, their numbers, and figures.
 
   report = Report({'Score': view}, notes, numbers={'mean': 5.0})
   run.publish(report)  # the screen, summary.md, TensorBoard, figures/

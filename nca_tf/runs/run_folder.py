@@ -207,7 +207,7 @@ def _describe(config, binary):
 
 
 def _git_revision():
-  """Returns the checkout's commit, `-dirty` behind it, or None outside one."""
+  """Returns the checkout's commit, perhaps with `-dirty`; None outside one."""
   root = pathlib.Path(nca_tf.__file__).parent.parent
   if not (root / '.git').exists():
     return None
