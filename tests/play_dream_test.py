@@ -425,6 +425,7 @@ def test_an_output_must_not_be_a_folder(world_model, tmp_path):
   [
     ({'frame_skip': 2}, 'must have frame_skip 2, as the agent'),
     ({'features': ['z', 'reads']}, 'must have a cell with reads, which'),
+    ({'features': None}, '--agent must read z or .*, which reads frames'),
   ],
 )
 def test_a_world_model_must_suit_the_agent(agent, info, message):

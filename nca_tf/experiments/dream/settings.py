@@ -118,6 +118,12 @@ class Config(controller_settings.DreamFlags):
 
   def _check_agent(self):
     info, model = self.agent_info, self.world_model_config
+    if not info.get('features'):
+      raise faults.UsageError(
+        "--agent must read z or M's state, as controllers of "
+        f'bin/{controller_settings.NAME} do, got {self.agent}, which reads '
+        'frames'
+      )
     for name in saved_agent.SETTINGS:
       if info[name] != getattr(model, name):
         raise faults.UsageError(
@@ -125,7 +131,7 @@ class Config(controller_settings.DreamFlags):
           f'{self.agent}, got {self.model_folder} with {getattr(model, name)}'
         )
     entry = cells.get(model.cell)
-    lacking = set(info.get('features', ())) - {'z', *entry.feature_names}
+    lacking = set(info['features']) - {'z', *entry.feature_names}
     if lacking:
       raise faults.UsageError(
         f'--world_model must have a cell with {", ".join(sorted(lacking))}, '
