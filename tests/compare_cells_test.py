@@ -256,7 +256,7 @@ def test_differences_are_of_settings_that_there_are():
 
 
 def test_figure_needs_something_to_draw():
-  with pytest.raises(ValueError, match='looks must hold something'):
+  with pytest.raises(ValueError, match='evaluations must hold something'):
     score_figures.repeated_scores_over_generations({})
 
 
