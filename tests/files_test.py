@@ -1,7 +1,9 @@
 """Files are written whole or not at all."""
 
+import io
 import json
 import os
+import zipfile
 
 import numpy as np
 import pytest
@@ -106,3 +108,71 @@ def test_arrays_come_back(tmp_path, compress):
   zeros = {'x': np.zeros(10_000)}
   files.write_arrays(tmp_path / 'a', zeros, compress)
   assert (tmp_path / 'a').stat().st_size < 1000 or not compress
+
+
+ARRAYS = {
+  'empty': np.zeros((0, 3), np.float32),
+  'scalar': np.array(2.5),
+  'text': np.array('{"a": 1}'),
+  'columns': np.asfortranarray(np.arange(6).reshape(2, 3)),
+  'flags': np.array([True, False]),
+}
+
+
+@pytest.mark.parametrize('compress', [False, True])
+def test_arrays_are_read_as_written(tmp_path, compress):
+  files.write_arrays(tmp_path / 'a.npz', ARRAYS, compress)
+  found = files.read_arrays(tmp_path / 'a.npz')
+  assert list(found) == list(ARRAYS)
+  for name, array in ARRAYS.items():
+    assert found[name].dtype == array.dtype
+    np.testing.assert_array_equal(found[name], array)
+  assert list(files.read_arrays(tmp_path / 'a.npz', ['flags'])) == ['flags']
+  with pytest.raises(ValueError, match=r'a\.npz is damaged \(b is missing\)'):
+    files.read_arrays(tmp_path / 'a.npz', ['flags', 'b'])
+  with pytest.raises(OSError, match=r'b\.npz'):
+    files.read_arrays(tmp_path / 'b.npz')
+
+
+def test_arrays_that_cost_too_much_are_refused_unread(tmp_path, monkeypatch):
+  path = tmp_path / 'a.npz'
+  files.write_arrays(path, {'a': np.zeros(1 << 20)}, compress=True)
+  assert files.read_arrays(path, limit=1 << 23)['a'].nbytes == 1 << 23
+  header = np.lib.format.header_data_from_array_1_0(np.zeros(3))
+  huge = io.BytesIO()
+  np.lib.format.write_array_header_1_0(huge, header | {'shape': (10**13,)})
+  with zipfile.ZipFile(tmp_path / 'b.npz', 'w') as archive:
+    archive.writestr('a.npy', huge.getvalue() + bytes(24))
+  monkeypatch.setattr(np, 'frombuffer', fail)
+  with pytest.raises(ValueError, match='a states 8388736 bytes'):
+    files.read_arrays(path, limit=1 << 20)
+  with pytest.raises(ValueError, match='a states 80000000000000 bytes in 152'):
+    files.read_arrays(tmp_path / 'b.npz')
+
+
+def test_objects_are_refused(tmp_path):
+  with (tmp_path / 'a.npz').open('wb') as file:
+    np.savez(file, a=np.array([None]))
+  with pytest.raises(ValueError, match='damaged'):
+    files.read_arrays(tmp_path / 'a.npz')
+
+
+def test_damaged_arrays_are_refused_in_one_line(tmp_path):
+  path = tmp_path / 'a.npz'
+  rng = np.random.default_rng(0)
+  refused = 0
+  for compress in (False, True):
+    files.write_arrays(path, ARRAYS, compress)
+    whole = path.read_bytes()
+    for number in range(1000):
+      data = bytearray(whole)
+      for place in rng.integers(0, len(data), rng.integers(1, 4)):
+        data[place] = rng.integers(256)
+      path.write_bytes(data[: rng.integers(len(data))] if number % 4 else data)
+      try:
+        files.read_arrays(path, list(ARRAYS))
+      except ValueError as error:
+        assert str(error).startswith(f'{path} is damaged (')
+        assert '\n' not in str(error)
+        refused += 1
+  assert refused > 1700

@@ -13,7 +13,14 @@ import setuptools
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 # A package imports only packages of the groups above its own.
 GROUPS = (
-  ('files', 'precision', 'random_numbers', 'random_tensors', 'command_line'),
+  (
+    'checks',
+    'files',
+    'precision',
+    'random_numbers',
+    'random_tensors',
+    'command_line',
+  ),
   ('memory', 'environments', 'datasets', 'gan'),
   ('evolution', 'analysis', 'agents'),
   ('runs',),
