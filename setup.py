@@ -27,8 +27,7 @@ setuptools.setup(
   long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
   long_description_content_type='text/markdown',
   license='Apache-2.0',
-  # 3.12 has no wheel of the pygame that TF-Agents needs.
-  python_requires='>=3.10,<3.12',
+  python_requires='>=3.10,<3.14',
   packages=setuptools.find_packages(include=['nca_tf', 'nca_tf.*']),
   package_data={'nca_tf.memory.unrolled': ['*.cc', '*.h']},
   scripts=[f'bin/{name}' for name in BINARIES],
@@ -45,7 +44,9 @@ setuptools.setup(
     # Never tensorflow-cpu: tf_keras installs this one over it.
     'tensorflow==2.21.*',
     'tensorflow-probability==0.23.*',
-    'tf-agents==0.19.0',
+    # It pins versions of pygame and typing_extensions that later Pythons have
+    # no wheel of; bin/ installs it there without asking pip's resolver.
+    "tf-agents==0.19.0; python_version < '3.12'",
     'tf_keras==2.21.*',
     'vizdoom',
   ],
@@ -53,6 +54,13 @@ setuptools.setup(
     'gpu': ['tensorflow[and-cuda]==2.21.*'],
     'profile': ['tensorboard-plugin-profile'],
     'ray': ['ray'],
-    'test': ['hypothesis', 'pytest', 'pytest-xdist', 'ruff', 'scipy'],
+    'test': [
+      'hypothesis',
+      'packaging',
+      'pytest',
+      'pytest-xdist',
+      'ruff',
+      'scipy',
+    ],
   },
 )

@@ -5,8 +5,6 @@ import pathlib
 
 __version__ = '0.1.0'
 
-# TF-Agents needs tf.keras to be Keras 2; `import keras` stays Keras 3.
-os.environ.setdefault('TF_USE_LEGACY_KERAS', '1')
 os.environ.setdefault('KERAS_BACKEND', 'tensorflow')
 # XLA reports every program it takes from its cache as an error; real errors
 # reach Python as exceptions.

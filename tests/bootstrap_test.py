@@ -6,10 +6,15 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import metadata
 
 import pytest
+from packaging import requirements
+from packaging import utils
 
 from nca_tf.command_line import bootstrap
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 # The interpreter outside any environment; in 3.10 no variable names it.
 PYTHON = os.path.realpath(sys.executable)
@@ -107,10 +112,11 @@ def test_first_call_installs_once_and_goes_on_with_its_arguments(checkout):
   assert 'play: first call: making' in err
   assert 'play: installing' in err
   assert checkout.pip_calls() == [
-    'install -q --disable-pip-version-check -c constraints.txt -e .[test]'
+    'install -q --disable-pip-version-check --no-deps -r constraints.txt',
+    'install -q --disable-pip-version-check --no-deps -e .',
   ]
   assert checkout.call() == (0, '.venv\n', '')
-  assert len(checkout.pip_calls()) == 1
+  assert len(checkout.pip_calls()) == 2
 
 
 def test_changed_requirements_are_installed_into_the_same_environment(checkout):
@@ -120,7 +126,7 @@ def test_changed_requirements_are_installed_into_the_same_environment(checkout):
   status, out, err = checkout.call()
   assert (status, out) == (0, '.venv\n')
   assert 'first call' not in err
-  assert len(checkout.pip_calls()) == 2
+  assert len(checkout.pip_calls()) == 4
   assert (checkout.environment / 'mine').exists()
 
 
@@ -128,7 +134,7 @@ def test_moved_checkout_is_installed_again(checkout, tmp_path):
   checkout.call()
   checkout.root = checkout.root.rename(tmp_path / 'elsewhere')
   assert checkout.call()[0] == 0
-  assert len(checkout.pip_calls()) == 2
+  assert len(checkout.pip_calls()) == 4
 
 
 def test_failed_installation_is_short_and_does_not_pass_as_complete(checkout):
@@ -182,7 +188,7 @@ def test_two_first_calls_install_once(checkout):
     with checkout.start() as second:
       assert first.communicate(timeout=50)[0] == '.venv\n'
       assert second.communicate(timeout=50)[0] == '.venv\n'
-  assert len(checkout.pip_calls()) == 1
+  assert len(checkout.pip_calls()) == 2
 
 
 def test_environment_of_somebody_else_is_kept(checkout):
@@ -230,7 +236,7 @@ def test_other_environment_with_tensorflow_is_used(checkout, monkeypatch):
 def test_python_of_another_version_looks_for_the_right_one(
   tmp_path, monkeypatch
 ):
-  monkeypatch.setattr(sys, 'version_info', (3, 13, 0))
+  monkeypatch.setattr(sys, 'version_info', (3, 14, 0))
   for name, text in (
     ('python3.11', 'echo "no such version" >&2; exit 127'),
     ('python3.10', 'echo "(3, 10)"'),
@@ -243,7 +249,7 @@ def test_python_of_another_version_looks_for_the_right_one(
 
 
 def test_no_fitting_python_is_one_line(checkout, monkeypatch, capsys):
-  monkeypatch.setattr(sys, 'version_info', (3, 13, 0))
+  monkeypatch.setattr(sys, 'version_info', (3, 9, 2))
   monkeypatch.setattr(sys, 'prefix', '/usr')
   monkeypatch.setattr(sys, 'base_prefix', '/usr')
   monkeypatch.setenv('PATH', '')
@@ -252,9 +258,69 @@ def test_no_fitting_python_is_one_line(checkout, monkeypatch, capsys):
   assert caught.value.code == 1
   err = capsys.readouterr().err
   assert err.count('\n') == 1
-  assert 'needs Python 3.10 or 3.11' in err
-  assert 'got Python 3.13' in err
+  assert 'needs Python 3.10 to 3.13' in err
+  assert 'got Python 3.9' in err
   assert not checkout.environment.exists()
+
+
+@pytest.mark.parametrize('minor', [10, 11, 12, 13])
+def test_each_supported_python_is_taken_as_it_is(monkeypatch, minor):
+  monkeypatch.setattr(sys, 'version_info', (3, minor, 0))
+  monkeypatch.setattr(bootstrap, '_probe', lambda python: (3, minor))
+  assert bootstrap.find_python() == sys.executable
+
+
+def read_versions(**environment):
+  """Returns {package: version} of constraints.txt for a Python."""
+  lines = (ROOT / 'constraints.txt').read_text(encoding='utf-8').splitlines()
+  wanted = [
+    requirements.Requirement(line)
+    for line in lines
+    if line and not line.startswith('#')
+  ]
+  found = {}
+  for entry in wanted:
+    if entry.marker is None or entry.marker.evaluate(environment):
+      name = utils.canonicalize_name(entry.name)
+      assert name not in found, f'{name} is named twice'
+      (found[name],) = (specifier.version for specifier in entry.specifier)
+  return found
+
+
+def test_constraints_name_one_version_of_the_same_packages_for_each_python():
+  names = [
+    set(read_versions(python_version=f'3.{minor}'))
+    for minor in (10, 11, 12, 13)
+  ]
+  # 3.11 has these two in its library, and pandas' stand-in is of scikit-learn.
+  assert names[0] - names[1] == {'exceptiongroup', 'tomli'}
+  assert names[1] - names[0] == {'narwhals'}
+  assert names[1] == names[2] == names[3]
+
+
+def test_constraints_are_complete():
+  """Pip resolves nothing: what a package needs must be among them."""
+  versions = read_versions()
+  needed = {}
+  for name, version in versions.items():
+    assert metadata.version(name) == version
+    for line in metadata.requires(name) or ():
+      needed.setdefault(line, name)
+  needed |= dict.fromkeys(metadata.requires('nca_tf'), 'nca_tf')
+  faults = set()
+  for line, by in needed.items():
+    need = requirements.Requirement(line)
+    extras = ('', 'test') if by == 'nca_tf' else ('',)
+    if need.marker and not any(
+      need.marker.evaluate({'extra': e}) for e in extras
+    ):
+      continue
+    found = versions.get(utils.canonicalize_name(need.name), 'none')
+    if not need.specifier.contains(found, prereleases=True):
+      faults.add((by, need.name))
+  # These are older than Python 3.12, and newer ones serve TF-Agents as well.
+  tolerated = {('tf-agents', 'pygame'), ('tf-agents', 'typing-extensions')}
+  assert faults <= (tolerated if sys.version_info >= (3, 12) else set())
 
 
 def wait_for(condition):

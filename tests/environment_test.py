@@ -4,14 +4,19 @@ import os
 import subprocess
 import sys
 
+import keras
+import numpy as np
 import pytest
+import tensorflow as tf
+
+from nca_tf import memory
 
 PROGRAM = """
 import os, types
 {setup}
 import nca_tf
 print(os.environ.get('TF_XLA_FLAGS', 'none'))
-print(os.environ['TF_USE_LEGACY_KERAS'], os.environ['KERAS_BACKEND'])
+print(os.environ.get('TF_USE_LEGACY_KERAS'), os.environ['KERAS_BACKEND'])
 """
 
 
@@ -33,17 +38,17 @@ def import_library(cache, setup='', **variables):
 
 
 def test_cache_is_on_beside_the_flags_of_the_user(tmp_path):
-  flags, keras = import_library(tmp_path, TF_XLA_FLAGS='--tf_xla_auto_jit=2')
+  flags, switches = import_library(tmp_path, TF_XLA_FLAGS='--tf_xla_auto_jit=2')
   assert flags.startswith('--tf_xla_auto_jit=2 --tf_xla_persistent_cache_dir')
   assert f'={tmp_path}/nca_tf/xla ' in flags
   assert (tmp_path / 'nca_tf' / 'xla').is_dir()
-  assert keras == '1 tensorflow'
+  assert switches == 'None tensorflow'
 
 
 def test_switches_of_the_user_stay(tmp_path):
   mine = '--tf_xla_persistent_cache_directory=/mine'
   lines = import_library(tmp_path, TF_XLA_FLAGS=mine, KERAS_BACKEND='jax')
-  assert lines == [mine, '1 jax']
+  assert lines == [mine, 'None jax']
 
 
 @pytest.mark.parametrize(
@@ -64,3 +69,18 @@ def test_no_cache_in_a_folder_that_the_flags_cannot_name(tmp_path):
 def test_no_cache_where_no_folder_can_be_made(tmp_path):
   (tmp_path / 'file').touch()
   assert import_library(tmp_path / 'file')[0] == 'none'
+
+
+def test_layers_go_into_models_of_both_names():
+  """tf.keras is Keras 3, as `keras` is, also when nca_tf comes first."""
+  inputs = np.ones([2, 4, 3], np.float32)
+  for library in (keras, tf.keras):
+    model = library.Sequential(
+      [
+        library.layers.Dense(3),
+        memory.DNC(
+          memory.DNCCell(4, memory_slots=5, word_size=3, read_heads=1)
+        ),
+      ]
+    )
+    assert model(inputs).shape[:1] == (2,)

@@ -1,9 +1,14 @@
 """Makes the environment that a binary needs, on the first call in a clone.
 
 `ensure()` uses the standard library only. Called by a Python outside the
-environment it makes `.venv` in the checkout, installs the library with its
-constraints in one call of the resolver and starts the binary again inside it.
-Later calls compare one hash and start at once.
+environment it makes `.venv` in the checkout, installs the tested set of
+packages and the library, and starts the binary again inside it. Later calls
+compare one hash and start at once.
+
+constraints.txt names every package, those of packages too, and pip installs
+them without resolving anything: TF-Agents asks for versions of pygame and
+typing_extensions for which Python 3.12 and later have no wheel, and works with
+newer ones. No resolver accepts that without an option of its own.
 
 Two files in `.venv` tell a complete environment from a broken one.
 `nca_tf.stamp` is written last and identifies what was installed.
@@ -23,7 +28,8 @@ import sys
 import time
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
-_VERSIONS = ((3, 11), (3, 10))
+_VERSIONS = ((3, 11), (3, 12), (3, 13), (3, 10))  # In order of preference.
+_SUPPORTED = 'Python 3.10 to 3.13'
 _GUARD = 'NCA_TF_BOOTSTRAP_PROCESS'
 _HEARTBEAT = 15.0  # Seconds between two lines while pip works.
 _INPUTS = ('setup.py', 'constraints.txt')
@@ -101,7 +107,8 @@ def fingerprint(root):
 def find_python():
   """Returns a Python that the stack supports, or raises `_Failure`."""
   candidates = [sys.executable] if sys.version_info[:2] in _VERSIONS else []
-  for name in ('python3.11', 'python3.10', 'python3', 'python'):
+  names = [f'python{major}.{minor}' for major, minor in _VERSIONS]
+  for name in (*names, 'python3', 'python'):
     for folder in os.environ.get('PATH', os.defpath).split(os.pathsep):
       candidates.append(os.path.join(folder, name))
   for candidate in dict.fromkeys(candidates):
@@ -109,8 +116,8 @@ def find_python():
       return candidate
   here = '.'.join(map(str, sys.version_info[:2]))
   raise _Failure(
-    'needs Python 3.10 or 3.11 with its venv module on PATH (Debian: apt '
-    f'install python3-venv), got Python {here} in {sys.executable}'
+    f'needs {_SUPPORTED} with its venv module on PATH (Debian: apt install '
+    f'python3-venv), got Python {here} in {sys.executable}'
   )
 
 
@@ -143,8 +150,8 @@ def _install(root, lock):
   python = find_python() if is_new else str(_python(root))
   if not is_new and _probe(python) not in _VERSIONS:
     raise _Failure(
-      f'{folder} has no usable Python 3.10 or 3.11; remove it and run the '
-      'command again'
+      f'{folder} has no usable {_SUPPORTED}; remove it and run the command '
+      'again'
     )
   stamp = fingerprint(root)
   (folder / 'nca_tf.stamp').unlink(missing_ok=True)
@@ -155,8 +162,9 @@ def _install(root, lock):
     _wait([python, '-m', 'venv', str(folder)], root, lock)
   _say('installing TensorFlow and the rest, about 3 GB and 2 to 8 minutes')
   pip = [str(_python(root)), '-m', 'pip', 'install', '-q']
-  pip += ['--disable-pip-version-check', '-c', 'constraints.txt']
-  _wait([*pip, '-e', '.[test]'], root, lock)
+  pip += ['--disable-pip-version-check', '--no-deps']
+  _wait([*pip, '-r', 'constraints.txt'], root, lock)
+  _wait([*pip, '-e', '.'], root, lock)
   # A torn stamp is no fingerprint: the next call would install again.
   (folder / 'nca_tf.stamp').write_text(stamp, encoding='utf-8')
   mark.unlink(missing_ok=True)
