@@ -37,6 +37,11 @@ GAMES = {
     'nca_tf.environments.pommerman.single_agent',
     'Pommerman',
   ),
+  'pixel_copter': (
+    'nca_tf/PixelCopter-v0',
+    'nca_tf.environments.pixel_copter.pixel_copter',
+    'PixelCopter',
+  ),
 }
 
 for _id, _module, _class in GAMES.values():

@@ -10,6 +10,7 @@ _MODULES = {
   'cma_es': 'cma_es.run',
   'dnc': 'dnc.run',
   'dream': 'dream',
+  'pixel_copter': 'pixel_copter',
   'pommerman': 'pommerman',
   'simple_agent': 'simple_agent',
 }

@@ -6,9 +6,15 @@ from typing import ClassVar
 from nca_tf.analysis import table
 from nca_tf.command_line import config_flags
 from nca_tf.command_line import faults
+from nca_tf.environments.pixel_copter import recordings
 from nca_tf.environments.pommerman.recordings import replay
 from nca_tf.environments.pommerman.recordings import trace
 
+# By game: what reads a file, what replays it, and the kinds of mismatches.
+_RECORDINGS = {
+  'pommerman': (trace.read, replay.replay, replay.KINDS),
+  'pixel_copter': (recordings.read, recordings.replay, recordings.KINDS),
+}
 _NAMED = 5  # Mismatches of a kind that are named.
 
 
@@ -17,7 +23,7 @@ class Config(config_flags.Common):
   """Which recordings to replay; it writes nothing and has no run folder."""
 
   game: str = config_flags.option(
-    'pommerman', 'Game of the recordings.', choices=('pommerman',)
+    'pommerman', 'Game of the recordings.', choices=tuple(_RECORDINGS)
   )
   files: tuple[str, ...] = config_flags.option(
     (), 'Recordings; or name them after the flags.'
@@ -39,12 +45,13 @@ def run(config: Config) -> None:
     faults.UsageError: A file cannot be replayed.
     faults.Fault: Something differs.
   """
-  traces = {path: _read(path) for path in config.files}
-  view = table.Table(['file', 'games', 'steps', *replay.KINDS])
+  read, replay_all, kinds = _RECORDINGS[config.game]
+  traces = {path: _read(read, path) for path in config.files}
+  view = table.Table(['file', 'games', 'steps', *kinds])
   total, details = 0, []
   for path, recorded in traces.items():
-    found = replay.replay(recorded)
-    counts = [len(found[kind]) for kind in replay.KINDS]
+    found = replay_all(recorded)
+    counts = [len(found[kind]) for kind in kinds]
     view.add(path, recorded.games, recorded.steps, *counts)
     total += sum(counts)
     details += _describe(path, found)
@@ -58,9 +65,9 @@ def run(config: Config) -> None:
   print(line)
 
 
-def _read(path):
+def _read(read, path):
   try:
-    return trace.read(path)
+    return read(path)
   except OSError as error:
     reason = error.strerror or error
     raise faults.UsageError(f'--files: {path}: {reason}') from error

@@ -1,0 +1,1 @@
+"""PixelCopter of the PyGame Learning Environment: our own exact engine."""
