@@ -31,7 +31,6 @@ setuptools.setup(
   packages=setuptools.find_packages(include=['nca_tf', 'nca_tf.*']),
   package_data={'nca_tf.memory.unrolled': ['*.cc', '*.h']},
   scripts=[f'bin/{name}' for name in BINARIES],
-  # TF-Agents is in constraints.txt alone: no resolver accepts its pins.
   install_requires=[
     'absl-py',
     'gymnasium',
@@ -44,7 +43,10 @@ setuptools.setup(
     'tensorboard',
     # Never tensorflow-cpu: tf_keras installs this one over it.
     'tensorflow==2.21.*',
-    'tensorflow-probability==0.25.*',
+    'tensorflow-probability==0.23.*',
+    # It pins versions of pygame and typing_extensions that later Pythons have
+    # no wheel of; bin/ installs it there without asking pip's resolver.
+    "tf-agents==0.19.0; python_version < '3.12'",
     'tf_keras==2.21.*',
     'vizdoom',
   ],

@@ -318,9 +318,9 @@ def test_constraints_are_complete():
     found = versions.get(utils.canonicalize_name(need.name), 'none')
     if not need.specifier.contains(found, prereleases=True):
       faults.add((by, need.name))
-  # TF-Agents works with newer ones; constraints.txt says why they are newer.
-  pins = ('pygame', 'tensorflow-probability', 'typing-extensions')
-  assert faults == {('tf-agents', name) for name in pins}
+  # These are older than Python 3.12, and newer ones serve TF-Agents as well.
+  tolerated = {('tf-agents', 'pygame'), ('tf-agents', 'typing-extensions')}
+  assert faults <= (tolerated if sys.version_info >= (3, 12) else set())
 
 
 def wait_for(condition):

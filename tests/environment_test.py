@@ -71,6 +71,28 @@ def test_no_cache_where_no_folder_can_be_made(tmp_path):
   assert import_library(tmp_path / 'file')[0] == 'none'
 
 
+def test_distributions_leave_keras_as_it_is():
+  program = """
+import tensorflow as tf
+from nca_tf.world_model.distributions import tfd
+print(float(tfd.Normal(0.0, 1.0).log_prob(0.0)))
+print(tf.keras.layers.Dense.__module__.split('.')[0])
+print(tf.compat.v2.keras.layers.Dense.__module__.split('.')[0])
+"""
+  for given, name in ((None, 'keras'), ('1', 'tf_keras')):
+    environment = {**os.environ, 'TF_USE_LEGACY_KERAS': given or '0'}
+    done = subprocess.run(
+      [sys.executable, '-c', program],
+      env=environment,
+      capture_output=True,
+      text=True,
+      check=True,
+    )
+    density, *keras_names = done.stdout.split()
+    assert float(density) == pytest.approx(-0.5 * np.log(2 * np.pi))
+    assert keras_names == [name, name]
+
+
 def test_layers_go_into_models_of_both_names():
   """tf.keras is Keras 3, as `keras` is, also when nca_tf comes first."""
   inputs = np.ones([2, 4, 3], np.float32)

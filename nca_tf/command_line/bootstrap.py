@@ -6,9 +6,9 @@ packages and the library, and starts the binary again inside it. Later calls
 compare one hash and start at once.
 
 constraints.txt names every package, those of packages too, and pip installs
-them without resolving anything: TF-Agents asks for older versions of three of
-them than this Python or Keras 3 can use, and works with newer ones. No resolver
-accepts that without an option of its own.
+them without resolving anything: TF-Agents asks for versions of pygame and
+typing_extensions for which Python 3.12 and later have no wheel, and works with
+newer ones. No resolver accepts that without an option of its own.
 
 Two files in `.venv` tell a complete environment from a broken one.
 `nca_tf.stamp` is written last and identifies what was installed.

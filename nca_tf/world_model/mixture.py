@@ -8,12 +8,10 @@ import typing
 
 import keras
 import tensorflow as tf
-import tensorflow_probability as tfp
 from keras import ops
 
 from nca_tf import random_tensors
-
-tfd = tfp.distributions
+from nca_tf.world_model.distributions import tfd
 
 _NOISE = 0x5EED
 _UNIT_SCALE = 0.5413  # softplus of it is 1: an untrained head is N(0, 1)

@@ -7,10 +7,10 @@ Letters: N components, K Gaussians, C classes.
 
 import keras
 import numpy as np
-import tensorflow_probability as tfp
 from keras import ops
 
 from nca_tf.world_model import mixture
+from nca_tf.world_model.distributions import tfd
 from nca_tf.world_model.states import layout as layout_lib
 
 _SCALE = 10.0  # Integers are divided by it.
@@ -33,7 +33,7 @@ class MixtureCoding:
       raise ValueError(f'components must be at least 1, got {components}')
     self._components = components
     self._limits = layout.limits.astype(np.float32)
-    self._normal = tfp.distributions.Normal(0.0, 1.0)
+    self._normal = tfd.Normal(0.0, 1.0)
 
   def bias(self, group: layout_lib.Group) -> np.ndarray:
     """Initial outputs [3 K]: the present value, and steps of all sizes."""
