@@ -241,10 +241,13 @@ def test_no_seeds_no_results():
 @pytest.mark.parametrize(
   ('arguments', 'message'),
   [
-    ({'processes': -1}, 'processes must be at least 0, got -1'),
-    ({'seeds': [1, -2]}, 'seeds must be non-negative, got -2'),
+    ({'processes': -1}, 'processes must be .* of at least 0, got -1'),
+    ({'seeds': [1, -2]}, 'seeds must be an integer of at least 0, got -2'),
     ({'policy': 'dance'}, "got 'dance'"),
-    ({'options': {'time_limit': 0}}, 'time_limit must be at least 1, got 0'),
+    (
+      {'options': {'time_limit': 0}},
+      'time_limit must be .* at least 1 .*got 0',
+    ),
   ],
 )
 def test_wrong_arguments_are_named_before_anything_starts(arguments, message):
