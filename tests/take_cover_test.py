@@ -215,8 +215,8 @@ def test_frame_skip_holds_the_action_and_sums_the_reward(env):
   ('options', 'message'),
   [
     ({'action_kind': 'x'}, "action_kind must be .* got 'x'"),
-    ({'frame_skip': 0}, 'frame_skip must be at least 1, got 0'),
-    ({'time_limit': 0}, 'time_limit must be at least 1, got 0'),
+    ({'frame_skip': 0}, 'frame_skip must be an integer of at least 1 .*got 0'),
+    ({'time_limit': 0}, 'time_limit must be an integer of at least 1 .*got 0'),
     ({'render_mode': 'human'}, "render_mode must be .* got 'human'"),
   ],
 )
