@@ -66,6 +66,18 @@ def _import_vizdoom():
   return vizdoom
 
 
+def _check_paths(*folders: str):
+  """Raises OSError where the engine's library would not take a name."""
+  for folder in folders:
+    try:
+      folder.encode()
+    except UnicodeEncodeError as error:
+      raise OSError(
+        'ViZDoom needs folders whose names are UTF-8 (TMPDIR names the one of '
+        f'temporary files), got {folder!r}'
+      ) from error
+
+
 def _check_shared_memory():
   """Raises OSError where an engine would find no room for its screen."""
   if not _SHARED_MEMORY.is_dir():
@@ -85,7 +97,7 @@ def _write_launcher(folder: pathlib.Path, engine: str) -> str:
   guard = [sys.executable, '-I', '-S', engine_guard.__file__]
   command = shlex.join([*guard, str(os.getpid()), str(folder), engine])
   launcher = folder / 'engine'
-  launcher.write_text(f'#!/bin/sh\nexec {command} "$@"\n', encoding='utf-8')
+  launcher.write_bytes(os.fsencode(f'#!/bin/sh\nexec {command} "$@"\n'))
   launcher.chmod(0o700)
   # A temporary folder mounted noexec, or another system: no guard.
   guarded = sys.platform.startswith('linux') and os.access(launcher, os.X_OK)
@@ -181,7 +193,8 @@ class TakeCover(gymnasium.Env):
 
     Raises:
       GameCrashed: The engine does not start, or died.
-      OSError: There is no room for the engine's files or its shared memory.
+      OSError: There is no room for the engine's files or its shared memory, or
+        their paths are not UTF-8.
       ValueError: An argument is wrong.
     """
     super().reset(seed=game.check_reset(seed, options))
@@ -297,13 +310,14 @@ class TakeCover(gymnasium.Env):
 
   def _start_engine(self):
     vizdoom = _import_vizdoom()
+    package = pathlib.Path(vizdoom.__file__).parent
+    _check_paths(tempfile.gettempdir(), str(package))
     _check_shared_memory()
     folder = pathlib.Path(tempfile.mkdtemp(prefix='nca_tf_'))
     # Once: in `close`, or when an environment that was not closed is collected.
     self._remove_folder = weakref.finalize(
       self, shutil.rmtree, folder, ignore_errors=True
     )
-    package = pathlib.Path(vizdoom.__file__).parent
     engine = vizdoom.DoomGame()
     engine.set_vizdoom_path(_write_launcher(folder, str(package / 'vizdoom')))
     engine.set_doom_config_path(str(folder / 'vizdoom.ini'))

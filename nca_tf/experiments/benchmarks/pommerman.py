@@ -78,10 +78,11 @@ class Config(one_core.Config):
     sys.path.insert(0, self.package)
     try:
       original.load()
-    except ImportError as error:
+    except Exception as error:  # Foreign code raises anything.
+      reason = ' '.join(f'{type(error).__name__}: {error}'.split())
       raise faults.UsageError(
         '--package must be a folder with the package pommerman, got '
-        f'{self.package!r} ({error})'
+        f'{self.package!r} ({reason})'
       ) from error
     finally:
       sys.path.remove(self.package)
