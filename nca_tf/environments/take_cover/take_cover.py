@@ -66,9 +66,14 @@ def _import_vizdoom():
   return vizdoom
 
 
-def _check_paths(*folders: str):
-  """Raises OSError where the engine's library would not take a name."""
-  for folder in folders:
+def _check_paths(engine: str):
+  """Raises OSError where the library would crash or not take a name."""
+  if not os.access(engine, os.X_OK):
+    raise OSError(
+      f"ViZDoom's engine {engine} is missing or may not be run: pip install "
+      '--force-reinstall vizdoom, in a folder that is not mounted noexec'
+    )
+  for folder in (tempfile.gettempdir(), engine):
     try:
       folder.encode()
     except UnicodeEncodeError as error:
@@ -310,8 +315,8 @@ class TakeCover(gymnasium.Env):
 
   def _start_engine(self):
     vizdoom = _import_vizdoom()
-    package = pathlib.Path(vizdoom.__file__).parent
-    _check_paths(tempfile.gettempdir(), str(package))
+    program = str(pathlib.Path(vizdoom.__file__).with_name('vizdoom'))
+    _check_paths(program)
     _check_shared_memory()
     folder = pathlib.Path(tempfile.mkdtemp(prefix='nca_tf_'))
     # Once: in `close`, or when an environment that was not closed is collected.
@@ -319,7 +324,7 @@ class TakeCover(gymnasium.Env):
       self, shutil.rmtree, folder, ignore_errors=True
     )
     engine = vizdoom.DoomGame()
-    engine.set_vizdoom_path(_write_launcher(folder, str(package / 'vizdoom')))
+    engine.set_vizdoom_path(_write_launcher(folder, program))
     engine.set_doom_config_path(str(folder / 'vizdoom.ini'))
     engine.set_doom_scenario_path(
       os.path.join(vizdoom.scenarios_path, _SCENARIO)

@@ -35,6 +35,7 @@ _ONE_THREAD = (
 _SUSPICIONS = {
   signal.SIGBUS: ': is /dev/shm full?',
   signal.SIGKILL: ': is memory short?',
+  signal.SIGSEGV: ': does the engine start at all?',
 }
 _REAP = 0.5  # Seconds until a process that hung up has ended.
 _AHEAD = 4  # Episodes per worker that may be finished before their turn.

@@ -114,9 +114,10 @@ class SavedAgent:
     path = find(folder)
     try:
       self._load(path)
-    except OSError:
-      raise
-    except Exception as error:  # TensorFlow raises anything at damaged files.
+    # TensorFlow raises anything at damaged files, also OSError.
+    except Exception as error:
+      if isinstance(error, OSError) and error.errno is not None:
+        raise
       reason = ' '.join(str(error).split()) or type(error).__name__
       raise ValueError(
         f'{path} must hold the SavedModel of an agent: {reason[:200]}'
