@@ -280,6 +280,9 @@ def test_wrong_sizes_of_pictures_are_named(size):
     *(({'patience': v}, 'patience must be') for v in (0, NAN, INF, '9', True)),
     *(({'record': v}, 'record must be True') for v in (1, 'no', None)),
     ({'keep_going': 0}, 'keep_going must be True'),
+    *(
+      ({'policy': v}, 'policy must be one of') for v in (3, None, b'x', [], '')
+    ),
     ({'parameters': 3}, 'parameters must be 1, one per seed'),
     ({'parameters': ['x']}, 'parameters must be numbers'),
     *(
@@ -289,8 +292,8 @@ def test_wrong_sizes_of_pictures_are_named(size):
   ],
 )
 def test_wrong_settings_of_workers_are_named(settings, name):
-  arguments = {'seeds': [1], 'processes': 1, **settings}
-  refuse(lambda: workers.play('vizdoom', 'random', **arguments), name)
+  arguments = {'policy': 'random', 'seeds': [1], 'processes': 1, **settings}
+  refuse(lambda: workers.play('vizdoom', **arguments), name)
 
 
 # The order of calls.
@@ -316,6 +319,20 @@ def test_calls_where_no_episode_is_name_reset(row, made):
   env.close()
   refuse_all()
   assert play(row, env) == wanted
+
+
+def test_matches_need_games():
+  empty = match.Match(RULES, 2)
+  for call, arguments in (
+    ('step', ([0, 0], None)),
+    ('restart', (np.ones(2, bool), None)),
+    ('view', ('vector',)),
+  ):
+    refuse(
+      lambda c=call, a=arguments: getattr(empty, c)(*a),
+      f'call reset() before {call}()',
+      environments.ResetNeeded,
+    )
 
 
 def test_only_reset_goes_on_after_the_end(row, made):

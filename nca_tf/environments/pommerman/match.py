@@ -81,6 +81,7 @@ class Match:
 
   def restart(self, where: np.ndarray, rng: np.random.Generator) -> dict:
     """Starts games [G] bool again; returns the observations of all."""
+    self.need_games('restart')
     for player, _ in self._players.values():
       player.reset(where)
     self.observations = self.games.restart(where, rng)
@@ -135,4 +136,5 @@ class Match:
 
   def view(self, kind: str):
     """Returns what the learner sees now, of `views.KINDS`."""
+    self.need_games('view')
     return views.make(kind, self.observations, self.agent, self.variant)

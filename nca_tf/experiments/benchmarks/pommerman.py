@@ -78,11 +78,10 @@ class Config(one_core.Config):
     sys.path.insert(0, self.package)
     try:
       original.load()
-    except Exception as error:  # Foreign code raises anything.
-      reason = ' '.join(f'{type(error).__name__}: {error}'.split())
+    except ImportError as error:
       raise faults.UsageError(
         '--package must be a folder with the package pommerman, got '
-        f'{self.package!r} ({reason})'
+        f'{self.package!r} ({error})'
       ) from error
     finally:
       sys.path.remove(self.package)
