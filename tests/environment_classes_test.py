@@ -220,6 +220,10 @@ def test_wrong_actions_are_named_and_change_nothing(row, made):
     (lambda: vector.PommermanVector(2, observation=[]), 'observation must be'),
     (lambda: game.check_reset(None, 1), 'options must be None'),
     (lambda: policies.Policy(iter, 0), 'frame_skip must be an integer'),
+    (
+      lambda: policies.make([], environments.get_spec('vizdoom')),
+      'name must be one of',
+    ),
     (lambda: environments.episode_seed(1.5, 0), 'seed must be an integer'),
     (lambda: environments.episode_seed(1, -1), 'index must be an integer'),
   ],
@@ -277,7 +281,10 @@ def test_wrong_sizes_of_pictures_are_named(size):
   ('settings', 'name'),
   [
     *(({'processes': v}, 'processes must be') for v in (-1, 1.5, '2', True)),
-    *(({'patience': v}, 'patience must be') for v in (0, NAN, INF, '9', True)),
+    *(
+      ({'patience': v}, 'patience must be')
+      for v in (0, NAN, INF, '9', True, 1e10)
+    ),
     *(({'record': v}, 'record must be True') for v in (1, 'no', None)),
     ({'keep_going': 0}, 'keep_going must be True'),
     *(

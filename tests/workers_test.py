@@ -150,6 +150,7 @@ def break_workers(tmp_path, monkeypatch, *lines):
     ('os.kill(os.getpid(), signal.SIGBUS)', 'SIGBUS: is /dev/shm full?'),
     ('os.kill(os.getpid(), signal.SIGKILL)', 'SIGKILL: is memory short?'),
     ('os._exit(7)', 'exit status 7'),
+    ('os._exit(1)', 'exit status 1: are 60 s of patience too few?'),
   ],
 )
 def test_how_workers_died_is_said(monkeypatch, how, message):

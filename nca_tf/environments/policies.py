@@ -120,7 +120,7 @@ def make(name: str, spec: game.GameSpec):
   Raises:
     ValueError: The game has no such policy.
   """
-  if name not in spec.policies:
+  if not isinstance(name, str) or name not in spec.policies:
     raise ValueError(
       f'name must be one of {", ".join(spec.policies)}, got {name!r}'
     )

@@ -67,7 +67,7 @@ class Players:
     """
     options = dict(options or {})
     processes = checks.integer('processes', processes, 0)
-    patience = checks.real('patience', patience, above=0)
+    patience = checks.real('patience', patience, above=0, most=10**9)
     record = checks.boolean('record', record)
     keep_going = checks.boolean('keep_going', keep_going)
     spec = environments.get_spec(name, **options)

@@ -104,8 +104,10 @@ class _Worker:
       self.process.wait()
 
 
-def _describe_end(status: int) -> str:
+def _describe_end(status: int, patience: float) -> str:
   """Says how a process ended, by its return code."""
+  if status == worker_lib.SILENT:
+    return f'exit status {status}: are {patience:g} s of patience too few?'
   if status >= 0:
     return f'exit status {status}'
   number = signal.Signals(-status)
@@ -200,7 +202,8 @@ class Pool:
     worker.close(_REAP if error is None else worker_lib.GRACE)
     if not tasks:
       tasks = [self._waiting.popleft()] if self._waiting else []
-    cause = error or _describe_end(worker.process.returncode)
+    status = worker.process.returncode
+    cause = error or _describe_end(status, self._job.patience)
     if tasks and self._is_given_up(*tasks[0][:2], cause):
       index, seed, _ = tasks.pop(0)
       self._results[index] = episode.Result(index, seed, None, 0, False)

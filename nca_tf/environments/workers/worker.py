@@ -17,6 +17,7 @@ from nca_tf.environments.workers import episode
 from nca_tf.environments.workers import player as player_lib
 
 ATTEMPTS = 5  # Per episode, before its failure is taken to be no accident.
+SILENT = 1  # Exit status of a worker whose engine did not answer in time.
 GRACE = 3.0  # Seconds to close the engine and end.
 _STEPS_PER_REARM = 100
 
