@@ -6,7 +6,11 @@ parallel Pommerman.
 
 import copy
 import functools
+import os
+import pathlib
 import pickle
+import subprocess
+import sys
 import typing
 from collections.abc import Callable
 
@@ -15,6 +19,7 @@ import numpy as np
 import pytest
 
 from nca_tf import environments
+from nca_tf import files
 from nca_tf.environments import game
 from nca_tf.environments import policies
 from nca_tf.environments import workers
@@ -454,18 +459,37 @@ def test_games_of_the_original_are_made_anew(monkeypatch):
   refuse(lambda: pickle.dumps(package), "games of engine 'package'", TypeError)
 
 
+SPAWN = """
+import functools, sys
+import gymnasium
+import numpy as np
+import nca_tf.environments
+
+if __name__ == '__main__':
+  make = functools.partial(gymnasium.make, sys.argv[1], time_limit=30)
+  many = gymnasium.vector.AsyncVectorEnv([make, make], context='spawn')
+  seen, _ = many.reset(seed=[3, 4])
+  after, *_ = many.step(np.array([1, 1]))
+  many.close()
+  np.savez(sys.argv[2], seen=seen, after=after)
+"""
+
+
 @pytest.mark.parametrize('name', [e[0] for e in environments.GAMES.values()])
-def test_spawned_processes_play_what_this_one_plays(name):
-  row = ROWS[name]
-  makers = [row.make, row.make]
-  many = gymnasium.vector.AsyncVectorEnv(makers, context='spawn')
-  try:
-    seen, _ = many.reset(seed=[3, 4])
-    after, *_ = many.step(np.array([1, 1]))
-  finally:
-    many.close()
-  env = row.make()
+def test_spawned_processes_play_what_this_one_plays(tmp_path, name):
+  # In a process of its own: multiprocessing's tracker would stay in this one.
+  (tmp_path / 'spawn.py').write_text(SPAWN)
+  root = pathlib.Path(environments.__file__).parents[2]
+  subprocess.run(
+    [sys.executable, 'spawn.py', name, 'frames.npz'],
+    cwd=tmp_path,
+    env={**os.environ, 'PYTHONPATH': str(root)},
+    check=True,
+  )
+  frames = files.read_arrays(tmp_path / 'frames.npz')
+  env = ROWS[name].make()
   for number, seed in enumerate((3, 4)):
-    np.testing.assert_array_equal(seen[number], env.reset(seed=seed)[0])
-    np.testing.assert_array_equal(after[number], env.step(1)[0])
+    wanted = env.reset(seed=seed)[0], env.step(1)[0]
+    np.testing.assert_array_equal(frames['seen'][number], wanted[0])
+    np.testing.assert_array_equal(frames['after'][number], wanted[1])
   env.close()

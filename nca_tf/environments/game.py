@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import gymnasium
+import numpy as np
 
 from nca_tf import checks
 from nca_tf.command_line import faults
@@ -125,6 +126,14 @@ def check_reset(seed: Any, options: Any) -> int | None:
   if not isinstance(options, Mapping | None):
     raise ValueError(f'options must be None or a mapping, got {options!r}')
   return None if seed is None else checks.integer('seed', seed, 0)
+
+
+def to_array(action: Any) -> np.ndarray:
+  """Returns an action as an array, and an empty one of what is no action."""
+  try:
+    return np.asarray(action)
+  except Exception:  # Rows of several lengths; a type that refuses.
+    return np.empty(0)
 
 
 class GameCrashed(faults.Fault):

@@ -216,10 +216,7 @@ def split_action(action, variant: variants.Variant):
     ValueError: It is not in the action space.
   """
   space = make_action_space(variant)
-  try:
-    value = np.asarray(action)
-  except Exception:  # Rows of several lengths; a type that refuses.
-    value = np.empty(0)
+  value = game.to_array(action)
   if value.dtype.kind not in 'iu' or not space.contains(
     value.astype(np.int64) if value.shape else np.int64(value)
   ):

@@ -85,10 +85,7 @@ class PommermanVector(gymnasium.vector.VectorEnv):
   def _check(self, actions):
     """Returns integers of the action space, before anybody plays."""
     shape = self.action_space.shape
-    try:
-      values = np.asarray(actions)
-    except Exception:  # Rows of several lengths; a type that refuses.
-      values = np.empty(0)
+    values = game.to_array(actions)
     if values.shape != shape or values.dtype.kind not in 'iu':
       raise ValueError(
         f'actions must be integers of shape {shape}, got {values.dtype} of '

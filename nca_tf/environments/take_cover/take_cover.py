@@ -68,7 +68,7 @@ def _import_vizdoom():
 
 def _check_paths(engine: str):
   """Raises OSError where the library would crash or not take a name."""
-  if not os.access(engine, os.X_OK):
+  if sys.platform.startswith('linux') and not os.access(engine, os.X_OK):
     raise OSError(
       f"ViZDoom's engine {engine} is missing or may not be run: pip install "
       '--force-reinstall vizdoom, in a folder that is not mounted noexec'
@@ -271,10 +271,7 @@ class TakeCover(gymnasium.Env):
   def _choose(self, action) -> int:
     """Returns 0 (left), 1 (stay) or 2 (right)."""
     continuous = self._spec.action_kind == 'continuous'
-    try:
-      value = np.asarray(action)
-    except Exception:  # Rows of several lengths; a type that refuses.
-      value = np.empty(0)
+    value = game.to_array(action)
     if value.size == 1 and value.dtype.kind in ('iuf' if continuous else 'iu'):
       value = value.reshape(()).item()
       if continuous and -1 <= value <= 1:

@@ -7,6 +7,7 @@ authors' package; the tests compare with recorded games of it.
 import numpy as np
 
 from nca_tf import checks
+from nca_tf.environments import game
 from nca_tf.environments.pommerman.engine import board
 from nca_tf.environments.pommerman.engine import collapse
 from nca_tf.environments.pommerman.engine import explosions
@@ -86,10 +87,7 @@ def step(
 
 def _check(values, name, shape, limit):
   """Returns integers as int64, or refuses them."""
-  try:
-    values = np.asarray(values)
-  except Exception:  # Rows of several lengths; a type that refuses.
-    values = np.empty(0)
+  values = game.to_array(values)
   if values.shape != shape or values.dtype.kind not in 'iu':
     raise ValueError(
       f'{name} must be integers of shape {shape}, got {values.dtype} of shape '
