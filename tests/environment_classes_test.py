@@ -23,6 +23,7 @@ from nca_tf import files
 from nca_tf.environments import game
 from nca_tf.environments import policies
 from nca_tf.environments import workers
+from nca_tf.environments.pixel_copter import vector as pixel_copter_vector
 from nca_tf.environments.pommerman import drawing
 from nca_tf.environments.pommerman import games
 from nca_tf.environments.pommerman import match
@@ -88,6 +89,19 @@ ROWS = {
     ),
     act=lambda env: np.array([1, 0, 7]),
     wrong=(1, (1, 0), (1, 0, 8), (1, 0, -1), (1, 0, 0.0), [[1, 0, 0]]),
+  ),
+  'nca_tf/PixelCopter-v0': Row(
+    functools.partial(make_registered, 'nca_tf/PixelCopter-v0', time_limit=30),
+    counts=('time_limit', 'frame_skip'),
+  ),
+  'copters': Row(
+    functools.partial(
+      pixel_copter_vector.PixelCopterVector, num_envs=2, time_limit=30
+    ),
+    act=lambda env: np.array([1, 0]),
+    wrong=([1], [[1, 0]], [1, 2], [1, -1], [1, NAN], [True, False]),
+    renders=False,
+    counts=('time_limit', 'num_envs'),
   ),
   'vector': Row(
     functools.partial(vector.PommermanVector, num_envs=2, time_limit=30),
@@ -357,7 +371,7 @@ def test_only_reset_goes_on_after_the_end(row, made):
   while not over:
     ends = flatten(env.step(row.act(env))[2:4])
     over = 'True' in str(ends)
-  if row is ROWS['vector']:  # It begins again by itself, as it says.
+  if not row.renders:  # Many games: each begins again by itself, as it says.
     assert env.metadata['autoreset_mode'].value == 'NextStep'
     assert env.step(row.act(env))[4]['tics'].tolist() == [0, 0]
     return
@@ -425,12 +439,13 @@ def test_environments_that_play_are_copied_or_say_what_to_use(row, made):
 def test_policies_are_copied_before_their_episode():
   for name in environments.GAMES:
     spec = environments.get_spec(name)
+    frame = np.zeros(spec.observation_shape, np.uint8)
     for policy_name in spec.policies:
       policy = policies.make(policy_name, spec)
       found = []
       for each in (policy, *duplicates(policy)):
         each.reset(np.random.default_rng(1))
-        found.append([each.act(None) for _ in range(150)])
+        found.append([each.act(frame) for _ in range(150)])
       assert found[0] == found[1] == found[2]
       refuse(lambda p=policy: pickle.dumps(p), 'Policy cannot be', TypeError)
 
