@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 
 def always_installed() -> None:
   """Says of an engine that comes with the library: nothing is missing."""
@@ -18,10 +20,11 @@ class GameSpec:
 
   Attributes:
     name: Name in `environments.names()`.
-    observation_shape: Height, width and channels of a uint8 frame.
+    observation_shape: Height, width and channels of a uint8 frame; or the
+      size of a float32 vector.
     action_names: What each discrete action does, by its index.
     action_kinds: Kinds of action that the game offers: 'discrete' (an index),
-      'continuous' (one float in [-1, 1]), or both.
+      'continuous' (floats in [-1, 1]), or both.
     action_kind: The kind in use.
     time_limit: Tics after which an episode is truncated.
     tics_per_second: The pace at which people watch or play the game.
@@ -32,6 +35,8 @@ class GameSpec:
       none.
     engines: What can play the game: by name, what returns None if that engine
       is installed here, and otherwise a line that says how to install it.
+    components: Floats of a continuous action; a single one is a plain number,
+      several are an array.
     frame_skip: Tics for which each action is held.
     screen_shape: Height, width and channels of what the engine draws, uint8;
       by default the observation's.
@@ -45,7 +50,7 @@ class GameSpec:
   """
 
   name: str
-  observation_shape: tuple[int, int, int]
+  observation_shape: tuple[int, ...]
   action_names: tuple[str, ...]
   action_kinds: tuple[str, ...]
   action_kind: str
@@ -59,8 +64,9 @@ class GameSpec:
   engines: Mapping[str, Callable[[], str | None]] = dataclasses.field(
     default_factory=lambda: {'native': always_installed}, hash=False
   )
+  components: int = 1
   frame_skip: int = 1
-  screen_shape: tuple[int, int, int] | None = None
+  screen_shape: tuple[int, ...] | None = None
   screen_rows: int | None = None
   mirrored_actions: tuple[int, ...] | None = None
 
@@ -73,7 +79,7 @@ class GameSpec:
     if self.action_kind not in self.action_kinds:
       kinds = ' or '.join(map(repr, self.action_kinds))
       raise ValueError(f'action_kind must be {kinds}, got {self.action_kind!r}')
-    for name in ('frame_skip', 'time_limit'):
+    for name in ('frame_skip', 'time_limit', 'components'):
       if getattr(self, name) < 1:
         raise ValueError(
           f'{name} must be at least 1, got {getattr(self, name)}'
@@ -96,6 +102,26 @@ class GameSpec:
   def actions(self) -> int:
     """Number of discrete actions."""
     return len(self.action_names)
+
+  @property
+  def action_size(self) -> int:
+    """What M is fed of an action: a number per action, or per component."""
+    return self.actions if self.action_kind == 'discrete' else self.components
+
+  @property
+  def has_frames(self) -> bool:
+    """Whether observations are pictures, and not vectors."""
+    return len(self.observation_shape) == 3
+
+  @property
+  def observation_dtype(self) -> type:
+    """NumPy's type of observations."""
+    return np.uint8 if self.has_frames else np.float32
+
+  @property
+  def survived_step(self) -> int:
+    """What a survived step scores where rewards say no more than that."""
+    return 1 if self.has_reward else self.frame_skip
 
   @property
   def steps_per_second(self) -> float:

@@ -45,6 +45,7 @@ def make_spec(
     action_kind=spec.action_kind,
     source={**source, 'options': dict(options)},
     frame_skip=spec.frame_skip,
+    components=spec.components,
   )
 
 

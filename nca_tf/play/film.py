@@ -7,14 +7,18 @@ import pathlib
 import tempfile
 import zlib
 
+import gymnasium
 import numpy as np
 
+from nca_tf import environments
 from nca_tf.analysis import animation
 from nca_tf.command_line import faults
+from nca_tf.environments.workers import episode
 
 _FASTEST = 20  # Frames per second; a film of a faster game skips some.
 _PAUSE = 1.0  # Seconds that the last frame of an episode stays.
-_SCALE = 4
+_SCALE = 4  # Of frames that are no larger than those which V takes.
+_SMALL = 64
 
 
 def check(path: str):
@@ -34,6 +38,16 @@ def check(path: str):
       )
 
 
+def check_game(config):
+  """Refuses a resolved `evaluate.Config` of a game that has no pictures."""
+  if config.game_spec.has_frames:
+    return
+  try:
+    environments.make(config.env, render_mode='rgb_array').close()
+  except ValueError as error:
+    raise faults.UsageError(f'--record: {error}') from error
+
+
 def record(config, path: str) -> int:
   """Films the first `record_episodes` of a resolved `evaluate.Config`.
 
@@ -43,16 +57,22 @@ def record(config, path: str) -> int:
   # A film keeps the game's own pace.
   stride = max(1, round(spec.steps_per_second / _FASTEST))
   fps = spec.steps_per_second / stride
-  results = config.play(0, config.record_episodes, record=True)
-  with contextlib.closing(results):
-    parts = [_cut(result, spec, stride, fps) for result in results]
+  if spec.has_frames:
+    results = config.play(0, config.record_episodes, record=True)
+    with contextlib.closing(results):
+      parts = [
+        _cut(result, _read_frames(result, spec), stride, fps)
+        for result in results
+      ]
+  else:
+    parts = [_cut(*episode, stride, fps) for episode in _play_rendered(config)]
   frames, captions, over = (
     [entry for part in parts for entry in part[i]] for i in range(3)
   )
   name = config.player.label
   film = animation.side_by_side(
     {name: np.stack(frames)},
-    scale=_SCALE,
+    scale=max(1, _SCALE * _SMALL // frames[0].shape[1]),
     captions=captions,
     done={name: np.array(over)},
   )
@@ -60,10 +80,63 @@ def record(config, path: str) -> int:
   return len(film)
 
 
-def _cut(result, spec, stride: int, fps: float):
-  """Returns frames, captions and whether the episode is over, of each."""
+def _read_frames(result, spec):
   pixels = np.frombuffer(zlib.decompress(result.frames), np.uint8)
-  frames = pixels.reshape(-1, *spec.observation_shape)
+  return pixels.reshape(-1, *spec.observation_shape)
+
+
+def _play_rendered(config):
+  """Yields results and the game's own pictures, where it shows the player none.
+
+  The episodes are those of `config.play`, one after the other.
+
+  Raises:
+    faults.Fault: The game does not draw what it promised.
+  """
+  env = environments.make(
+    config.env, render_mode='rgb_array', **config.game_options
+  )
+  policy = config.player.make(config.game_spec)
+  with contextlib.closing(env):
+    for index in range(config.record_episodes):
+      frames = []
+      watched = _Watched(env, frames)
+      seed = environments.episode_seed(config.seed, index)
+      result = episode.play(watched, policy, index, seed, record=True)
+      yield result, frames
+
+
+class _Watched(gymnasium.Wrapper):
+  """A game whose every picture is added to a list."""
+
+  def __init__(self, env, frames):
+    super().__init__(env)
+    self._frames = frames
+
+  def reset(self, **options):
+    found = self.env.reset(**options)
+    self._frames.append(self._draw())
+    return found
+
+  def step(self, action):
+    found = self.env.step(action)
+    self._frames.append(self._draw())
+    return found
+
+  def _draw(self):
+    try:
+      frame = self.env.render()
+    except Exception as error:  # Whatever a stranger's game does.
+      raise faults.Fault(
+        f'--record: the game cannot be drawn: {error}'
+      ) from error
+    if np.ndim(frame) != 3 or frame.shape[-1] != 3:
+      raise faults.Fault('--record: the game drew no picture')
+    return frame
+
+
+def _cut(result, frames, stride: int, fps: float):
+  """Returns frames, captions and whether the episode is over, of each."""
   scores = np.concatenate([[0], np.cumsum(result.rewards)])
   last = len(frames) - 1
   chosen = [*range(0, last, stride), *[last] * max(1, round(_PAUSE * fps))]
