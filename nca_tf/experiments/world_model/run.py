@@ -125,7 +125,8 @@ class Training:
   @functools.cached_property
   def _vision(self):
     """V as it was trained, or as its training begins."""
-    vision = self._config.architecture.make_vision(self._config.seed)
+    config = self._config
+    vision = config.architecture.make_vision(config.game_spec, config.seed)
     is_trained = self._run.is_finished('vision')
     folder = self._run.path if is_trained else self._config.initial
     if folder:
@@ -134,6 +135,8 @@ class Training:
 
   def _train_vision(self):
     config, run = self._config, self._run
+    if not config.game_spec.has_frames:
+      return self._standardise()
     try:
       batches = self.recordings.batches(
         config.vision_batch, config.seed, config.mirror
@@ -158,6 +161,15 @@ class Training:
 
     steps = config.vision_steps
     return self._fit('vision', self._vision, trainer, steps, evaluate)
+
+  def _standardise(self):
+    """Fits what stands in V's place; M goes on with the first one's units."""
+    vision = self._vision
+    if not self._config.initial:
+      vision.fit(*self.recordings.moments())
+    path = self._run.checkpoints / 'vision'
+    checkpoints.Checkpoints(path, model=vision).save(1)
+    return {'numbers': vision.latent_size}
 
   def _encode(self):
     folder, mirror = self._run.path / 'latents', self._config.mirror
@@ -186,6 +198,7 @@ class Training:
       seed=config.seed,
       learning_rate=model_training.Decay(config.model_rate, config.model_decay),
       done_weight=config.done_weight,
+      reward_weight=model_training.reward_weight(latents.reward),
       jit=compilation.compiles(config.jit, pays),
     )
 

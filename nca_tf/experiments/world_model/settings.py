@@ -139,13 +139,14 @@ class Config(ModelFlags, VisionFlags, games_settings.PlayConfig):
         f'--held_out must be at most --episodes, got {self.held_out} of '
         f'{self.episodes}: no episode would be left for the measures'
       )
-    shape = self.game_spec.observation_shape
-    if shape != vision.FRAME_SHAPE:
+    spec = self.game_spec
+    shape = spec.observation_shape
+    if spec.has_frames and shape != vision.FRAME_SHAPE:
       raise faults.UsageError(
         f'--env must be a game with frames of {vision.FRAME_SHAPE}, got '
         f'{self.env!r} with {shape}'
       )
-    if self.mirror and not self.game_spec.mirrored_actions:
+    if self.mirror and not spec.mirrored_actions:
       raise faults.UsageError(
         f'--mirror must be off for --env={self.env}, whose mirror image is '
         'another game, got True'
@@ -155,7 +156,7 @@ class Config(ModelFlags, VisionFlags, games_settings.PlayConfig):
     if self.initial_vision:
       _check_vision('initial_vision', self.initial_vision, self)
     for folder in self.rollouts:
-      _check_rollouts(folder, self.game_spec)
+      _check_rollouts(folder, spec)
 
 
 def read_config(flag: str, folder) -> Config:
