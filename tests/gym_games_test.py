@@ -258,7 +258,7 @@ def test_a_film_of_vectors_shows_the_games_own_pictures(tmp_path):
   evaluate.run(config)
   lines = (tmp_path / 'run' / 'episodes.jsonl').read_text().splitlines()
   with Image.open(tmp_path / 'film.gif') as film:
-    assert film.size > (600, 400)
+    assert (300, 200) < film.size < (320, 260)  # Half of what it draws.
     seconds = 0
     for index in range(film.n_frames):
       film.seek(index)
@@ -266,6 +266,28 @@ def test_a_film_of_vectors_shows_the_games_own_pictures(tmp_path):
   # Two tics of 1/50 s a picture, and a second at the end.
   lived = json.loads(lines[0])['tics'] / 50
   assert seconds == pytest.approx(lived + 1, abs=0.2)
+
+
+@pytest.mark.parametrize(
+  ('flags', 'kind'),
+  [
+    (['--env=vizdoom'], 'discrete'),
+    (['--env=vizdoom', '--action_kind=continuous'], 'continuous'),
+    (['--env=gym:Pendulum-v1'], 'continuous'),
+    (['--env=gym:CartPole-v1'], 'discrete'),
+  ],
+)
+def test_the_kind_of_action_is_the_games_own(flags, kind):
+  recorded = config_flags.resolve(record_rollouts.Config, flags)
+  assert recorded.action_kind == kind  # config.json says it.
+  scored = config_flags.resolve(evaluate.Config, flags)
+  assert scored.resolved.action_kind == kind
+
+
+def test_a_kind_that_the_game_lacks_is_refused():
+  flags = ['--env=gym:Pendulum-v1', '--action_kind=discrete']
+  with pytest.raises(faults.UsageError, match='--action_kind must be contin'):
+    config_flags.resolve(record_rollouts.Config, flags)
 
 
 def test_a_game_that_draws_nothing_is_not_filmed(tmp_path):

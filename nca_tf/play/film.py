@@ -9,6 +9,7 @@ import zlib
 
 import gymnasium
 import numpy as np
+from PIL import Image
 
 from nca_tf import environments
 from nca_tf.analysis import animation
@@ -19,6 +20,7 @@ _FASTEST = 20  # Frames per second; a film of a faster game skips some.
 _PAUSE = 1.0  # Seconds that the last frame of an episode stays.
 _SCALE = 4  # Of frames that are no larger than those which V takes.
 _SMALL = 64
+_LARGEST = 320  # Pixels of a game's own pictures.
 
 
 def check(path: str):
@@ -65,7 +67,8 @@ def record(config, path: str) -> int:
         for result in results
       ]
   else:
-    parts = [_cut(*episode, stride, fps) for episode in _play_rendered(config)]
+    played = _play_rendered(config, stride)
+    parts = [_cut(*episode, stride, fps) for episode in played]
   frames, captions, over = (
     [entry for part in parts for entry in part[i]] for i in range(3)
   )
@@ -85,10 +88,11 @@ def _read_frames(result, spec):
   return pixels.reshape(-1, *spec.observation_shape)
 
 
-def _play_rendered(config):
+def _play_rendered(config, stride: int):
   """Yields results and the game's own pictures, where it shows the player none.
 
-  The episodes are those of `config.play`, one after the other.
+  The episodes are those of `config.play`, one after the other; of the pictures
+  every `stride`-th and the last are drawn, the others are None.
 
   Raises:
     faults.Fault: The game does not draw what it promised.
@@ -100,18 +104,19 @@ def _play_rendered(config):
   with contextlib.closing(env):
     for index in range(config.record_episodes):
       frames = []
-      watched = _Watched(env, frames)
+      watched = _Watched(env, frames, stride)
       seed = environments.episode_seed(config.seed, index)
       result = episode.play(watched, policy, index, seed, record=True)
       yield result, frames
 
 
 class _Watched(gymnasium.Wrapper):
-  """A game whose every picture is added to a list."""
+  """A game whose pictures are added to a list."""
 
-  def __init__(self, env, frames):
+  def __init__(self, env, frames, stride):
     super().__init__(env)
     self._frames = frames
+    self._stride = stride
 
   def reset(self, **options):
     found = self.env.reset(**options)
@@ -120,7 +125,8 @@ class _Watched(gymnasium.Wrapper):
 
   def step(self, action):
     found = self.env.step(action)
-    self._frames.append(self._draw())
+    is_drawn = len(self._frames) % self._stride == 0 or any(found[2:4])
+    self._frames.append(self._draw() if is_drawn else None)
     return found
 
   def _draw(self):
@@ -132,7 +138,9 @@ class _Watched(gymnasium.Wrapper):
       ) from error
     if np.ndim(frame) != 3 or frame.shape[-1] != 3:
       raise faults.Fault('--record: the game drew no picture')
-    return frame
+    # Larger pictures would make films of many megabytes.
+    shrink = -(-max(frame.shape) // _LARGEST)
+    return np.asarray(Image.fromarray(frame).reduce(shrink))
 
 
 def _cut(result, frames, stride: int, fps: float):

@@ -76,9 +76,9 @@ class Config(controller_settings.DreamFlags):
         'got something else; start it from a terminal'
       )
     spec = self.world_model_config.game_spec
-    if self.is_keyboard and not (
-      spec.has_frames and spec.action_size in (1, 3)
-    ):
+    is_index = spec.action_kind == 'discrete'
+    steers = spec.actions > 2 if is_index else spec.components == 1
+    if self.is_keyboard and not (spec.has_frames and steers):
       raise faults.UsageError(
         f'--policy={KEYBOARD} steers pictures to the left and right, got '
         f'{spec.name}, whose actions or observations are others'

@@ -64,6 +64,9 @@ class Config(settings.PlayConfig):
     'paper': {'episodes': 1000},
   }
 
+  def __post_init__(self):
+    """Leaves 'auto' as it is: an agent's kind comes before the game's."""
+
   def validate(self):
     """Refuses settings that contradict the agent's, and other wrong ones."""
     if self.agent and self.policy != Config.policy:
@@ -90,6 +93,8 @@ class Config(settings.PlayConfig):
     for name in values:
       if getattr(self, name) not in ('auto', 0):
         values[name] = getattr(self, name)
+    kind = settings.find_action_kind(values['env'], values['action_kind'])
+    values['action_kind'] = kind
     return dataclasses.replace(self, agent='', policy=policy, **values)
 
 

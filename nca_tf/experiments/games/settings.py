@@ -12,6 +12,14 @@ from nca_tf.environments import workers
 from nca_tf.environments.workers import player as player_lib
 
 
+def find_action_kind(env: str, kind: str) -> str:
+  """Returns the game's own kind for 'auto'; 'auto' where there is no game."""
+  if kind == 'auto':
+    with contextlib.suppress(ValueError, ImportError):  # `validate` says it.
+      return environments.get_spec(env).action_kind
+  return kind
+
+
 @dataclasses.dataclass(frozen=True)
 class PlayConfig(config_flags.Common):
   """Which game is played, by whom and for how long."""
@@ -57,10 +65,8 @@ class PlayConfig(config_flags.Common):
 
   def __post_init__(self):
     """Fills in the game's own kind of action, so that config.json says it."""
-    if self.action_kind == 'auto':
-      with contextlib.suppress(ValueError, ImportError):  # `validate` says it.
-        kind = environments.get_spec(self.env).action_kind
-        object.__setattr__(self, 'action_kind', kind)
+    kind = find_action_kind(self.env, self.action_kind)
+    object.__setattr__(self, 'action_kind', kind)
 
   def validate(self):
     """Refuses what the game does not have, and an agent of another game."""
