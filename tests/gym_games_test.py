@@ -244,6 +244,17 @@ def test_workers_play_games_that_only_this_process_has_registered(capfd):
   assert capfd.readouterr() == ('', '')  # Though the game prints.
 
 
+def test_a_picture_is_drawn_without_a_word(capfd):
+  env = environments.make('gym:CartPole-v1', render_mode='rgb_array')
+  assert env.render() is None  # Before reset.
+  env.reset(seed=1)
+  picture = env.render()
+  assert (picture.shape, picture.dtype) == ((400, 600, 3), np.uint8)
+  assert len(np.unique(picture)) > 3
+  env.close()
+  assert capfd.readouterr() == ('', '')  # Nothing of sound cards either.
+
+
 def test_a_film_of_vectors_shows_the_games_own_pictures(tmp_path):
   config = config_flags.resolve(
     evaluate.Config,

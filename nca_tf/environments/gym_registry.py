@@ -16,6 +16,14 @@ import gymnasium
 
 PREFIX = 'gym:'
 
+# Many games draw with pygame, which greets, and looks for a screen and a sound
+# card that they do not need.
+_PYGAME = {
+  'PYGAME_HIDE_SUPPORT_PROMPT': '1',
+  'SDL_AUDIODRIVER': 'dummy',
+  'SDL_VIDEODRIVER': 'dummy',
+}
+
 
 def _parse(name: str) -> tuple[str, dict[str, Any]]:
   """Returns Gymnasium's id and the options that a name holds."""
@@ -44,7 +52,8 @@ def open_game(name: str, render_mode: str | None = None) -> gymnasium.Env:
   identifier, options = _parse(name)
   if render_mode:  # Not every game has such an option.
     options['render_mode'] = render_mode
-  os.environ.setdefault('PYGAME_HIDE_SUPPORT_PROMPT', '1')
+  for variable, value in _PYGAME.items():
+    os.environ.setdefault(variable, value)
   try:
     with quiet(), warnings.catch_warnings():
       warnings.simplefilter('ignore')  # Of what the game imports.
