@@ -31,6 +31,8 @@ from nca_tf.training import vision as vision_training
 from nca_tf.world_model import codec as codec_lib
 from nca_tf.world_model import world_model as world_model_lib
 
+_MOST_MORE = 16  # Times the episodes that were asked for.
+
 
 def run(config: settings.Config) -> None:
   """Makes what the run folder lacks, and reports."""
@@ -111,11 +113,35 @@ class Training:
     run.stage('model', self._train_model)
 
   def _collect(self):
+    """Records episodes: twice as many, and so on, where they are too short."""
     config, target = self._config, self._run.path / 'rollouts'
-    what = config.env, config.policy, config.episodes, config.seed
     how = {'processes': config.processes, 'options': config.game_options}
-    collect('collect', target, *what, **how)
-    return {'episodes': rollouts.count(target)}
+    total = config.episodes
+    while True:
+      what = config.env, config.policy, total, config.seed
+      collect('collect', target, *what, **how)
+      is_last = total >= _MOST_MORE * config.episodes
+      if is_last or self._fills_a_batch(target, total):
+        return {'episodes': rollouts.count(target)}
+      total *= 2
+
+  def _fills_a_batch(self, folder, total):
+    """Whether the first episodes are enough for an update of V and of M.
+
+    What an interrupted process has recorded beyond `total` does not count, so
+    that the same command always ends with the same episodes.
+    """
+    config, steps = self._config, 0
+    frames = config.vision_batch if config.game_spec.has_frames else 0
+    wanted = max(config.model_batch * (config.window + 1), frames)
+    for episode in rollouts.read(folder, frames=False):
+      if episode.index >= total:
+        break
+      if not world_model_lib.is_held_out(episode.index, config.held_out):
+        steps += episode.length  # The step after the last may have no frame.
+      if steps >= wanted:
+        return True
+    return False
 
   @functools.cached_property
   def codec(self) -> codec_lib.Codec:

@@ -23,7 +23,12 @@ _option = config_flags.option
 class VisionFlags(config_flags.Common):
   """The recorded episodes, and V's size and training."""
 
-  episodes: int = _option(700, 'Episodes to collect.', minimum=2)
+  episodes: int = _option(
+    700,
+    'Episodes to collect; up to 16 times as many where they are too short for '
+    'one update of V and M.',
+    minimum=2,
+  )
   held_out: int = _option(
     8, 'One episode in so many is kept for the measures.', minimum=2
   )
