@@ -200,6 +200,21 @@ def test_numbers_that_are_none_end_the_episode(bad):
   env.reset(seed=1)
 
 
+@pytest.mark.parametrize('bad', ['step', 'reward', 'observation'])
+def test_a_game_that_fails_is_a_fault_of_one_line(bad, tmp_path):
+  name = name_of(bad=bad)
+  flags = [f'--env={name}', '--processes=1', '--episodes=3', '--seed=2']
+  # Scores of a policy that never looks need no observations.
+  scored = () if bad == 'observation' else (evaluate,)
+  for module in (record_rollouts, *scored):
+    folder = f'--run_dir={tmp_path / module.NAME}'
+    config = config_flags.resolve(module.Config, [*flags, folder])
+    with pytest.raises(faults.Fault, match=f"^game '{SPACES},bad=") as caught:
+      module.run(config)
+    assert '\n' not in str(caught.value)
+    assert 'the same command' in str(caught.value)
+
+
 def test_car_racing_is_seen_and_driven_as_published(monkeypatch):
   from gymnasium.envs.box2d import car_racing
 

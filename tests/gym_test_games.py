@@ -74,6 +74,8 @@ class Spaces(gymnasium.Env):
     """Plays a step; one in thirty is the last."""
     if self._noisy:
       print('step')
+    if self._bad == 'step' and self._steps == 4:
+      raise KeyError('no\nkey')
     if not self.action_space.contains(action):
       raise TypeError(f'a stranger got {action!r}')
     self.actions.append(action)

@@ -160,8 +160,7 @@ class GymGame(gymnasium.Env):
       self._env = gym_registry.open_game(self._spec.name, self.render_mode)
     # Seeds of this library have 63 bits, engines in C take 31.
     seed = None if seed is None else seed % 2**31
-    with gym_registry.quiet():
-      observation, _ = self._env.reset(seed=seed)
+    observation, _ = self._ask('reset', seed=seed)
     self._tics, self._over = 0, False
     return self._observe(observation), {'tics': 0}
 
@@ -169,7 +168,7 @@ class GymGame(gymnasium.Env):
     """Plays `frame_skip` tics.
 
     Raises:
-      GameCrashed: The game gave a number that is none.
+      GameCrashed: The game failed, or gave a number that is none.
       RuntimeError: The episode is over.
       ValueError: `action` is not in the action space.
     """
@@ -177,8 +176,7 @@ class GymGame(gymnasium.Env):
       raise RuntimeError('the episode is over: call reset() before step()')
     action, total, before = self._translate(action), 0.0, self._tics
     for _ in range(self._spec.frame_skip):
-      with gym_registry.quiet():
-        observation, reward, terminated, cut, _ = self._env.step(action)
+      observation, reward, terminated, cut, _ = self._ask('step', action)
       total += float(reward)
       self._tics += 1
       terminated = bool(terminated)
@@ -200,8 +198,7 @@ class GymGame(gymnasium.Env):
     """Returns the game's own picture, uint8 [H, W, 3], in 'rgb_array' mode."""
     if self.render_mode is None or self._env is None:
       return None
-    with gym_registry.quiet():
-      return np.asarray(self._env.render(), np.uint8)
+    return np.asarray(self._ask('render'))
 
   def close(self):
     """Closes the game; `reset` may open it again."""
@@ -210,6 +207,18 @@ class GymGame(gymnasium.Env):
       with gym_registry.quiet():
         self._env.close()
       self._env = None
+
+  def _ask(self, method: str, *arguments, **options):
+    """Calls the game itself."""
+    try:
+      with gym_registry.quiet():
+        return getattr(self._env, method)(*arguments, **options)
+    except Exception as error:  # Whatever a stranger's game does.
+      self._over = True
+      raise game.GameCrashed(
+        f'game {self._spec.name!r} failed in {method}: '
+        f'{type(error).__name__}: {gym_registry.shorten(error, 200)}'
+      ) from error
 
   def _observe(self, observation):
     shape = self._spec.observation_shape

@@ -15,6 +15,7 @@ from nca_tf import environments
 from nca_tf.analysis import animation
 from nca_tf.command_line import faults
 from nca_tf.environments.workers import episode
+from nca_tf.play import crashes
 
 _FASTEST = 20  # Frames per second; a film of a faster game skips some.
 _PAUSE = 1.0  # Seconds that the last frame of an episode stays.
@@ -59,15 +60,8 @@ def record(config, path: str) -> int:
   # A film keeps the game's own pace.
   stride = max(1, round(spec.steps_per_second / _FASTEST))
   fps = spec.steps_per_second / stride
-  if spec.has_frames:
-    results = config.play(0, config.record_episodes, record=True)
-    with contextlib.closing(results):
-      parts = [
-        _cut(result, _read_frames(result, spec), stride, fps)
-        for result in results
-      ]
-  else:
-    played = _play_rendered(config, stride)
+  with crashes.reported():
+    played = (_play if spec.has_frames else _play_rendered)(config, stride)
     parts = [_cut(*episode, stride, fps) for episode in played]
   frames, captions, over = (
     [entry for part in parts for entry in part[i]] for i in range(3)
@@ -83,9 +77,15 @@ def record(config, path: str) -> int:
   return len(film)
 
 
-def _read_frames(result, spec):
-  pixels = np.frombuffer(zlib.decompress(result.frames), np.uint8)
-  return pixels.reshape(-1, *spec.observation_shape)
+def _play(config, stride: int):
+  """Yields results and what the player saw; all of it, whatever the stride."""
+  del stride
+  shape = config.game_spec.observation_shape
+  results = config.play(0, config.record_episodes, record=True)
+  with contextlib.closing(results):
+    for result in results:
+      pixels = np.frombuffer(zlib.decompress(result.frames), np.uint8)
+      yield result, pixels.reshape(-1, *shape)
 
 
 def _play_rendered(config, stride: int):
@@ -130,12 +130,7 @@ class _Watched(gymnasium.Wrapper):
     return found
 
   def _draw(self):
-    try:
-      frame = self.env.render()
-    except Exception as error:  # Whatever a stranger's game does.
-      raise faults.Fault(
-        f'--record: the game cannot be drawn: {error}'
-      ) from error
+    frame = self.env.render()
     if np.ndim(frame) != 3 or frame.shape[-1] != 3:
       raise faults.Fault('--record: the game drew no picture')
     # Larger pictures would make films of many megabytes.

@@ -15,6 +15,7 @@ from nca_tf.analysis import table
 from nca_tf.environments import policies
 from nca_tf.environments import workers
 from nca_tf.experiments.controller import evolution
+from nca_tf.play import crashes
 from nca_tf.world_model import dream as dream_lib
 
 ROLLOUTS = 64  # Dreams per policy.
@@ -32,7 +33,7 @@ def play_game(world_model, config) -> dict[str, list[float]]:
       processes=config.processes,
       options=world_model.game_options,
     )
-    with contextlib.closing(results):
+    with crashes.reported(), contextlib.closing(results):
       scores[name] = [result.score for result in results]
   return scores
 
