@@ -101,6 +101,21 @@ def test_wrong_settings_are_refused(sizes, kind, message):
     controller_lib.LinearController(sizes, 3, kind)
 
 
+def test_of_actions_without_an_order_the_largest_sum_acts(features):
+  controller = controller_lib.LinearController(SIZES, 4, ordered=False)
+  assert controller.size == 4 * 8
+  parameters = np.random.default_rng(1).normal(size=(9, 32)).astype(np.float32)
+  inputs = np.concatenate([features['z'], features['h']], -1)
+  rows = parameters.reshape(9, 4, 8)
+  sums = np.einsum('brf,bf->br', rows[..., :-1], inputs) + rows[..., -1]
+  actions = controller.act(parameters, features)
+  np.testing.assert_array_equal(actions, sums.argmax(-1))
+  assert len(set(actions.numpy())) > 2
+  assert controller.encode(actions).shape == (9, 4)
+  only = controller_lib.LinearController(SIZES, 1, ordered=False)
+  assert not only.act(parameters[:, :8], features).numpy().any()
+
+
 def test_an_index_has_no_components():
   with pytest.raises(ValueError, match='components must be 1 .*, got 2'):
     controller_lib.LinearController(SIZES, 3, 'discrete', 2)

@@ -233,6 +233,7 @@ def test_what_a_game_must_say_has_no_default():
     'screen_shape',
     'screen_rows',
     'mirrored_actions',
+    'ordered_actions',
   }
 
 

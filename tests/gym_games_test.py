@@ -240,6 +240,8 @@ def test_car_racing_is_seen_and_driven_as_published(monkeypatch):
   env.close()
   discrete = environments.get_spec('gym:CarRacing-v3,continuous=False')
   assert (discrete.action_kind, discrete.actions) == ('discrete', 5)
+  assert not discrete.ordered_actions  # Of unlike things.
+  assert environments.get_spec('gym:CartPole-v1').ordered_actions
 
 
 def test_games_pickle_before_they_start():

@@ -44,6 +44,8 @@ class GameSpec:
       (bilinearly, with antialiasing) to the observation; by default all.
     mirrored_actions: What each action is in the game's mirror image, left and
       right exchanged; None where the mirror image is another game.
+    ordered_actions: Whether the order of the actions means something, as that
+      of left, stay and right does: controllers then cut one number into bins.
 
   Raises:
     ValueError: A value is out of range or contradicts another.
@@ -69,6 +71,7 @@ class GameSpec:
   screen_shape: tuple[int, ...] | None = None
   screen_rows: int | None = None
   mirrored_actions: tuple[int, ...] | None = None
+  ordered_actions: bool = True
 
   def __post_init__(self):
     """Fills in the screen and checks the values."""

@@ -315,6 +315,7 @@ def _look(name: str) -> _Look:
       'wander': policies.Script(policies.wander),
     },
     components=count if kind == 'continuous' else 1,
+    ordered_actions=kind != 'discrete' or count < 3,
     screen_shape=image and (*image[:2], 3),
     screen_rows=known.rows if image else None,
   )

@@ -1,8 +1,9 @@
 """C: a linear controller on what V and M know.
 
 Ha and Schmidhuber, World Models (2018), section 2.3: a = tanh(W [z, h, c] + b),
-cut into as many equal bins as the game has actions; or, where an action has
-several numbers, one such row of weights for each. Reading the DNC's read
+cut into as many equal bins as the game has actions. Where an action has several
+numbers, each has such a row of weights; where the order of the actions means
+nothing, each action has one and the largest sum acts. Reading the DNC's read
 vectors as well was proposed for the DNC and is a matter of `features` here.
 Letters: P parameters, S size of a feature, A action size.
 """
@@ -17,10 +18,10 @@ from nca_tf import checks
 class LinearController:
   """One weight per feature and a bias, as a flat vector of parameters.
 
-  Several components have such weights, and then a bias, one after the other.
+  Several rows have such weights, and then a bias, one after the other.
 
-  The bins are in the order of the actions, which therefore has to mean
-  something: left, stay, right.
+  Bins are in the order of the actions, which therefore has to mean something:
+  left, stay, right.
 
     controller = LinearController({'z': 64, 'h': 256}, actions=3)
     action = controller.act(parameters, features)  # [B, 321], [B, S] -> [B]
@@ -32,6 +33,7 @@ class LinearController:
     actions: int,
     action_kind: str = 'discrete',
     components: int = 1,
+    ordered: bool = True,
   ):
     """Checks the sizes.
 
@@ -42,6 +44,7 @@ class LinearController:
       action_kind: 'discrete' or 'continuous' (the game cuts the number, or
         scales it).
       components: Numbers of a continuous action.
+      ordered: Whether the order of discrete actions means something.
 
     Raises:
       ValueError: There is no feature or a size or kind is wrong.
@@ -64,11 +67,13 @@ class LinearController:
         f"components must be 1 where action_kind is 'discrete', got "
         f'{components}'
       )
+    self.ordered = ordered or action_kind == 'continuous'
+    self._rows = self.components if self.ordered else actions
 
   @property
   def size(self) -> int:
     """P, the number of parameters: the weights and then the bias."""
-    return self.components * (sum(self.sizes.values()) + 1)
+    return self._rows * (sum(self.sizes.values()) + 1)
 
   def act(self, parameters, features):
     """Returns actions [...]: int32, or float32 in (-1, 1) if continuous.
@@ -81,13 +86,16 @@ class LinearController:
     """
     inputs = tf.concat([features[name] for name in self.sizes], -1)
     parameters = tf.cast(parameters, inputs.dtype)
-    if self.components > 1:
-      rows = self.components, self.size // self.components
+    if self._rows > 1:
+      rows = self._rows, self.size // self._rows
       shape = tf.concat([tf.shape(parameters)[:-1], rows], 0)
       parameters = tf.reshape(parameters, shape)
       inputs = inputs[..., None, :]
     weights, bias = parameters[..., :-1], parameters[..., -1]
-    activation = tf.tanh(tf.reduce_sum(weights * inputs, -1) + bias)
+    activation = tf.reduce_sum(weights * inputs, -1) + bias
+    if not self.ordered and self._rows > 1:
+      return tf.argmax(activation, -1, tf.int32)
+    activation = tf.tanh(activation)
     if self.action_kind == 'continuous':
       return tf.cast(activation, tf.float32)
     bins = tf.floor((activation + 1) / 2 * self.actions)

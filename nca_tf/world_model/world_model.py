@@ -171,6 +171,7 @@ class WorldModel:
       self.spec.actions,
       self.spec.action_kind,
       self.spec.components,
+      self.spec.ordered_actions,
     )
 
   def player(self, controller) -> agent_lib.Agent:
