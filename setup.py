@@ -51,10 +51,13 @@ setuptools.setup(
     'vizdoom',
   ],
   extras_require={
+    # Gymnasium's own extra adds swig, which the wheel does not need.
+    'box2d': ['box2d', 'pygame-ce'],
     'gpu': ['tensorflow[and-cuda]==2.21.*'],
     'profile': ['tensorboard-plugin-profile'],
     'ray': ['ray'],
     'test': [
+      'box2d',
       'hypothesis',
       'packaging',
       'pytest',

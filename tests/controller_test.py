@@ -64,6 +64,23 @@ def test_continuous_actions_are_the_activation(features):
   assert controller.encode(actions).shape == (9, 1)
 
 
+def test_each_component_has_weights_and_a_bias_of_its_own(features):
+  controller = controller_lib.LinearController(SIZES, 0, 'continuous', 3)
+  assert controller.size == 3 * 8
+  random = np.random.default_rng(1)
+  one, many = random.normal(size=24), random.normal(size=(9, 24))
+  actions = controller.act(np.float32(one), features)
+  for i, part in enumerate(one.reshape(3, 8)):
+    expected = activation(part, features)
+    np.testing.assert_allclose(actions[:, i], expected, rtol=1e-5)
+  assert controller.encode(actions).shape == (9, 3)
+  rows = controller.act(np.float32(many), features)
+  for row in range(9):
+    only = {name: values[row : row + 1] for name, values in features.items()}
+    expected = [activation(part, only)[0] for part in many[row].reshape(3, 8)]
+    np.testing.assert_allclose(rows[row], expected, rtol=1e-5)
+
+
 def test_discrete_actions_are_fed_to_m_one_hot():
   controller = controller_lib.LinearController(SIZES, 3)
   np.testing.assert_array_equal(
@@ -82,3 +99,25 @@ def test_discrete_actions_are_fed_to_m_one_hot():
 def test_wrong_settings_are_refused(sizes, kind, message):
   with pytest.raises(ValueError, match=message):
     controller_lib.LinearController(sizes, 3, kind)
+
+
+def test_of_actions_without_an_order_the_largest_sum_acts(features):
+  controller = controller_lib.LinearController(SIZES, 4, ordered=False)
+  assert controller.size == 4 * 8
+  parameters = np.random.default_rng(1).normal(size=(9, 32)).astype(np.float32)
+  inputs = np.concatenate([features['z'], features['h']], -1)
+  rows = parameters.reshape(9, 4, 8)
+  sums = np.einsum('brf,bf->br', rows[..., :-1], inputs) + rows[..., -1]
+  actions = controller.act(parameters, features)
+  np.testing.assert_array_equal(actions, sums.argmax(-1))
+  assert len(set(actions.numpy())) > 2
+  assert controller.encode(actions).shape == (9, 4)
+  only = controller_lib.LinearController(SIZES, 1, ordered=False)
+  assert not only.act(parameters[:, :8], features).numpy().any()
+
+
+def test_an_index_has_no_components():
+  with pytest.raises(ValueError, match='components must be 1 .*, got 2'):
+    controller_lib.LinearController(SIZES, 3, 'discrete', 2)
+  with pytest.raises(ValueError, match='components must be an int.*, got 0'):
+    controller_lib.LinearController(SIZES, 0, 'continuous', 0)

@@ -98,6 +98,39 @@ def one_by_one(model, dream, controller, parameters, fitness, shift):
   return scores, steps
 
 
+@pytest.mark.parametrize('fitness', ['expected', 'sampled'])
+def test_a_game_with_rewards_scores_the_rewards_of_the_living(starts, fitness):
+  tf.keras.utils.set_random_seed(2)
+  model = model_lib.MemoryModel(cells.make('lstm', UNITS), Z, 3, 2, reward=True)
+  model.build()
+  model.done_head.bias.assign([-0.5])
+  dream = make(model, starts, fitness=fitness)
+  controller = controller_of(model)
+  parameters = candidates(controller)
+  noise = dream.make_noise(ROLLOUTS, SEED)
+  played = play(dream, controller, parameters, lanes=5).scores
+  expected = np.zeros((CANDIDATES, ROLLOUTS))
+  for candidate, rollout in np.ndindex(*expected.shape):
+    z, state, alive = noise.start[rollout][None], model.initial(1), 1.0
+    for t in range(HORIZON):
+      features = {'z': z, **model.features(state)}
+      action = controller.act(parameters[candidate], features)
+      said, state = model.step(
+        z, controller.encode(action), tf.constant([t == 0]), state
+      )
+      drawn = noise.uniform[rollout, t][None], noise.normal[rollout, t][None]
+      z = mixture.transform(said.latent, *drawn, 1.2)
+      # The step that ends the game still has its reward.
+      expected[candidate, rollout] += alive * float(said.reward[0])
+      logit = float(said.done_logit[0])
+      dead = 1 / (1 + np.exp(-logit)) if fitness == 'expected' else logit > 0
+      alive *= 1 - dead
+      if alive < 0.01:
+        break
+  np.testing.assert_allclose(played, expected, rtol=2e-4, atol=1e-4)
+  assert np.unique(expected).size > CANDIDATES
+
+
 @pytest.mark.parametrize(
   ('fitness', 'weight'), [('expected', 10.0), ('sampled', 10.0)]
 )
@@ -111,7 +144,7 @@ def test_lanes_play_the_episodes_that_plain_loops_play(
     model, dream, controller, parameters, fitness, np.log(weight)
   )
   played = play(dream, controller, parameters, lanes=5)
-  np.testing.assert_allclose(played.survived, expected, rtol=2e-4, atol=1e-4)
+  np.testing.assert_allclose(played.scores, expected, rtol=2e-4, atol=1e-4)
   assert int(played.steps) == steps  # dead lanes cost nothing
   assert len(np.unique(expected)) > CANDIDATES
 
@@ -122,8 +155,8 @@ def test_the_number_of_lanes_changes_nothing(model, starts, lanes):
   controller = controller_of(model)
   parameters = candidates(controller)
   np.testing.assert_allclose(
-    play(dream, controller, parameters, lanes).survived,
-    play(dream, controller, parameters, 5).survived,
+    play(dream, controller, parameters, lanes).scores,
+    play(dream, controller, parameters, 5).scores,
     rtol=1e-4,
   )
 
@@ -138,8 +171,8 @@ def test_xla_plays_the_same(model, starts):
     jit_compile=True,
   )
   np.testing.assert_allclose(
-    compiled().survived,
-    play(dream, controller, parameters, 5).survived,
+    compiled().scores,
+    play(dream, controller, parameters, 5).scores,
     rtol=1e-3,
   )
 
@@ -148,7 +181,7 @@ def test_equal_candidates_meet_equal_dreams(model, starts):
   dream = make(model, starts)
   controller = controller_of(model)
   parameters = tf.repeat(candidates(controller)[:1], 3, 0)
-  survived = play(dream, controller, parameters, lanes=5).survived.numpy()
+  survived = play(dream, controller, parameters, lanes=5).scores.numpy()
   np.testing.assert_allclose(survived[0], survived[1], rtol=1e-5)
   assert len(np.unique(survived[0])) == ROLLOUTS
 
@@ -165,10 +198,10 @@ def test_nobody_dies_or_everybody_at_once(model, starts, bias):
       played = play(dream, controller, candidates(controller), lanes=5)
       episodes = CANDIDATES * ROLLOUTS
       if bias < 0:
-        np.testing.assert_allclose(played.survived, HORIZON, rtol=1e-5)
+        np.testing.assert_allclose(played.scores, HORIZON, rtol=1e-5)
         assert int(played.steps) == episodes * HORIZON
       else:
-        np.testing.assert_allclose(played.survived, 0, atol=1e-5)
+        np.testing.assert_allclose(played.scores, 0, atol=1e-5)
         assert int(played.steps) == episodes
   finally:
     model.done_head.kernel.assign(kernel)
@@ -186,8 +219,8 @@ def test_scripts_are_replayed_rollout_by_rollout(model, starts):
     dream_lib.replay(right), 1, dream.make_noise(ROLLOUTS, SEED), 3
   )
   np.testing.assert_allclose(
-    replayed.survived,
-    play(dream, controller, tf.constant(parameters), 3).survived,
+    replayed.scores,
+    play(dream, controller, tf.constant(parameters), 3).scores,
     rtol=1e-5,
   )
 

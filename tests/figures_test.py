@@ -149,6 +149,28 @@ def test_scores_of_rewards_and_of_tics_are_in_view(score):
   drawn(figure)
 
 
+def test_trajectories_show_the_numbers_that_vary_most():
+  steps = np.arange(20)[:, None]
+  real = np.sin(steps / 3) * np.arange(12)  # The first never varies.
+  figure = figures.trajectories(real, real + 0.5)
+  panels = [axes for axes in figure.axes if axes.get_visible()]
+  titles = [axes.get_title(loc='left') for axes in panels]
+  assert titles == [f'number {number} of 12' for number in range(5, 13)]
+  game, dream = panels[0].lines
+  np.testing.assert_array_equal(game.get_ydata(), real[:, 4])
+  np.testing.assert_array_equal(dream.get_ydata(), real[:, 4] + 0.5)
+  np.testing.assert_array_equal(game.get_xdata(), np.arange(1, 21))
+  assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+    'game',
+    'dream of M',
+  ]
+  one = figures.trajectories(np.ones((1, 1)), np.ones((1, 1)))
+  assert len(one.axes) == 1
+  for shape in ((20, 11), (19, 12), (20,), (0, 12)):
+    with pytest.raises(ValueError, match='real and dreamt must be of one sh'):
+      figures.trajectories(real, np.ones(shape))
+
+
 def test_done_scores_show_counts_area_and_threshold():
   rng = np.random.default_rng(1)
   labels = rng.random(3000) < 0.05

@@ -178,6 +178,22 @@ def test_the_repeated_frame_after_death_is_no_target(model, sequence):
   assert float(one['done_loss']) != float(alive['done_loss'])
 
 
+def test_the_error_of_large_rewards_counts_in_their_deviations(sequence):
+  rewards = np.random.default_rng(0).normal(3, 20, 500)
+  weight = model_training.reward_weight(np.float32(rewards))
+  assert weight == pytest.approx(1 / np.var(rewards), rel=1e-5)
+  assert model_training.reward_weight(np.ones(9)) == 1
+  assert model_training.reward_weight(rewards / 100) == 1
+  model = make_model('lstm', reward=True)
+  transitions = _transitions(sequence)
+  said = _predict(model, transitions)
+  plain = model_lib.model_loss(said, transitions)
+  weighed = model_lib.model_loss(said, transitions, reward_weight=0.25)
+  assert float(plain['reward_loss']) == float(weighed['reward_loss']) > 0
+  less = float(plain['loss'] - weighed['loss'])
+  assert less == pytest.approx(0.75 * float(plain['reward_loss']), rel=1e-4)
+
+
 def test_every_weight_learns(model, sequence):
   transitions = _transitions(sequence, terminal=[(0, 4)])
   with tf.GradientTape() as tape:
@@ -214,6 +230,7 @@ def test_mixed_precision_keeps_heads_and_loss_in_float32(cell, sequence):
   [
     (np.array([[0, 2, 1]], np.int32), 3),
     (np.array([[-0.5, 0.1, 1]], np.float32), 1),
+    (np.array([[[-0.5, 0], [0.1, 0.3], [1, 0]]], np.float32), 2),
   ],
 )
 def test_transitions_hold_both_kinds_of_action(action, size):
@@ -229,7 +246,7 @@ def test_transitions_hold_both_kinds_of_action(action, size):
   )
   window = model_training.tensors(window)
   transitions = model_training.sample_transitions(window, size)
-  wanted = np.eye(3)[action] if size == 3 else action[..., None]
+  wanted = np.eye(3)[action] if size == 3 else action.reshape(1, 3, size)
   np.testing.assert_array_equal(transitions.action, wanted)
   np.testing.assert_array_equal(transitions.z, np.ones((1, 3, LATENT)))
   drawn = model_training.sample_transitions(window, size, np.array([1, 2]))

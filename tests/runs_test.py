@@ -58,6 +58,23 @@ def float32():
   keras.config.set_dtype_policy('float32')
 
 
+@pytest.mark.parametrize(
+  ('name', 'folder'),
+  [
+    ('vizdoom-dnc-0', 'vizdoom-dnc-0'),
+    ('agent-1.15-0', 'agent-1.15-0'),
+    ('gym:ale_py:ALE/Pong-v5,mode=1-0', 'gym-ale_py-ALE-Pong-v5-mode-1-0'),
+    ('gym:../../x-v0', 'gym-..-..-x-v0'),
+  ],
+)
+def test_the_folders_name_holds_what_a_file_may(
+  name, folder, tmp_path, monkeypatch, float32
+):
+  monkeypatch.chdir(tmp_path)
+  with run_lib.start(Config(), 'play', name, computes=False) as run:
+    assert run.path.resolve() == tmp_path / 'runs' / 'play' / folder
+
+
 def test_start_says_where_and_sets_the_precision(tmp_path, capsys, float32):
   with start(tmp_path / 'run', '--precision=float64') as run:
     assert keras.config.floatx() == 'float64'

@@ -12,8 +12,12 @@ import numpy as np
 import pytest
 
 from nca_tf import environments
+from nca_tf.command_line import config_flags
 from nca_tf.datasets import rollouts
 from nca_tf.environments.workers import saved_agent
+from nca_tf.experiments.world_model import run as world_model_run
+from nca_tf.experiments.world_model import settings
+from nca_tf.runs import run as run_lib
 from nca_tf.saved_models import screen
 
 ROOT = pathlib.Path(environments.__file__).parents[2]
@@ -43,7 +47,6 @@ def folder(tmp_path_factory):
     'train_world_model',
     f'--env={GAME}',
     '--cell=lstm',
-    '--episodes=24',  # Eight, as in the preset, are no batch for M.
     f'--run_dir={folder / "model"}',
   )
   call(
@@ -67,6 +70,37 @@ def test_a_world_model_is_measured_drawn_and_exported(folder):
   assert (run / 'figures' / 'horizon_errors.png').exists()
   assert 'M (lstm)' in (run / 'summary.md').read_text()
   assert (run / 'export' / 'model').is_dir()
+
+
+@pytest.mark.parametrize('recorded', [0, 5, 13])
+def test_short_episodes_are_made_up_for(recorded, tmp_path, monkeypatch):
+  """Whatever a killed process has recorded already."""
+
+  class Enough(Exception):
+    pass
+
+  def stop(self):
+    raise Enough
+
+  monkeypatch.setattr(world_model_run.Training, '_train_vision', stop)
+  flags = ['--preset=smoke', f'--env={GAME}', f'--run_dir={tmp_path}']
+  config = config_flags.resolve(settings.Config, [*flags, '--processes=1'])
+  with run_lib.start(config, settings.NAME, '') as run:
+    folder = run.path / 'rollouts'
+    if recorded:
+      how = {'processes': 1, 'options': config.game_options}
+      what = GAME, config.policy, recorded, config.seed
+      world_model_run.collect('before', folder, *what, **how)
+    with pytest.raises(Enough):
+      world_model_run.Training(run).train()
+    assert run.info('collect') == {'episodes': 32}
+  steps = [0, 0, 0]
+  for episode in rollouts.read(folder):
+    round_ = 0 if episode.index < 8 else 1 if episode.index < 16 else 2
+    if episode.index % 4 != 3:  # Not held out.
+      steps[round_] += episode.length
+  wanted = 4 * 17  # Streams, and a window with its last target.
+  assert steps[0] + steps[1] < wanted <= sum(steps)
 
 
 def test_its_agent_is_scored_filmed_and_recorded(folder, tmp_path):

@@ -135,7 +135,7 @@ def test_a_cell_of_ones_own_needs_its_registry_entry_alone(
     dream.make_noise(2, seed=0),
     2,
   )
-  assert played.survived.shape == (1, 2)
+  assert played.scores.shape == (1, 2)
   arguments = [f'--world_model={trained}', '--features=z,c']
   with pytest.raises(faults.UsageError, match='not have c .* with a gru'):
     config_flags.resolve(controller_settings.Config, arguments)

@@ -1,9 +1,11 @@
 """One episode as a record: its fields, and their encoding as bytes.
 
 The fields are named as in RLDS (Ramos et al. 2021, arXiv:2111.02767).
-Letters: L actions of an episode, L + 1 steps; H, W, C of a frame.
+Letters: L actions of an episode, L + 1 steps; H, W, C of a frame, or N numbers
+of a vector in its place; A components of an action, where it has several.
 """
 
+import contextlib
 import dataclasses
 import zlib
 from typing import Any, NamedTuple
@@ -22,12 +24,14 @@ class Spec:
 
   Attributes:
     game: Name of the game.
-    observation_shape: Height, width and channels of its uint8 frames.
+    observation_shape: Height, width and channels of its uint8 frames, or the
+      size of its float32 vectors.
     actions: Number of discrete actions.
     action_kind: 'discrete' or 'continuous'.
     frame_skip: Tics of the game per action.
     source: How the episodes were made (policy, seed, ...), for JSON. A writer
       appends only to a folder of the same source; a reader ignores it.
+    components: Floats of a continuous action.
   """
 
   game: str
@@ -36,6 +40,7 @@ class Spec:
   action_kind: str
   source: dict[str, Any] = dataclasses.field(default_factory=dict)
   frame_skip: int = 1  # Also where an older spec.json has none.
+  components: int = 1  # As well.
 
   def __post_init__(self):
     """Makes a spec read from JSON equal to the one that was written."""
@@ -46,6 +51,16 @@ class Spec:
         f'action_kind must be one of {", ".join(_ACTION_DTYPES)}, '
         f'got {self.action_kind!r}'
       )
+
+  @property
+  def observation_dtype(self) -> type:
+    """NumPy's type of observations: pictures are uint8, vectors float32."""
+    return np.uint8 if len(self.observation_shape) == 3 else np.float32
+
+  @property
+  def action_shape(self) -> tuple[int, ...]:
+    """Shape of one action: () or (A,)."""
+    return (self.components,) if self.components > 1 else ()
 
 
 class Episode(NamedTuple):
@@ -59,8 +74,9 @@ class Episode(NamedTuple):
 
   index: int
   seed: int
-  observation: np.ndarray | bytes  # uint8 [L + 1, H, W, C], or its zlib block
-  action: np.ndarray  # [L + 1] int32 or float32, the last is 0
+  # uint8 [L + 1, H, W, C] or float32 [L + 1, N], or its zlib block
+  observation: np.ndarray | bytes
+  action: np.ndarray  # [L + 1] or [L + 1, A], int32 or float32, the last is 0
   reward: np.ndarray  # [L + 1] float32, the last is 0
   discount: np.ndarray  # [L + 1] float32, 0 where is_terminal, else 1
   is_first: np.ndarray  # [L + 1] bool
@@ -86,8 +102,9 @@ def make_episode(
   Args:
     index: Position in the data set, from 0.
     seed: The seed that determines it.
-    frames: uint8 [L + 1, H, W, C], or one zlib block of it.
-    actions: [L].
+    frames: uint8 [L + 1, H, W, C] or float32 [L + 1, N], or one zlib block of
+      it.
+    actions: [L], or [L, A].
     rewards: [L].
     terminated: Whether the last action ended in death.
   """
@@ -99,7 +116,7 @@ def make_episode(
     index=int(index),
     seed=int(seed),
     observation=frames,
-    action=np.append(actions, np.zeros(1, actions.dtype)),
+    action=np.concatenate([actions, np.zeros_like(actions[:1])]),
     reward=np.append(rewards, 0).astype(np.float32),
     discount=(~is_terminal).astype(np.float32),
     is_first=at == 0,
@@ -115,8 +132,9 @@ def validate(episode: Episode, spec: Spec) -> Episode:
     raise ValueError(f'episode must have 2 steps or more, got {steps}')
   dtypes = _dtypes(spec)
   shapes = {name: (steps,) for name in dtypes}
+  shapes['action'] = (steps, *spec.action_shape)
   if not isinstance(episode.observation, bytes):
-    dtypes['observation'] = np.uint8
+    dtypes['observation'] = spec.observation_dtype
     shapes['observation'] = (steps, *spec.observation_shape)
   for name, dtype in dtypes.items():
     array = getattr(episode, name)
@@ -151,7 +169,7 @@ def encode(episode: Episode, spec: Spec) -> bytes:
     'shape': [len(episode.reward), *spec.observation_shape],
     'observation': block,
     'checksum': [_checksum(episode, spec, block)],
-    **{name: getattr(episode, name) for name in _dtypes(spec)},
+    **{name: getattr(episode, name).ravel() for name in _dtypes(spec)},
   }
   features = {name: _feature(values) for name, values in features.items()}
   features = tf.train.Features(feature=features)
@@ -190,6 +208,8 @@ def decode(record: bytes, spec: Spec, frames: bool) -> Episode:
     lists = feature[name]
     values = lists.float_list if dtype is np.float32 else lists.int64_list
     arrays[name] = np.array(values.value).astype(dtype)
+  with contextlib.suppress(ValueError):  # `validate` reports another size.
+    arrays['action'] = arrays['action'].reshape(-1, *spec.action_shape)
   episode = Episode(*index, *seed, observation=blocks[0], **arrays)
   validate(episode, spec)
   expected = [len(episode.reward), *spec.observation_shape]
@@ -201,7 +221,7 @@ def decode(record: bytes, spec: Spec, frames: bool) -> Episode:
 
 
 def decompress(episode: Episode, spec: Spec) -> Episode:
-  """Returns an episode with its frames as uint8 [L + 1, H, W, C].
+  """Returns an episode with its frames as an array, not as a block.
 
   Raises:
     ValueError: The block is damaged, or of another size.
@@ -209,7 +229,7 @@ def decompress(episode: Episode, spec: Spec) -> Episode:
   shape = (len(episode.reward), *spec.observation_shape)
   try:
     pixels = zlib.decompress(episode.observation)
-    array = np.frombuffer(pixels, np.uint8).reshape(shape)
+    array = np.frombuffer(pixels, spec.observation_dtype).reshape(shape)
   except (zlib.error, ValueError) as error:
     raise ValueError(
       f'frames of episode {episode.index} are damaged ({error})'

@@ -17,8 +17,8 @@ from nca_tf import random_numbers
 class Latents(typing.NamedTuple):
   """Steps of whole episodes, one after the other; F steps in all."""
 
-  mean: np.ndarray  # [F, Z] float16
-  log_variance: np.ndarray  # [F, Z] float16
+  mean: np.ndarray  # [F, Z] float16, or float32 of a game of vectors
+  log_variance: np.ndarray  # like mean
   action: np.ndarray  # [F] int32, or [F, A] float32 when continuous
   reward: np.ndarray  # [F] float32
   is_first: np.ndarray  # [F] bool

@@ -3,15 +3,20 @@
 A game is one file (or folder) with a class that takes the keyword options
 `action_kind`, `frame_skip`, `time_limit` and `frames` (False: nothing needs to
 be drawn), and a `GameSpec` named `SPEC` beside it; and one line in `GAMES`.
+Any game of Gymnasium's registry is one by the name `gym:` and its id, see
+`gym_games`.
 """
 
 import dataclasses
 import importlib
+from typing import Any
 
 import gymnasium
 import numpy as np
 
 from nca_tf import checks
+from nca_tf.environments import gym_games
+from nca_tf.environments import gym_registry
 from nca_tf.environments.game import GameCrashed
 from nca_tf.environments.game import GameSpec
 from nca_tf.environments.game import ResetNeeded
@@ -21,7 +26,9 @@ __all__ = [
   'GameCrashed',
   'GameSpec',
   'ResetNeeded',
+  'add',
   'engines',
+  'entry',
   'episode_seed',
   'get_spec',
   'make',
@@ -65,9 +72,12 @@ def engines() -> tuple[str, ...]:
 
 
 def _find(name: str):
-  """Returns the module and the class of a game."""
+  """Returns the module and the class of a game of `GAMES`."""
   if name not in GAMES:
-    raise ValueError(f'name must be one of {", ".join(GAMES)}, got {name!r}')
+    raise ValueError(
+      f'name must be one of {", ".join(GAMES)}, or {gym_registry.PREFIX}ID '
+      f"with an id of Gymnasium's, got {name!r}"
+    )
   _, module, class_name = GAMES[name]
   module = importlib.import_module(module)
   return module, getattr(module, class_name)
@@ -77,13 +87,15 @@ def make(name: str, **options) -> gymnasium.Env:
   """Makes a game without wrappers.
 
   Args:
-    name: One of `names()`.
+    name: One of `names()`, or `gym:` and an id, see `gym_games`.
     **options: Of the game, such as `time_limit` or `action_kind`.
 
   Raises:
     ImportError: The game's engine is not installed; the message says how.
     ValueError: There is no such game, or an option is wrong.
   """
+  if gym_games.owns(name):
+    return gym_games.GymGame(name, **options)
   return _find(name)[1](**options)
 
 
@@ -91,11 +103,27 @@ def get_spec(name: str, **options) -> GameSpec:
   """Returns what is known of the game that `make` makes of the arguments.
 
   Raises:
+    ImportError: A package that a Gymnasium game needs is not installed.
     ValueError: There is no such game, or an option is wrong.
   """
   known = {field.name for field in dataclasses.fields(GameSpec)}
   changed = {key: options[key] for key in options if key in known}
-  return dataclasses.replace(_find(name)[0].SPEC, **changed)
+  is_gym = gym_games.owns(name)
+  spec = gym_games.get_spec(name) if is_gym else _find(name)[0].SPEC
+  return dataclasses.replace(spec, **changed)
+
+
+def entry(name: str) -> Any:
+  """Returns what another process needs to know a game: for its `add`."""
+  return gym_games.registration(name) if gym_games.owns(name) else GAMES[name]
+
+
+def add(name: str, entry: Any) -> None:
+  """Adds a game that another process knows, by its `entry`."""
+  if gym_games.owns(name):
+    gym_games.register(entry)
+  else:
+    GAMES[name] = entry
 
 
 def episode_seed(seed: int, index: int) -> int:

@@ -26,10 +26,11 @@ class GameSpec:
 
   Attributes:
     name: Name in `environments.names()`.
-    observation_shape: Height, width and channels of a uint8 frame.
+    observation_shape: Height, width and channels of a uint8 frame; or the
+      size of a float32 vector.
     action_names: What each discrete action does, by its index.
     action_kinds: Kinds of action that the game offers: 'discrete' (an index),
-      'continuous' (one float in [-1, 1]), or both.
+      'continuous' (floats in [-1, 1]), or both.
     action_kind: The kind in use.
     time_limit: Tics after which an episode is truncated.
     tics_per_second: The pace at which people watch or play the game.
@@ -40,6 +41,8 @@ class GameSpec:
       none.
     engines: What can play the game: by name, what returns None if that engine
       is installed here, and otherwise a line that says how to install it.
+    components: Floats of a continuous action; a single one is a plain number,
+      several are an array.
     frame_skip: Tics for which each action is held.
     screen_shape: Height, width and channels of what the engine draws, uint8;
       by default the observation's.
@@ -47,13 +50,15 @@ class GameSpec:
       (bilinearly, with antialiasing) to the observation; by default all.
     mirrored_actions: What each action is in the game's mirror image, left and
       right exchanged; None where the mirror image is another game.
+    ordered_actions: Whether the order of the actions means something, as that
+      of left, stay and right does: controllers then cut one number into bins.
 
   Raises:
     ValueError: A value is out of range or contradicts another.
   """
 
   name: str
-  observation_shape: tuple[int, int, int]
+  observation_shape: tuple[int, ...]
   action_names: tuple[str, ...]
   action_kinds: tuple[str, ...]
   action_kind: str
@@ -67,10 +72,12 @@ class GameSpec:
   engines: Mapping[str, Callable[[], str | None]] = dataclasses.field(
     default_factory=lambda: {'native': always_installed}, hash=False
   )
+  components: int = 1
   frame_skip: int = 1
-  screen_shape: tuple[int, int, int] | None = None
+  screen_shape: tuple[int, ...] | None = None
   screen_rows: int | None = None
   mirrored_actions: tuple[int, ...] | None = None
+  ordered_actions: bool = True
 
   def __post_init__(self):
     """Fills in the screen and checks the values."""
@@ -81,7 +88,7 @@ class GameSpec:
     if self.action_kind not in self.action_kinds:
       kinds = ' or '.join(map(repr, self.action_kinds))
       raise ValueError(f'action_kind must be {kinds}, got {self.action_kind!r}')
-    for name in ('frame_skip', 'time_limit'):
+    for name in ('frame_skip', 'time_limit', 'components'):
       value = checks.integer(name, getattr(self, name), 1, LONGEST)
       object.__setattr__(self, name, value)
     if not self.policies:
@@ -102,6 +109,26 @@ class GameSpec:
   def actions(self) -> int:
     """Number of discrete actions."""
     return len(self.action_names)
+
+  @property
+  def action_size(self) -> int:
+    """What M is fed of an action: a number per action, or per component."""
+    return self.actions if self.action_kind == 'discrete' else self.components
+
+  @property
+  def has_frames(self) -> bool:
+    """Whether observations are pictures, and not vectors."""
+    return len(self.observation_shape) == 3
+
+  @property
+  def observation_dtype(self) -> type:
+    """NumPy's type of observations."""
+    return np.uint8 if self.has_frames else np.float32
+
+  @property
+  def survived_step(self) -> int:
+    """What a survived step scores where rewards say no more than that."""
+    return 1 if self.has_reward else self.frame_skip
 
   @property
   def steps_per_second(self) -> float:

@@ -27,7 +27,8 @@ class Policy:
   """Follows a stream of actions and never looks.
 
   `reset(rng)` starts an episode; `act(observation)` gives its next action: an
-  index, or a float32 in [-1, 1] for a game with continuous actions.
+  index, or for a game with continuous actions a float32 in [-1, 1] or, of
+  several components, an array of them.
   """
 
   blind = True
@@ -80,7 +81,8 @@ class Script:
 def _draw(spec: game.GameSpec, rng: np.random.Generator):
   # The game cuts continuous actions at +-1/3: each third is equally likely.
   if spec.action_kind == 'continuous':
-    return np.float32(rng.uniform(-1, 1))
+    size = None if spec.components == 1 else spec.components
+    return np.float32(rng.uniform(-1, 1, size))
   return int(rng.integers(spec.actions))
 
 

@@ -17,6 +17,7 @@ from nca_tf.command_line import faults
 from nca_tf.datasets import rollouts
 from nca_tf.environments import workers
 from nca_tf.environments.workers import player as player_lib
+from nca_tf.play import crashes
 
 
 def make_spec(
@@ -45,6 +46,7 @@ def make_spec(
     action_kind=spec.action_kind,
     source={**source, 'options': dict(options)},
     frame_skip=spec.frame_skip,
+    components=spec.components,
   )
 
 
@@ -83,7 +85,8 @@ def collect(
     The number of steps recorded by this call.
 
   Raises:
-    faults.Fault: The disk is full or failing; what is complete stays readable.
+    faults.Fault: The disk is full or failing, or the game fails again and
+      again; what is complete stays readable.
     ValueError: The folder holds other rollouts, or a name is unknown.
   """
   options = dict(options or {})
@@ -111,7 +114,7 @@ def collect(
 def _write(writer, folder, results, report) -> int:
   """Appends all results and closes the writer; returns the steps."""
   first, steps = writer.next_index, 0
-  with contextlib.closing(results):
+  with crashes.reported(), contextlib.closing(results):
     for result in results:
       with _storage_faults(folder):
         writer.append(

@@ -7,14 +7,21 @@ import pathlib
 import tempfile
 import zlib
 
+import gymnasium
 import numpy as np
+from PIL import Image
 
+from nca_tf import environments
 from nca_tf.analysis import animation
 from nca_tf.command_line import faults
+from nca_tf.environments.workers import episode
+from nca_tf.play import crashes
 
 _FASTEST = 20  # Frames per second; a film of a faster game skips some.
 _PAUSE = 1.0  # Seconds that the last frame of an episode stays.
-_SCALE = 4
+_SCALE = 4  # Of frames that are no larger than those which V takes.
+_SMALL = 64
+_LARGEST = 320  # Pixels of a game's own pictures.
 
 
 def check(path: str):
@@ -34,6 +41,16 @@ def check(path: str):
       )
 
 
+def check_game(config):
+  """Refuses a resolved `evaluate.Config` of a game that has no pictures."""
+  if config.game_spec.has_frames:
+    return
+  try:
+    environments.make(config.env, render_mode='rgb_array').close()
+  except ValueError as error:
+    raise faults.UsageError(f'--record: {error}') from error
+
+
 def record(config, path: str) -> int:
   """Films the first `record_episodes` of a resolved `evaluate.Config`.
 
@@ -43,16 +60,16 @@ def record(config, path: str) -> int:
   # A film keeps the game's own pace.
   stride = max(1, round(spec.steps_per_second / _FASTEST))
   fps = spec.steps_per_second / stride
-  results = config.play(0, config.record_episodes, record=True)
-  with contextlib.closing(results):
-    parts = [_cut(result, spec, stride, fps) for result in results]
+  with crashes.reported():
+    played = (_play if spec.has_frames else _play_rendered)(config, stride)
+    parts = [_cut(*episode, stride, fps) for episode in played]
   frames, captions, over = (
     [entry for part in parts for entry in part[i]] for i in range(3)
   )
   name = config.player.label
   film = animation.side_by_side(
     {name: np.stack(frames)},
-    scale=_SCALE,
+    scale=max(1, _SCALE * _SMALL // frames[0].shape[1]),
     captions=captions,
     done={name: np.array(over)},
   )
@@ -60,10 +77,69 @@ def record(config, path: str) -> int:
   return len(film)
 
 
-def _cut(result, spec, stride: int, fps: float):
+def _play(config, stride: int):
+  """Yields results and what the player saw; all of it, whatever the stride."""
+  del stride
+  shape = config.game_spec.observation_shape
+  results = config.play(0, config.record_episodes, record=True)
+  with contextlib.closing(results):
+    for result in results:
+      pixels = np.frombuffer(zlib.decompress(result.frames), np.uint8)
+      yield result, pixels.reshape(-1, *shape)
+
+
+def _play_rendered(config, stride: int):
+  """Yields results and the game's own pictures, where it shows the player none.
+
+  The episodes are those of `config.play`, one after the other; of the pictures
+  every `stride`-th and the last are drawn, the others are None.
+
+  Raises:
+    faults.Fault: The game does not draw what it promised.
+  """
+  env = environments.make(
+    config.env, render_mode='rgb_array', **config.game_options
+  )
+  policy = config.player.make(config.game_spec)
+  with contextlib.closing(env):
+    for index in range(config.record_episodes):
+      frames = []
+      watched = _Watched(env, frames, stride)
+      seed = environments.episode_seed(config.seed, index)
+      result = episode.play(watched, policy, index, seed, record=True)
+      yield result, frames
+
+
+class _Watched(gymnasium.Wrapper):
+  """A game whose pictures are added to a list."""
+
+  def __init__(self, env, frames, stride):
+    super().__init__(env)
+    self._frames = frames
+    self._stride = stride
+
+  def reset(self, **options):
+    found = self.env.reset(**options)
+    self._frames.append(self._draw())
+    return found
+
+  def step(self, action):
+    found = self.env.step(action)
+    is_drawn = len(self._frames) % self._stride == 0 or any(found[2:4])
+    self._frames.append(self._draw() if is_drawn else None)
+    return found
+
+  def _draw(self):
+    frame = self.env.render()
+    if np.ndim(frame) != 3 or frame.shape[-1] != 3:
+      raise faults.Fault('--record: the game drew no picture')
+    # Larger pictures would make films of many megabytes.
+    shrink = -(-max(frame.shape) // _LARGEST)
+    return np.asarray(Image.fromarray(frame).reduce(shrink))
+
+
+def _cut(result, frames, stride: int, fps: float):
   """Returns frames, captions and whether the episode is over, of each."""
-  pixels = np.frombuffer(zlib.decompress(result.frames), np.uint8)
-  frames = pixels.reshape(-1, *spec.observation_shape)
   scores = np.concatenate([[0], np.cumsum(result.rewards)])
   last = len(frames) - 1
   chosen = [*range(0, last, stride), *[last] * max(1, round(_PAUSE * fps))]

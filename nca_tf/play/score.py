@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from nca_tf.analysis import intervals
+from nca_tf.play import crashes
 from nca_tf.runs import progress
 
 
@@ -75,6 +76,7 @@ def play(config, file: pathlib.Path) -> list[dict[str, Any]]:
   first, total = len(episodes), config.episodes
   label = f'{config.env}, {config.player.label}'
   with (
+    crashes.reported(),
     contextlib.closing(config.play(first, total)) as results,
     open(file, 'a', encoding='utf-8') as stream,
     progress.Progress(label, total, 'episodes', min(first, total)) as bar,

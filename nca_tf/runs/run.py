@@ -1,6 +1,7 @@
 """A run of an experiment: opened once, each stage done once, then reported."""
 
 import functools
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -117,7 +118,8 @@ def start(
   Args:
     config: The resolved configuration.
     binary: Name of the binary.
-    name: Name of the run below `runs/<binary>/`, e.g. `vizdoom-dnc-0`.
+    name: Name of the run below `runs/<binary>/`, e.g. `vizdoom-dnc-0`; what
+      has no place in a file's name becomes a hyphen.
     about: What is run, for the screen.
     computes: Whether this process uses Keras and TensorFlow; if not, neither
       is imported, and the run writes nothing for TensorBoard.
@@ -129,7 +131,7 @@ def start(
     faults.UsageError: The folder belongs to another configuration.
     faults.Fault: Another process uses it, or its files are damaged.
   """
-  run = Run.open(config, binary, name)
+  run = Run.open(config, binary, re.sub(r'[^\w.+-]+', '-', name))
   run.config, run.computes = config, computes
   print(f'{binary}: {about + ", " if about else ""}in {run.path}', flush=True)
   if computes:

@@ -21,11 +21,12 @@ from nca_tf.saved_models import screen as screen_lib
 from nca_tf.world_model import codec
 from nca_tf.world_model import imagination
 from nca_tf.world_model import mixture
-from nca_tf.world_model import vision as vision_lib
 
-_FRAMES = tf.TensorSpec(
-  [None, *vision_lib.FRAME_SHAPE], tf.uint8, name='frames'
-)
+
+def _frames(vision):
+  """What V takes as a game gives it: frames, or vectors."""
+  dtype = tf.uint8 if vision.takes_frames else tf.float32
+  return tf.TensorSpec([None, *vision.observation_shape], dtype, name='frames')
 
 
 def export_vision(vision, folder):
@@ -33,19 +34,21 @@ def export_vision(vision, folder):
 
   encode: frames uint8 [B, 64, 64, 3] -> mean, log_variance [B, Z].
   decode: z [B, Z] -> frames uint8 [B, 64, 64, 3].
+
+  Of a game of vectors the frames are float32 [B, N].
   """
   dtype = tf.as_dtype(vision.variable_dtype)
 
   def encode(frames):
-    mean, log_variance = vision.encode(codec.scale(frames, dtype))
+    mean, log_variance = codec.encode(vision, frames)
     return {'mean': mean, 'log_variance': log_variance}
 
   def decode(z):
-    return {'frames': codec.quantise(vision.decode(z))}
+    return {'frames': codec.decode(vision, z)}
 
   latent = tf.TensorSpec([None, vision.latent_size], dtype, name='z')
   signatures = {
-    'encode': _concrete(encode, frames=_FRAMES),
+    'encode': _concrete(encode, frames=_frames(vision)),
     'decode': _concrete(decode, z=latent),
   }
   _save(vision, signatures, folder)
@@ -133,11 +136,12 @@ def export_agent(agent, parameters, folder, info):
 
   initial_state: batch int32 [] -> every state tensor by name, and is_first.
   act: frames uint8 [B, 64, 64, 3], state -> action (int32 [B], or float32 [B]
-    in -1..1), next_<state>.
+    in -1..1, [B, A] of several components), next_<state>. Of a game of vectors
+    the frames are float32 [B, N].
   act_as: like `act`, for the controller `parameters` [B, P].
   parameters: nothing -> parameters [P], those of `act`.
   act_screen: like `act`, from the screen as the game draws it, uint8
-    [B, H, W, 3].
+    [B, H, W, 3]; not of a game of vectors.
 
   Args:
     agent: world_model.agent.Agent; of M only the cell is needed.
@@ -184,15 +188,18 @@ def _agent_signatures(agent, own, game):
   def act_screen(screen, **state):
     return act(screen_lib.observe(screen, game), **state)
 
+  frames = _frames(agent.vision)
   candidates = tf.TensorSpec([None, own.shape[0]], tf.float32, 'parameters')
-  screen = tf.TensorSpec([None, *game.screen_shape], tf.uint8, name='screen')
-  return {
+  signatures = {
     'initial_state': _initial_state([*names, 'is_first'], initial),
     'parameters': _concrete(lambda: {'parameters': own + 0}),
-    'act': _concrete(act, frames=_FRAMES, **state),
-    'act_as': _concrete(act_as, frames=_FRAMES, parameters=candidates, **state),
-    'act_screen': _concrete(act_screen, screen=screen, **state),
+    'act': _concrete(act, frames=frames, **state),
+    'act_as': _concrete(act_as, frames=frames, parameters=candidates, **state),
   }
+  if game.has_frames:
+    screen = tf.TensorSpec([None, *game.screen_shape], tf.uint8, name='screen')
+    signatures['act_screen'] = _concrete(act_screen, screen=screen, **state)
+  return signatures
 
 
 def _describe_agent(controller, parameters, info):

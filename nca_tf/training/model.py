@@ -3,6 +3,7 @@
 import functools
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from nca_tf import random_numbers
@@ -79,7 +80,15 @@ class ModelTrainer(WindowTrainer):
   """
 
   def __init__(
-    self, model, streams, *, seed, learning_rate, done_weight=10.0, jit=False
+    self,
+    model,
+    streams,
+    *,
+    seed,
+    learning_rate,
+    done_weight=10.0,
+    reward_weight=1.0,
+    jit=False,
   ):
     """Builds the model, its optimiser and the carried state.
 
@@ -89,11 +98,12 @@ class ModelTrainer(WindowTrainer):
       seed: of the posterior samples.
       learning_rate: a number or a schedule.
       done_weight: weight of the steps that end the game.
+      reward_weight: of the squared error of rewards, see `reward_weight`.
       jit: compile with XLA.
     """
     model.build()
     self._seed = seed
-    self._done_weight = done_weight
+    self._weights = done_weight, reward_weight
     # Each value is clipped to +-1, as in doomrnn.
     optimizer = keras.optimizers.Adam(learning_rate, clipvalue=1.0)
     super().__init__(model, streams, optimizer, jit)
@@ -123,8 +133,18 @@ class ModelTrainer(WindowTrainer):
       transitions.is_first[:, :-1],
       state,
     )
-    terms = model_lib.model_loss(prediction, transitions, self._done_weight)
+    terms = model_lib.model_loss(prediction, transitions, *self._weights)
     return terms, state
+
+
+def reward_weight(rewards) -> float:
+  """What the squared error of rewards weighs in M's loss.
+
+  Games count in units of their own: of rewards that vary by more than 1 the
+  error is taken in their standard deviations, so that it does not drown the
+  rest of the loss.
+  """
+  return 1 / max(1.0, float(np.var(rewards, dtype=np.float64)))
 
 
 def tensors(window):

@@ -22,16 +22,16 @@ class Agent(typing.NamedTuple):
     """One step of the game.
 
     Args:
-      frames: uint8 [B, 64, 64, 3].
+      frames: uint8 [B, 64, 64, 3], or float32 [B, N] of a game of vectors.
       parameters: [P], or [B, P].
       is_first: bool [B], whether an episode starts here.
       state: M's, a list of [B, ...]; returns to zero where is_first.
 
     Returns:
-      Actions [B], and M's state after it has seen the frame and the action.
+      Actions [B] (or [B, A]), and M's state after it has seen the frame and
+      the action.
     """
-    dtype = tf.as_dtype(self.vision.variable_dtype)
-    z, _ = self.vision.encode(codec.scale(frames, dtype))
+    z, _ = codec.encode(self.vision, frames)
     # M starts from zero there; C has to see that zero already.
     state = [
       tf.where(

@@ -1,4 +1,8 @@
-"""V as a codec between recorded frames and latents, NumPy in and out."""
+"""V as a codec between recorded frames and latents, NumPy in and out.
+
+Of a game of vectors V is a `standardiser.Standardiser`, and what is called
+frames here are those vectors, float32 [F, N].
+"""
 
 import numpy as np
 import tensorflow as tf
@@ -14,6 +18,21 @@ def quantise(frames):
   return tf.cast(tf.round(tf.clip_by_value(frames, 0, 1) * 255), tf.uint8)
 
 
+def encode(vision, frames):
+  """Mean and log variance, [B, Z] each, of frames as a game gives them."""
+  if vision.takes_frames:
+    frames = scale(frames, tf.as_dtype(vision.variable_dtype))
+  return vision.encode(frames)
+
+
+def decode(vision, z):
+  """Frames of latents [B, Z], as a game gives them."""
+  decoded = vision.decode(z)
+  if vision.takes_frames:
+    return quantise(decoded)
+  return tf.cast(decoded, tf.float32)
+
+
 class Codec:
   """Encodes and decodes any number of frames in batches of one shape.
 
@@ -25,13 +44,10 @@ class Codec:
   def __init__(self, vision, batch=256):
     """Compiles nothing yet; `batch` frames go through V at once."""
     self._batch = batch
-    dtype = vision.variable_dtype
     self._encode = tf.function(
-      lambda frames: vision.encode(scale(frames, dtype)), autograph=False
+      lambda frames: encode(vision, frames), autograph=False
     )
-    self._decode = tf.function(
-      lambda z: quantise(vision.decode(z)), autograph=False
-    )
+    self._decode = tf.function(lambda z: decode(vision, z), autograph=False)
 
   def encode(self, frames):
     """Posterior mean and log variance, [F, Z] each."""

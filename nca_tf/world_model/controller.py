@@ -1,7 +1,9 @@
 """C: a linear controller on what V and M know.
 
 Ha and Schmidhuber, World Models (2018), section 2.3: a = tanh(W [z, h, c] + b),
-cut into as many equal bins as the game has actions. Reading the DNC's read
+cut into as many equal bins as the game has actions. Where an action has several
+numbers, each has such a row of weights; where the order of the actions means
+nothing, each action has one and the largest sum acts. Reading the DNC's read
 vectors as well was proposed for the DNC and is a matter of `features` here.
 Letters: P parameters, S size of a feature, A action size.
 """
@@ -10,19 +12,28 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
+from nca_tf import checks
+
 
 class LinearController:
   """One weight per feature and a bias, as a flat vector of parameters.
 
-  The bins are in the order of the actions, which therefore has to mean
-  something: left, stay, right.
+  Several rows have such weights, and then a bias, one after the other.
+
+  Bins are in the order of the actions, which therefore has to mean something:
+  left, stay, right.
 
     controller = LinearController({'z': 64, 'h': 256}, actions=3)
     action = controller.act(parameters, features)  # [B, 321], [B, S] -> [B]
   """
 
   def __init__(
-    self, sizes: Mapping[str, int], actions: int, action_kind: str = 'discrete'
+    self,
+    sizes: Mapping[str, int],
+    actions: int,
+    action_kind: str = 'discrete',
+    components: int = 1,
+    ordered: bool = True,
   ):
     """Checks the sizes.
 
@@ -30,7 +41,10 @@ class LinearController:
       sizes: Features that it reads and their sizes, in the order of the
         parameters.
       actions: Number of discrete actions.
-      action_kind: 'discrete' or 'continuous' (the game cuts the number).
+      action_kind: 'discrete' or 'continuous' (the game cuts the number, or
+        scales it).
+      components: Numbers of a continuous action.
+      ordered: Whether the order of discrete actions means something.
 
     Raises:
       ValueError: There is no feature or a size or kind is wrong.
@@ -47,14 +61,24 @@ class LinearController:
     self.sizes = dict(sizes)
     self.actions = actions
     self.action_kind = action_kind
+    self.components = checks.integer('components', components, least=1)
+    if action_kind == 'discrete' and components > 1:
+      raise ValueError(
+        f"components must be 1 where action_kind is 'discrete', got "
+        f'{components}'
+      )
+    self.ordered = ordered or action_kind == 'continuous'
+    self._rows = self.components if self.ordered else actions
 
   @property
   def size(self) -> int:
     """P, the number of parameters: the weights and then the bias."""
-    return sum(self.sizes.values()) + 1
+    return self._rows * (sum(self.sizes.values()) + 1)
 
   def act(self, parameters, features):
     """Returns actions [...]: int32, or float32 in (-1, 1) if continuous.
+
+    Those of several components are [..., A].
 
     Args:
       parameters: [..., P], or [P] for all rows.
@@ -62,8 +86,16 @@ class LinearController:
     """
     inputs = tf.concat([features[name] for name in self.sizes], -1)
     parameters = tf.cast(parameters, inputs.dtype)
+    if self._rows > 1:
+      rows = self._rows, self.size // self._rows
+      shape = tf.concat([tf.shape(parameters)[:-1], rows], 0)
+      parameters = tf.reshape(parameters, shape)
+      inputs = inputs[..., None, :]
     weights, bias = parameters[..., :-1], parameters[..., -1]
-    activation = tf.tanh(tf.reduce_sum(weights * inputs, -1) + bias)
+    activation = tf.reduce_sum(weights * inputs, -1) + bias
+    if not self.ordered and self._rows > 1:
+      return tf.argmax(activation, -1, tf.int32)
+    activation = tf.tanh(activation)
     if self.action_kind == 'continuous':
       return tf.cast(activation, tf.float32)
     bins = tf.floor((activation + 1) / 2 * self.actions)
@@ -71,7 +103,9 @@ class LinearController:
     return tf.clip_by_value(tf.cast(bins, tf.int32), 0, self.actions - 1)
 
   def encode(self, action, dtype=tf.float32):
-    """What M is fed for actions [...]: one-hot [..., A], or [..., 1]."""
+    """What M is fed for actions: one-hot [..., A], or the numbers [..., A]."""
+    if self.components > 1:
+      return tf.cast(action, dtype)
     if self.action_kind == 'continuous':
       return tf.cast(action, dtype)[..., None]
     return tf.one_hot(action, self.actions, dtype=dtype)

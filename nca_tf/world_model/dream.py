@@ -41,7 +41,9 @@ class Noise(typing.NamedTuple):
 class Rollouts(typing.NamedTuple):
   """Scores of all rollouts."""
 
-  survived: object  # [P, R], steps: expected ones, or those before death
+  # [P, R], the return: of M's rewards where it predicts them, otherwise the
+  # steps survived, expected ones or those before death
+  scores: object
   steps: object  # [], lane-steps that were computed
 
 
@@ -189,7 +191,8 @@ class Dream:
       task = tasks.task
       candidate, rollout = task // rollouts, task % rollouts
       where = tf.stack([rollout, state.steps], -1)
-      state, _ = self._advance(
+      before = state.survival
+      state, prediction = self._advance(
         state,
         act(self.observe(state), candidate, rollout, state.steps),
         tf.gather_nd(noise.uniform, where),
@@ -197,7 +200,10 @@ class Dream:
       )
       ended = (state.survival < _DEAD) | (state.steps >= self.horizon)
       live = tf.reduce_sum(tf.cast(task < total, tf.int32))
-      tasks = tasks.update(state.survival, ended, total)
+      gained = state.survival
+      if prediction.reward is not None:
+        gained = before * tf.cast(prediction.reward, before.dtype)
+      tasks = tasks.update(gained, ended, total)
       fresh = self._begin(tf.gather(noise.start, tasks.task % rollouts))
       state = DreamState(
         tf.where(ended[:, None], fresh.z, state.z),
@@ -259,13 +265,16 @@ class _Tasks(typing.NamedTuple):
   """Which episode each lane plays, and what became of the others."""
 
   task: object  # [L] int32, the lane's episode; P R where none is left
-  value: object  # [L], its sum of survival so far
+  value: object  # [L], its score so far
   waiting: object  # [] int32, the first episode that no lane has taken
   scores: object  # [P R + 1], of the episodes that have ended
 
-  def update(self, survival, ended, total):
-    """Counts a step; lanes that have ended [L] take waiting episodes."""
-    value = self.value + survival
+  def update(self, gained, ended, total):
+    """Counts what a step gained; lanes that have ended take waiting episodes.
+
+    `gained` and `ended` are [L].
+    """
+    value = self.value + gained
     # Row `total` takes what idle lanes and lanes that go on would write.
     row = tf.where(ended, self.task, total)
     scores = tf.tensor_scatter_nd_update(self.scores, row[:, None], value)

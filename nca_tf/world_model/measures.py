@@ -173,7 +173,7 @@ class Row(typing.NamedTuple):
   sampled: Errors  # one step, z drawn from the posterior
   mean: Errors  # one step, posterior means
   latent: dict  # horizon -> Errors, open loop on posterior means
-  pixels: dict  # horizon -> Errors
+  pixels: dict  # horizon -> Errors; empty where the game shows no pictures
   nll: Errors | None = None
   done: dict | None = None  # auc, precision, recall
 
@@ -195,12 +195,13 @@ def latent_table(rows):
 
 def game_table(rows):
   """Errors in pixels (times 1000) and the done head, analysis.table.Table."""
-  columns = ['predictor', *(f'pixels {horizon}' for horizon in HORIZONS)]
+  horizons = HORIZONS if any(row.pixels for row in rows.values()) else ()
+  columns = ['predictor', *(f'pixels {horizon}' for horizon in horizons)]
   result = table.Table([*columns, 'done AUC', 'precision', 'recall'])
   for name, row in rows.items():
     result.add(
       name,
-      *(row.pixels[horizon].mean() * 1000 for horizon in HORIZONS),
+      *(row.pixels[horizon].mean() * 1000 for horizon in horizons),
       *(row.done.values() if row.done else [None] * 3),
     )
   return result

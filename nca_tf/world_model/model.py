@@ -199,7 +199,7 @@ def masks(is_first, is_terminal):
   return tf.logical_and(follows, tf.logical_not(is_terminal[:, 1:])), follows
 
 
-def model_loss(prediction, transitions, done_weight=10.0):
+def model_loss(prediction, transitions, done_weight=10.0, reward_weight=1.0):
   """Mixture NLL plus weighted done cross-entropy plus squared reward error.
 
   The latent term is the mean over steps and dimensions, as in doomrnn; there
@@ -210,10 +210,11 @@ def model_loss(prediction, transitions, done_weight=10.0):
     prediction: Prediction of T steps, from steps 0..T-1 of `transitions`.
     transitions: Transitions of T + 1 steps.
     done_weight: weight of the positives.
+    reward_weight: of the squared error of rewards.
 
   Returns:
     dict of scalars: loss, nll (nats per dimension), done_loss (nats) and,
-    with a reward head, reward_loss.
+    with a reward head, reward_loss (before its weight).
   """
   dtype = prediction.done_logit.dtype
   latent_mask, done_mask = masks(transitions.is_first, transitions.is_terminal)
@@ -231,7 +232,10 @@ def model_loss(prediction, transitions, done_weight=10.0):
     terms['reward_loss'] = masked_mean(
       tf.square(prediction.reward - reward), done_mask
     )
-  return {'loss': tf.add_n(list(terms.values())), **terms}
+  summed = dict(terms)
+  if prediction.reward is not None and reward_weight != 1:
+    summed['reward_loss'] *= tf.cast(reward_weight, dtype)
+  return {'loss': tf.add_n(list(summed.values())), **terms}
 
 
 def masked_mean(values, mask):

@@ -70,6 +70,9 @@ class VisionModel(keras.Model):
     frames = vision.decode(mean)                # [B, 64] -> [B, 64, 64, 3]
   """
 
+  takes_frames = True  # And not vectors, as `standardiser.Standardiser`.
+  observation_shape = FRAME_SHAPE
+
   def __init__(self, latent_size=64, architecture='reference', **kwargs):
     """Makes the encoder and the decoder.
 

@@ -29,6 +29,7 @@ from nca_tf.world_model import codec as codec_lib
 from nca_tf.world_model import controller as controller_lib
 from nca_tf.world_model import dream as dream_lib
 from nca_tf.world_model import model as model_lib
+from nca_tf.world_model import standardiser
 from nca_tf.world_model import vision as vision_lib
 
 # Name of the binary in the `config.json` of its run folders.
@@ -55,12 +56,21 @@ class Architecture:
     names = [field.name for field in dataclasses.fields(cls)]
     return cls(**{name: settings[name] for name in names if name in settings})
 
-  def make_vision(self, seed: int = 0) -> vision_lib.VisionModel:
-    """An untrained V."""
+  def make_vision(
+    self, spec: environments.GameSpec, seed: int = 0
+  ) -> vision_lib.VisionModel | standardiser.Standardiser:
+    """An untrained V for a game; what stands in its place for vectors."""
     with random_numbers.weights(seed, 'V'):
-      vision = vision_lib.VisionModel(self.latent_size, self.vision)
+      if spec.has_frames:
+        vision = vision_lib.VisionModel(self.latent_size, self.vision)
+      else:
+        vision = standardiser.Standardiser(*spec.observation_shape)
       vision.build()
     return vision
+
+  def latents(self, spec: environments.GameSpec) -> int:
+    """Z in a game: vectors are their own latents, whatever `latent_size`."""
+    return self.latent_size if spec.has_frames else spec.observation_shape[0]
 
   def make_model(
     self, spec: environments.GameSpec, seed: int = 0, purpose: str = 'M'
@@ -70,8 +80,8 @@ class Architecture:
     with random_numbers.weights(seed, purpose):
       model = model_lib.MemoryModel(
         cells.make(self.cell, self.units, **sizes),
-        self.latent_size,
-        spec.actions if spec.action_kind == 'discrete' else 1,
+        self.latents(spec),
+        spec.action_size,
         self.mixtures,
         self.joint,
         reward=spec.has_reward,
@@ -87,7 +97,7 @@ class WorldModel:
   spec: environments.GameSpec  # With the options that it was recorded with.
   game_options: Mapping[str, Any]  # Those options, for `environments.make`.
   architecture: Architecture
-  vision: vision_lib.VisionModel  # V
+  vision: vision_lib.VisionModel | standardiser.Standardiser  # V
   model: model_lib.MemoryModel  # M
   # Mean and log variance [S, Z] of the first frames of the recorded episodes
   # that V and M were trained on.
@@ -104,13 +114,16 @@ class WorldModel:
 
     Raises:
       faults.UsageError: It is no such folder, or M is not finished.
-      faults.Fault: A checkpoint is missing.
+      faults.Fault: A checkpoint is missing, or a package that the game needs.
     """
     settings = read_settings(flag, folder)
     options = game_options(settings)
-    spec = environments.get_spec(settings['env'], **options)
+    try:
+      spec = environments.get_spec(settings['env'], **options)
+    except ImportError as error:
+      raise faults.Fault(str(error)) from error
     architecture = Architecture.of(settings)
-    vision = architecture.make_vision()
+    vision = architecture.make_vision(spec)
     restore(folder, 'vision', vision)
     model = architecture.make_model(spec)
     restore(folder, 'model', model)
@@ -154,7 +167,11 @@ class WorldModel:
     sizes['z'] = self.model.latent_size
     chosen = {name: sizes[name] for name in features}
     return controller_lib.LinearController(
-      chosen, self.spec.actions, self.spec.action_kind
+      chosen,
+      self.spec.actions,
+      self.spec.action_kind,
+      self.spec.components,
+      self.spec.ordered_actions,
     )
 
   def player(self, controller) -> agent_lib.Agent:

@@ -9,6 +9,7 @@ from nca_tf.analysis.canvas import to_image
 from nca_tf.analysis.figures.mixture import mixture_histograms
 from nca_tf.analysis.figures.predictions import done_scores
 from nca_tf.analysis.figures.predictions import horizon_errors
+from nca_tf.analysis.figures.predictions import trajectories
 from nca_tf.analysis.figures.training import learning_curves
 from nca_tf.analysis.figures.training import reconstructions
 
@@ -20,4 +21,5 @@ __all__ = [
   'reconstructions',
   'save',
   'to_image',
+  'trajectories',
 ]

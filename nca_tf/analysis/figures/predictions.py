@@ -95,6 +95,53 @@ def _label_horizons(axes, horizons):
   axes.grid(axis='y', which='both', color='0.9')
 
 
+def trajectories(real, dreamt, most: int = 8) -> Figure:
+  """The numbers that a game showed, and those that were dreamt in their place.
+
+  Args:
+    real: [T, N].
+    dreamt: [T, N].
+    most: how many of the N are drawn, those that vary most first.
+
+  Raises:
+    ValueError: shapes that differ.
+  """
+  real, dreamt = np.asarray(real), np.asarray(dreamt)
+  if real.shape != dreamt.shape or real.ndim != 2 or not real.size:
+    raise ValueError(
+      f'real and dreamt must be of one shape [T, N], T and N above 0, got '
+      f'{real.shape} and {dreamt.shape}'
+    )
+  chosen = np.sort(np.argsort(-real.std(0), kind='stable')[:most])
+  columns = min(2, len(chosen))
+  rows = -(-len(chosen) // columns)
+  figure = canvas.new_figure(1000, 80 + 200 * rows)
+  panels = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
+  steps = np.arange(1, len(real) + 1)
+  marker = 'o' if len(real) == 1 else None
+  for axes, number in zip(panels, chosen, strict=False):
+    axes.plot(steps, real[:, number], color=canvas.ORANGE, lw=3, marker=marker)
+    axes.plot(
+      steps, dreamt[:, number], color=canvas.BLUE, lw=1.5, marker=marker
+    )
+    canvas.clean(axes, f'number {number + 1} of {real.shape[1]}')
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(5, integer=True))
+  for axes in panels[len(chosen) :]:
+    axes.set_visible(False)
+  for axes in panels[max(0, len(chosen) - columns) : len(chosen)]:
+    axes.set_xlabel('steps dreamt', fontsize=11)
+    axes.tick_params(labelbottom=True)
+  figure.legend(
+    panels[0].lines,
+    ('game', 'dream of M'),
+    loc='outside upper right',
+    ncols=2,
+    fontsize=11,
+    frameon=False,
+  )
+  return figure
+
+
 def done_scores(labels, scores, threshold: float) -> Figure:
   """Predicted probability that the episode ends, by what then happened.
 

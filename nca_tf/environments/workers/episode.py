@@ -21,10 +21,12 @@ class Result(NamedTuple):
   score: float | None
   tics: int  # L times the frame skip, cut by the end: game time survived
   terminated: bool  # Whether it ended by death and not by the time limit
-  # int32 or float32 [L], or None where nothing was recorded
+  # int32 or float32 [L], float32 [L, A] of several components, or None where
+  # nothing was recorded
   actions: np.ndarray | None = None
   rewards: np.ndarray | None = None  # float32 [L], or None
-  # One zlib block of uint8 [L + 1, height, width, channels], or None
+  # One zlib block of uint8 [L + 1, height, width, channels], or of float32
+  # [L + 1, size] of a game of vectors, or None
   frames: bytes | None = None
 
 
@@ -74,9 +76,12 @@ def play(
   result = Result(index, seed, float(sum(rewards)), tics, terminated)
   if not record:
     return result
-  kind = np.float32 if isinstance(actions[0], np.floating) else np.int32
+  first = np.asarray(actions[0])
+  kind = np.float32 if first.dtype.kind == 'f' else np.int32
+  # A plain number is the same action as an array of one.
+  shape = first.shape if first.size > 1 else ()
   return result._replace(
-    actions=np.asarray(actions, kind).reshape(len(actions)),
+    actions=np.asarray(actions, kind).reshape(len(actions), *shape),
     rewards=np.asarray(rewards, np.float32),
     frames=zlib.compress(np.stack(frames).tobytes(), _COMPRESSION),
   )

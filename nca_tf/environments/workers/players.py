@@ -49,7 +49,7 @@ class Players:
     """Checks the arguments; the first `play` starts the workers.
 
     Args:
-      name: A game of `environments.names()`.
+      name: A game, as of `environments.make`.
       policy: A scripted policy of that game, the folder of an agent, or a
         player.
       processes: Worker processes; 0 is one per processor core.
@@ -76,7 +76,7 @@ class Players:
       options.setdefault('frames', False)
     environments.make(name, **options).close()  # Refuses wrong options here.
     job = worker.Job(
-      name, environments.GAMES[name], self._player, record, options, patience
+      name, environments.entry(name), self._player, record, options, patience
     )
     self._pool = pool.Pool(job, processes or _cores(), keep_going)
 

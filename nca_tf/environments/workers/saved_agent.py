@@ -179,7 +179,7 @@ class SavedAgent:
     self._parameters = [self._tf.constant(parameters)]
 
   def act(self, observation: np.ndarray):
-    """Returns the action on a frame, uint8 [64, 64, 3]."""
+    """Returns the action on a frame, uint8 [64, 64, 3], or a vector."""
     frame = self._tf.constant(observation)
     action, *self._state = self._step(frame, *self._parameters, *self._state)
     if self._info['action_kind'] == 'continuous':

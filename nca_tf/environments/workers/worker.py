@@ -26,8 +26,7 @@ class Job(NamedTuple):
   """What a worker gets once: see `workers.play`."""
 
   name: str  # Of the game
-  # Its line in `environments.GAMES`, to which the owner may have added
-  entry: tuple[str, str, str]
+  entry: Any  # Of `environments.entry`: the owner may have added the game
   player: player_lib.Player  # Who plays
   record: bool  # Whether results hold actions, rewards and frames
   options: dict[str, Any]  # Of `environments.make`
@@ -158,7 +157,7 @@ def serve(handle: int):
   try:
     job, folder = connection.recv()
     watch = _Watch(handle, job.patience)
-    environments.GAMES[job.name] = job.entry
+    environments.add(job.name, job.entry)
     env = environments.make(job.name, **job.options)
     policy = _make_policy(job)
     while (task := connection.recv()) is not None:

@@ -15,6 +15,7 @@ from nca_tf.analysis import table
 from nca_tf.environments import policies
 from nca_tf.environments import workers
 from nca_tf.experiments.controller import evolution
+from nca_tf.play import crashes
 from nca_tf.world_model import dream as dream_lib
 
 ROLLOUTS = 64  # Dreams per policy.
@@ -32,25 +33,28 @@ def play_game(world_model, config) -> dict[str, list[float]]:
       processes=config.processes,
       options=world_model.game_options,
     )
-    with contextlib.closing(results):
+    with crashes.reported(), contextlib.closing(results):
       scores[name] = [result.score for result in results]
   return scores
 
 
 def play_dream(world_model, config) -> dict[str, list[float]]:
-  """Expected tics, or tics, of every scripted policy in the dream, by name."""
+  """Scores of every scripted policy in the dream, by name.
+
+  Expected tics, or tics; or M's rewards where it predicts them.
+  """
   spec, seed = world_model.spec, config.seed
   dream = world_model.dream(config.temperature, config.fitness)
 
   @tf.function(autograph=False, jit_compile=True)
   def play(actions):
     noise = dream.make_noise(ROLLOUTS, random_numbers.key(seed, 'dream check'))
-    return dream.play(dream_lib.replay(actions), 1, noise, ROLLOUTS).survived
+    return dream.play(dream_lib.replay(actions), 1, noise, ROLLOUTS).scores
 
   found = {}
   for name in spec.policies:
-    steps = play(_script(name, spec, dream.horizon, seed)).numpy()[0]
-    found[name] = (steps * spec.frame_skip).tolist()
+    scores = play(_script(name, spec, dream.horizon, seed)).numpy()[0]
+    found[name] = (scores * spec.survived_step).tolist()
   return found
 
 
@@ -89,5 +93,6 @@ def _script(name, spec, steps, seed):
     rollouts.append([policy.act(None) for _ in range(steps)])
   actions = np.array(rollouts)
   if spec.action_kind == 'continuous':
-    return tf.constant(actions[..., None], tf.float32)
+    shape = *actions.shape[:2], spec.components
+    return tf.constant(actions.reshape(shape), tf.float32)
   return tf.one_hot(actions, spec.actions)

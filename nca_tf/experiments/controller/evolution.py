@@ -144,7 +144,7 @@ class Evolution:
     config = self._config
     dream = self.world_model.dream(config.temperature, config.fitness)
     key = random_numbers.key(config.seed, f'dream {self._name}')[0]
-    scale = float(self.world_model.spec.frame_skip)
+    scale = float(self.world_model.spec.survived_step)
 
     def generation(state):
       x = cma_es.ask(self._settings, state)
@@ -153,7 +153,7 @@ class Evolution:
       )
       act = dream_lib.follow(self.controller, x)
       played = dream.play(act, config.popsize, noise, config.lanes)
-      scores = tf.reduce_mean(played.survived, 1) * scale
+      scores = tf.reduce_mean(played.scores, 1) * scale
       return cma_es.tell(self._settings, state, x, -scores), scores
 
     compiled = tf.function(

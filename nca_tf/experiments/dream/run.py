@@ -49,7 +49,9 @@ def _play(config, output):
         session.step(act(session.observation))
         bar.update(session.steps, alive=np.sum(~session.over))
   print('\n'.join(film.describe(session)))
-  if output:
+  if output and not model.spec.has_frames:
+    print(f'{output} is not made: {model.spec.name} shows vectors')
+  elif output:
     pages, fps = film.draw(session, model.codec, config.label)
     animation.write_gif(pages, output, fps)
     print(f'{output} shows {len(pages)} pages at half speed')

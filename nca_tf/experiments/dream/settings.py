@@ -76,6 +76,13 @@ class Config(controller_settings.DreamFlags):
         'got something else; start it from a terminal'
       )
     spec = self.world_model_config.game_spec
+    is_index = spec.action_kind == 'discrete'
+    steers = spec.actions > 2 if is_index else spec.components == 1
+    if self.is_keyboard and not (spec.has_frames and steers):
+      raise faults.UsageError(
+        f'--policy={KEYBOARD} steers pictures to the left and right, got '
+        f'{spec.name}, whose actions or observations are others'
+      )
     if self.agent:
       self._check_agent()
     elif self.policy not in (*spec.policies, KEYBOARD):

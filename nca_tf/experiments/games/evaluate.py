@@ -26,13 +26,13 @@ class Config(settings.PlayConfig):
 
   env: str = config_flags.option(
     'auto',
-    "Game to play; auto is the agent's, or vizdoom.",
-    choices=lambda: ('auto', *environments.names()),
+    f"Game to play: {', '.join(environments.names())}, or any of Gymnasium's "
+    "as gym:ID, such as gym:CartPole-v1; auto is the agent's, or vizdoom.",
   )
   action_kind: str = config_flags.option(
     'auto',
-    'Actions as an index, or as one number in -1..1 that the game cuts at '
-    "+-1/3, as published; auto is the agent's, or discrete.",
+    'Actions as an index, or as numbers in -1..1 (which Take Cover cuts at '
+    "+-1/3, as published); auto is the agent's, or the game's own.",
     choices=('auto', 'discrete', 'continuous'),
   )
   frame_skip: int = config_flags.option(
@@ -64,6 +64,9 @@ class Config(settings.PlayConfig):
     'paper': {'episodes': 1000},
   }
 
+  def __post_init__(self):
+    """Leaves 'auto' as it is: an agent's kind comes before the game's."""
+
   def validate(self):
     """Refuses settings that contradict the agent's, and other wrong ones."""
     if self.agent and self.policy != Config.policy:
@@ -74,11 +77,12 @@ class Config(settings.PlayConfig):
     super(Config, self.resolved).validate()
     if self.record:
       film.check(self.record)
+      film.check_game(self.resolved)
 
   @property
   def resolved(self) -> 'Config':
     """The same with an agent as the policy, and all settings known."""
-    values = {'env': 'vizdoom', 'action_kind': 'discrete', 'frame_skip': 1}
+    values = {'env': 'vizdoom', 'action_kind': 'auto', 'frame_skip': 1}
     policy = self.agent or self.policy
     if self.agent or saved_agent.find(policy):
       try:
@@ -89,6 +93,8 @@ class Config(settings.PlayConfig):
     for name in values:
       if getattr(self, name) not in ('auto', 0):
         values[name] = getattr(self, name)
+    kind = settings.find_action_kind(values['env'], values['action_kind'])
+    values['action_kind'] = kind
     return dataclasses.replace(self, agent='', policy=policy, **values)
 
 

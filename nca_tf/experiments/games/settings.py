@@ -1,5 +1,6 @@
 """Settings of every experiment in which someone plays a game."""
 
+import contextlib
 import dataclasses
 import functools
 from typing import Any
@@ -11,18 +12,28 @@ from nca_tf.environments import workers
 from nca_tf.environments.workers import player as player_lib
 
 
+def find_action_kind(env: str, kind: str) -> str:
+  """Returns the game's own kind for 'auto'; 'auto' where there is no game."""
+  if kind == 'auto':
+    with contextlib.suppress(ValueError, ImportError):  # `validate` says it.
+      return environments.get_spec(env).action_kind
+  return kind
+
+
 @dataclasses.dataclass(frozen=True)
 class PlayConfig(config_flags.Common):
   """Which game is played, by whom and for how long."""
 
   env: str = config_flags.option(
-    'vizdoom', 'Game to play.', choices=environments.names
+    'vizdoom',
+    f"Game to play: {', '.join(environments.names())}, or any of Gymnasium's "
+    'as gym:ID, such as gym:CartPole-v1.',
   )
   action_kind: str = config_flags.option(
-    'discrete',
-    'Actions as an index, or as one number in -1..1 that the game cuts at '
-    '+-1/3, as published.',
-    choices=('discrete', 'continuous'),
+    'auto',
+    'Actions as an index, or as numbers in -1..1 (which Take Cover cuts at '
+    "+-1/3, as published); auto is the game's own, an index where it has both.",
+    choices=('auto', 'discrete', 'continuous'),
   )
   policy: str = config_flags.option(
     'random',
@@ -52,6 +63,11 @@ class PlayConfig(config_flags.Common):
     identity=False,
   )
 
+  def __post_init__(self):
+    """Fills in the game's own kind of action, so that config.json says it."""
+    kind = find_action_kind(self.env, self.action_kind)
+    object.__setattr__(self, 'action_kind', kind)
+
   def validate(self):
     """Refuses what the game does not have, and an agent of another game."""
     super().validate()
@@ -63,12 +79,13 @@ class PlayConfig(config_flags.Common):
 
   def _check_game(self):
     """Refuses an engine or a kind of action that the game does not have."""
-    if self.env not in environments.names():  # An agent may be of any game.
-      raise faults.UsageError(
-        f'--env must be one of {", ".join(environments.names())}, got '
-        f'{self.env!r}'
-      )
-    spec = environments.get_spec(self.env)
+    try:
+      spec = environments.get_spec(self.env)
+    except ImportError as error:
+      raise faults.UsageError(f'--env: {error}') from error
+    except ValueError as error:
+      text = str(error).removeprefix('name ')
+      raise faults.UsageError(f'--env {text}') from error
     for name, value, known in (
       ('action_kind', self.action_kind, spec.action_kinds),
       ('engine', self.engine, spec.engines),
@@ -113,5 +130,12 @@ class PlayConfig(config_flags.Common):
 
   @property
   def game_spec(self) -> environments.GameSpec:
-    """What is known of the game."""
-    return environments.get_spec(self.env, **self.game_options)
+    """What is known of the game.
+
+    Raises:
+      faults.UsageError: A package that the game needs is not installed.
+    """
+    try:
+      return environments.get_spec(self.env, **self.game_options)
+    except ImportError as error:
+      raise faults.UsageError(f'--env: {error}') from error

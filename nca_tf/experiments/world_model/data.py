@@ -98,7 +98,8 @@ class Recordings:
 
     def load(index):
       parts = self._read_frames(self.shards[index], held_out=False)
-      empty = np.zeros((0, *self._spec.observation_shape), np.uint8)
+      shape = 0, *self._spec.observation_shape
+      empty = np.zeros(shape, self._spec.observation_dtype)
       return np.concatenate([empty, *(frames for _, frames in parts)])
 
     batch = frames_lib.FrameBatches(counts, load, size, seed).batch
@@ -109,6 +110,29 @@ class Recordings:
       return frames
 
     return mirrored if mirror else batch
+
+  def moments(self) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation [N] of vectors, without those held out.
+
+    Raises:
+      faults.UsageError: There is no episode to learn from.
+    """
+    count, origin = 0, None
+    for shard in self.shards:
+      for _, vectors in self._read_frames(shard, held_out=False):
+        if origin is None:  # Sums of differences from it lose no digits.
+          origin = vectors[0].astype(np.float64)
+          first, second = np.zeros((2, *origin.shape))
+        moved = vectors - origin
+        count += len(moved)
+        first += moved.sum(0)
+        second += np.square(moved).sum(0)
+    if not count:
+      raise faults.UsageError(
+        f'no episode to learn from in {self._folders[0]}: all are held out'
+      )
+    variance = second / count - np.square(first / count)
+    return origin + first / count, np.sqrt(np.maximum(variance, 0))
 
   def encode(self, codec, folder: pathlib.Path, mirror: bool) -> int:
     """Writes what V makes of every frame, one file per shard.
@@ -139,11 +163,13 @@ class Recordings:
       if mirror:
         frames, action = frames[:, :, ::-1], self._mirror_action(action)
       mean, log_variance = codec.encode(frames)
+      # V's own noise is far above the last digit of a half, a vector has none.
+      kind = np.float16 if self._spec.has_frames else np.float32
       number = shard.first + episode.index
       parts.append(
         latents_lib.Latents(
-          mean=mean.astype(np.float16),
-          log_variance=log_variance.astype(np.float16),
+          mean=mean.astype(kind),
+          log_variance=log_variance.astype(kind),
           action=action,
           reward=episode.reward,
           is_first=episode.is_first,

@@ -18,9 +18,11 @@ _NOTES = """\
 latent dimension.
 MSE k: k steps ahead, open loop from posterior means; drawn: z from its \
 posterior, as M is trained.
-pixels k: the same after decoding, 1000 x squared error of grey levels 0..1.
-done: from drawn z, one step ahead; precision and recall at logit 0.
+{pixels}done: from drawn z, one step ahead; precision and recall at logit 0.
 Brackets: 95 % bootstrap intervals over episodes.
+"""
+_PIXELS = """\
+pixels k: the same after decoding, 1000 x squared error of grey levels 0..1.
 """
 
 
@@ -32,7 +34,9 @@ def measure(run, world_model, latents, recordings) -> dict:
   means = forecast_lib.pad(latents, actions)
   noise = random_numbers.generator(config.seed, 'held-out latents')
   sampled = forecast_lib.pad(latents, actions, noise)
-  frames = list(recordings.held_out_frames(PIXEL_EPISODES).values())
+  frames = None  # A vector is its own latent: MSE k says all of it.
+  if world_model.spec.has_frames:
+    frames = list(recordings.held_out_frames(PIXEL_EPISODES).values())
   decode = world_model.codec.decode
   untrained = world_model.untrained(config.seed).model
 
@@ -49,9 +53,10 @@ def measure(run, world_model, latents, recordings) -> dict:
       k: measures_lib.pixel_errors(
         predictions[:, :, k - 1], starts, frames, k, decode
       )
-      for k in measures_lib.HORIZONS
+      for k in (measures_lib.HORIZONS if frames else ())
     }
-    return {'latent': {k: errors[k] for k in pixels}, 'pixels': pixels}
+    latent = {k: errors[k] for k in measures_lib.HORIZONS}
+    return {'latent': latent, 'pixels': pixels}
 
   for name, model in (('M', world_model.model), ('untrained M', untrained)):
     on_means = forecast_lib.forecast(model, means, HORIZON)
@@ -97,7 +102,9 @@ def _arrays(model, latents, curves, groups):
 def _report(rows):
   some = next(iter(rows.values()))
   notes = _NOTES.format(
-    episodes=len(some.mean.count), forecasts=some.mean.count.sum()
+    episodes=len(some.mean.count),
+    forecasts=some.mean.count.sum(),
+    pixels=_PIXELS if some.pixels else '',
   )
   tables = {
     'Latents': measures_lib.latent_table(rows),

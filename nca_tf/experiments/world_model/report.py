@@ -18,13 +18,18 @@ _WARM = 60  # Most steps that M sees before it dreams.
 
 
 def draw_reconstructions(run, codec, frames, step):
-  """Frames and what V makes of them."""
+  """Frames and what V makes of them; vectors are their own latents."""
+  if not run.config.game_spec.has_frames:
+    return
   drawn = codec.decode(codec.encode(frames)[0])
   run.show('reconstructions', figures.reconstructions(frames, drawn), step)
 
 
 class DreamPicture:
-  """A held-out episode beside the dream that starts in its middle."""
+  """A held-out episode beside the dream that starts in its middle.
+
+  An animation, or curves where the game shows vectors.
+  """
 
   def __init__(self, run, model, codec, latents, recordings):
     """Prepares an episode of held-out `latents`; M may learn meanwhile."""
@@ -45,10 +50,14 @@ class DreamPicture:
     self._dream = tf.function(self._imagine, autograph=False)
 
   def draw(self, step, folder=None):
-    """Publishes the animation; with a folder also as `dream.gif`."""
+    """Publishes the picture; an animation with a folder also as `dream.gif`."""
     if self._steps < 1:  # Every held-out episode ends with its first step.
       return
     z, done = (part.numpy()[0] for part in self._dream(tf.constant(step)))
+    if not self._run.config.game_spec.has_frames:
+      figure = figures.trajectories(self._frames, self._codec.decode(z))
+      self._run.show('dream', figure, step)
+      return
     columns = {
       'game': self._frames,
       'V of the game': self._codec.decode(self._z[self._warm + 1 :]),
@@ -96,9 +105,11 @@ def draw(run, world_model, latents, recordings):
   _draw_measures(run, step)
   for stage, keys in (
     ('vision', ('reconstruction', 'kl', 'total')),
-    ('model', ('nll', 'done_loss', 'loss')),
+    ('model', ('nll', 'done_loss', 'reward_loss', 'loss')),
   ):
     records = run.log.records(stage)
+    if stage == 'model' and model.reward_head is None:
+      keys = [key for key in keys if key != 'reward_loss']
     if records:  # A V of another run was not trained in this one.
       figure = figures.learning_curves(records, keys, stage)
       run.show(f'learning_curves_{stage}', figure, step)
@@ -140,7 +151,8 @@ def _draw_memory(run, model, latents, step, limit=200):
     for name, part in cells.trace(model.cell, inputs).items()
   }
   name = cells.get(run.config.cell).title
-  turns = np.flatnonzero(np.diff(latents.action[steps])) + 1
+  moved = np.diff(latents.action[steps].reshape(len(action), -1), axis=0)
+  turns = np.flatnonzero(moved.any(-1)) + 1
   figure = memory_trace.memory_trace(
     trace,
     title=f'{name} over one held-out episode (lines: the action changes)',

@@ -31,6 +31,8 @@ from nca_tf.training import vision as vision_training
 from nca_tf.world_model import codec as codec_lib
 from nca_tf.world_model import world_model as world_model_lib
 
+_MOST_MORE = 16  # Times the episodes that were asked for.
+
 
 def run(config: settings.Config) -> None:
   """Makes what the run folder lacks, and reports."""
@@ -111,11 +113,35 @@ class Training:
     run.stage('model', self._train_model)
 
   def _collect(self):
+    """Records episodes: twice as many, and so on, where they are too short."""
     config, target = self._config, self._run.path / 'rollouts'
-    what = config.env, config.policy, config.episodes, config.seed
     how = {'processes': config.processes, 'options': config.game_options}
-    collect('collect', target, *what, **how)
-    return {'episodes': rollouts.count(target)}
+    total = config.episodes
+    while True:
+      what = config.env, config.policy, total, config.seed
+      collect('collect', target, *what, **how)
+      is_last = total >= _MOST_MORE * config.episodes
+      if is_last or self._fills_a_batch(target, total):
+        return {'episodes': rollouts.count(target)}
+      total *= 2
+
+  def _fills_a_batch(self, folder, total):
+    """Whether the first episodes are enough for an update of V and of M.
+
+    What an interrupted process has recorded beyond `total` does not count, so
+    that the same command always ends with the same episodes.
+    """
+    config, steps = self._config, 0
+    frames = config.vision_batch if config.game_spec.has_frames else 0
+    wanted = max(config.model_batch * (config.window + 1), frames)
+    for episode in rollouts.read(folder, frames=False):
+      if episode.index >= total:
+        break
+      if not world_model_lib.is_held_out(episode.index, config.held_out):
+        steps += episode.length  # The step after the last may have no frame.
+      if steps >= wanted:
+        return True
+    return False
 
   @functools.cached_property
   def codec(self) -> codec_lib.Codec:
@@ -125,7 +151,8 @@ class Training:
   @functools.cached_property
   def _vision(self):
     """V as it was trained, or as its training begins."""
-    vision = self._config.architecture.make_vision(self._config.seed)
+    config = self._config
+    vision = config.architecture.make_vision(config.game_spec, config.seed)
     is_trained = self._run.is_finished('vision')
     folder = self._run.path if is_trained else self._config.initial
     if folder:
@@ -134,6 +161,8 @@ class Training:
 
   def _train_vision(self):
     config, run = self._config, self._run
+    if not config.game_spec.has_frames:
+      return self._standardise()
     try:
       batches = self.recordings.batches(
         config.vision_batch, config.seed, config.mirror
@@ -158,6 +187,15 @@ class Training:
 
     steps = config.vision_steps
     return self._fit('vision', self._vision, trainer, steps, evaluate)
+
+  def _standardise(self):
+    """Fits what stands in V's place; M goes on with the first one's units."""
+    vision = self._vision
+    if not self._config.initial:
+      vision.fit(*self.recordings.moments())
+    path = self._run.checkpoints / 'vision'
+    checkpoints.Checkpoints(path, model=vision).save(1)
+    return {'numbers': vision.latent_size}
 
   def _encode(self):
     folder, mirror = self._run.path / 'latents', self._config.mirror
@@ -186,6 +224,7 @@ class Training:
       seed=config.seed,
       learning_rate=model_training.Decay(config.model_rate, config.model_decay),
       done_weight=config.done_weight,
+      reward_weight=model_training.reward_weight(latents.reward),
       jit=compilation.compiles(config.jit, pays),
     )
 

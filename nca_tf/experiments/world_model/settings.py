@@ -23,7 +23,12 @@ _option = config_flags.option
 class VisionFlags(config_flags.Common):
   """The recorded episodes, and V's size and training."""
 
-  episodes: int = _option(700, 'Episodes to collect.', minimum=2)
+  episodes: int = _option(
+    700,
+    'Episodes to collect; up to 16 times as many where they are too short for '
+    'one update of V and M.',
+    minimum=2,
+  )
   held_out: int = _option(
     8, 'One episode in so many is kept for the measures.', minimum=2
   )
@@ -139,13 +144,14 @@ class Config(ModelFlags, VisionFlags, games_settings.PlayConfig):
         f'--held_out must be at most --episodes, got {self.held_out} of '
         f'{self.episodes}: no episode would be left for the measures'
       )
-    shape = self.game_spec.observation_shape
-    if shape != vision.FRAME_SHAPE:
+    spec = self.game_spec
+    shape = spec.observation_shape
+    if spec.has_frames and shape != vision.FRAME_SHAPE:
       raise faults.UsageError(
         f'--env must be a game with frames of {vision.FRAME_SHAPE}, got '
         f'{self.env!r} with {shape}'
       )
-    if self.mirror and not self.game_spec.mirrored_actions:
+    if self.mirror and not spec.mirrored_actions:
       raise faults.UsageError(
         f'--mirror must be off for --env={self.env}, whose mirror image is '
         'another game, got True'
@@ -155,7 +161,7 @@ class Config(ModelFlags, VisionFlags, games_settings.PlayConfig):
     if self.initial_vision:
       _check_vision('initial_vision', self.initial_vision, self)
     for folder in self.rollouts:
-      _check_rollouts(folder, self.game_spec)
+      _check_rollouts(folder, spec)
 
 
 def read_config(flag: str, folder) -> Config:
