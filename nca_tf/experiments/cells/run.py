@@ -30,7 +30,7 @@ from nca_tf.world_model import world_model as world_model_lib
 
 def run(config: settings.Config) -> None:
   """Makes what the run folder lacks, and reports."""
-  name = f'{config.env}-{config.seed}'
+  name = config.run_name
   with run_lib.start(config, settings.NAME, name, config.env) as run:
     comparison = Comparison(run)
     run.stage('policies', comparison.play_policies)

@@ -9,6 +9,7 @@ from nca_tf.experiments.cells import comparison
 from nca_tf.experiments.controller import settings as controller_settings
 from nca_tf.experiments.games import settings as games_settings
 from nca_tf.experiments.world_model import settings as world_model_settings
+from nca_tf.runs import run_folder
 
 NAME = 'compare_cells'
 _NAMES = tuple(setting.name for setting in comparison.SETTINGS)
@@ -78,6 +79,15 @@ class Config(_Evolution, _Model, _Vision, games_settings.PlayConfig):
   def cell_names(self) -> tuple[str, ...]:
     """The cells of all that is compared, each once."""
     return tuple(dict.fromkeys(setting.cell for setting in self.compared))
+
+  @property
+  def run_name(self) -> str:
+    """Name of the run below `runs/compare_cells/`."""
+    return f'{self.env}-{self.seed}'
+
+  def check_folder(self):
+    """Refuses a run folder of other settings, before TensorFlow."""
+    run_folder.check(self, NAME, self.run_name)
 
   def validate(self):
     """Refuses what none of the runs could do, before the first begins."""

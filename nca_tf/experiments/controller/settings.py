@@ -8,7 +8,7 @@ from nca_tf.command_line import faults
 from nca_tf.experiments.games import settings as games_settings
 from nca_tf.experiments.world_model import settings as world_model_settings
 from nca_tf.memory import cells
-from nca_tf.world_model import dream
+from nca_tf.runs import run_folder
 
 NAME = 'train_controller'
 _option = config_flags.option
@@ -30,7 +30,7 @@ class DreamFlags(config_flags.Common):
     'expected',
     'expected: expected survival, ending below 1 %; sampled: hard deaths, as '
     'published.',
-    choices=dream.FITNESS,
+    choices=('expected', 'sampled'),
   )
 
 
@@ -134,6 +134,16 @@ class Config(EvolutionFlags):
       'final_episodes': 1000,
     },
   }
+
+  @property
+  def run_name(self) -> str:
+    """Name of the run below `runs/train_controller/`."""
+    model = self.world_model_config
+    return f'{model.env}-{model.cell}-{self.seed}'
+
+  def check_folder(self):
+    """Refuses a run folder of other settings, before TensorFlow."""
+    run_folder.check(self, NAME, self.run_name)
 
   def validate(self):
     """Refuses a world model that is not there, and features it lacks."""

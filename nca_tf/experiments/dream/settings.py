@@ -12,6 +12,7 @@ from nca_tf.experiments.controller import settings as controller_settings
 from nca_tf.experiments.dream import terminal
 from nca_tf.experiments.world_model import settings as world_model_settings
 from nca_tf.memory import cells
+from nca_tf.runs import run_folder
 
 NAME = 'play_dream'
 KEYBOARD = 'keyboard'
@@ -53,6 +54,23 @@ class Config(controller_settings.DreamFlags):
     'laptop': {},
     'paper': {'fitness': 'sampled'},
   }
+
+  @property
+  def run_name(self) -> str:
+    """Name of the run below `runs/play_dream/`."""
+    model = self.world_model_config
+    name = f'{model.env}-{model.cell}-{self.label}-{self.temperature:g}'
+    return f'{name}-{self.seed}'
+
+  def check_folder(self):
+    """Refuses a run folder of other settings, before TensorFlow."""
+    if self.needs_folder:
+      run_folder.check(self, NAME, self.run_name)
+
+  @property
+  def needs_folder(self) -> bool:
+    """Whether the film goes into a run folder."""
+    return not (self.output or self.is_keyboard)
 
   def validate(self):
     """Refuses what would not play, before anything is loaded."""

@@ -25,7 +25,7 @@ _MEMORY_OPTIONS = (*cell_flags.OF_A_MEMORY, *extensions.Options._fields)
 
 def run(config: settings.Config) -> None:
   """Trains what the run folder has not finished yet, tests it and reports."""
-  name = f'{config.task}-{config.cell}-{config.seed}'
+  name = config.run_name
   about = f'{config.task}, {config.cell}'
   with run_lib.start(config, settings.NAME, name, about) as folder:
     training = Training(folder)

@@ -13,6 +13,7 @@ from nca_tf.datasets.memory_tasks import registry
 from nca_tf.experiments.memory_tasks import defaults
 from nca_tf.memory import cell_flags
 from nca_tf.memory import cells
+from nca_tf.runs import run_folder
 
 NAME = 'train_memory_task'
 BOTH = ('dnc', 'lstm')  # What --cell=both compares.
@@ -158,6 +159,15 @@ class Config(config_flags.Common):
     shortest, longest = self.make_task().SHORTEST, self.own('longest')
     inside = {max(shortest, longest * i // 4) for i in range(1, 9)}
     return tuple(sorted(inside.union(defaults.LENGTHS.get(self.task, ()))))
+
+  @property
+  def run_name(self) -> str:
+    """Name of the run below `runs/train_memory_task/`."""
+    return f'{self.task}-{self.cell}-{self.seed}'
+
+  def check_folder(self):
+    """Refuses a run folder of other settings, before TensorFlow."""
+    run_folder.check(self, NAME, self.run_name)
 
   def validate(self):
     """Refuses lengths that the task cannot have, and too many read heads."""

@@ -34,9 +34,8 @@ from nca_tf.world_model import world_model as world_model_lib
 
 def run(config: settings.Config) -> None:
   """Makes what the run folder lacks, and reports."""
-  name = f'{config.env}-{config.cell}-{config.seed}'
   about = f'{config.env}, {config.cell}'
-  with run_lib.start(config, settings.NAME, name, about) as run:
+  with run_lib.start(config, settings.NAME, config.run_name, about) as run:
     training = Training(run)
     training.train()
     world_model = world_model_lib.WorldModel.load(run.path)
