@@ -161,6 +161,26 @@ def identity(config: Common) -> dict[str, Any]:
   }
 
 
+def arguments(config: Common, names: Sequence[str] = ()) -> list[str]:
+  """Returns the flags that make a configuration, as short as they can be.
+
+  Args:
+    config: Any configuration.
+    names: Fields to leave out the others; all of them without it.
+  """
+  preset = config.PRESETS.get(config.preset, {})
+  _, parsers = _define(type(config))
+  found = []
+  for field in dataclasses.fields(config):
+    name, value = field.name, getattr(config, field.name)
+    if names and name not in names:
+      continue
+    if value != preset.get(name, field.default):
+      text = '' if value in ('', ()) else parsers[name].show(value)
+      found.append(f'--{_flag(name)}={text}')
+  return found
+
+
 def resolve(config_class: type[Common], argv: Sequence[str] = ()) -> Any:
   """Makes the configuration that a command line asks for, and validates it.
 
@@ -252,7 +272,10 @@ def main(
     config.check_folder()
     _set_threads(config.threads)
     if config.preset == 'smoke' and config_class.PRESETS.get('smoke'):
-      print('--preset=smoke is too short to learn or to measure anything')
+      print(
+        '--preset=smoke is too short to learn or to measure anything',
+        file=sys.stderr,
+      )
     noise.silence()
     if isinstance(run, str):
       run = importlib.import_module(run).run

@@ -48,14 +48,14 @@ class Parser(flags.ArgumentParser):
     return value
 
   def show(self, value):
-    """Returns a value as it would be typed on the command line."""
+    """Returns a value as it would be typed, or the word for none."""
     if self._is_auto(value):
       return 'auto'
     if isinstance(value, tuple):
-      return ','.join(map(str, value)) or "''"
+      return ','.join(map(str, value)) or 'empty'
     if isinstance(value, bool):
       return str(value).lower()
-    return str(value) if value != '' else "''"
+    return str(value) if value != '' else 'empty'
 
   def _is_auto(self, value):
     """Whether a native value stands for `auto`."""
@@ -116,12 +116,13 @@ class Parser(flags.ArgumentParser):
         str: 'a text',
         tuple: f'{_ENTRIES[self._entry]} separated by commas',
       }[self.kind]
+    each = ', each' if self.kind is tuple else ''
     if self.minimum is not None and self.maximum is not None:
-      return f'{text} from {self.minimum} to {self.maximum}'
+      return f'{text}{each} from {self.minimum} to {self.maximum}'
     if self.minimum is not None:
-      return f'{text} of at least {self.minimum}'
+      return f'{text}{each} of at least {self.minimum}'
     if self.maximum is not None:
-      return f'{text} of at most {self.maximum}'
+      return f'{text}{each} of at most {self.maximum}'
     return text
 
 

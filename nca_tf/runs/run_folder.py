@@ -15,6 +15,7 @@ import json
 import os
 import pathlib
 import platform
+import re
 import subprocess
 from typing import Any
 
@@ -135,6 +136,7 @@ def check(config: config_flags.Common, binary: str, name: str) -> None:
 
 
 def _find(config, binary, name):
+  name = re.sub(r'[^\w.+-]+', '-', name)  # A game's name may have a colon.
   path = pathlib.Path(config.run_dir or pathlib.Path('runs', binary, name))
   return path.expanduser()
 

@@ -39,7 +39,7 @@ def run(config: settings.Config) -> None:
     report.publish(comparison)
     run.goodbye(
       Runs=f'{run.path}/seed-*',
-      Next=f'bin/evaluate --agent={run.path}/seed-K/controller-SETTING',
+      Next=config.next_command(run.path),
     )
 
 

@@ -43,7 +43,7 @@ def run(config: settings.Config) -> None:
     run.publish(summary, numbers='score.json')
     run.goodbye(
       Agent=f'{run.export}/agent',
-      Next=f'bin/evaluate --agent={run.path} --record=agent.gif',
+      Next=config.next_command(run.path),
     )
 
 

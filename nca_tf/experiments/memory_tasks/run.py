@@ -37,10 +37,9 @@ def run(config: settings.Config) -> None:
         export = functools.partial(training.export, cell, seed)
         folder.stage(f'export-{cell}-{seed}', export)
     folder.publish(report.make(training), numbers='errors.json')
-    following = f'--cell=both --seeds=3 --preset={config.preset}'
     folder.goodbye(
       SavedModels=str(folder.export),
-      Next=f'bin/{settings.NAME} --task={config.task} {following}',
+      Next=config.next_command(folder.path),
     )
 
 

@@ -39,9 +39,7 @@ def run(config: settings.Config) -> None:
         score = functools.partial(comparison.score, seed, cell, coding)
         folder.stage(f'score-{coding}-{cell}-{seed}', score)
     folder.publish(report.make(comparison))
-    folder.goodbye(
-      Next='the same command with more --seeds or another --run_dir'
-    )
+    folder.goodbye(Next=config.next_command(folder.path))
 
 
 class Comparison:

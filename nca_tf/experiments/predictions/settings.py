@@ -8,12 +8,14 @@ knows all but what the other agents do.
 
 import dataclasses
 import functools
+import os
 from typing import ClassVar
 
 from nca_tf.command_line import config_flags
 from nca_tf.command_line import faults
 from nca_tf.memory import cell_flags
 from nca_tf.memory import cells as cells_lib
+from nca_tf.runs import commands
 from nca_tf.runs import run_folder
 from nca_tf.world_model.states import registry
 
@@ -99,6 +101,12 @@ class Config(cell_flags.CellFlags):
   def run_name(self) -> str:
     """Name of the run below `runs/compare_predictions/`."""
     return f'pommerman-{self.seed}'
+
+  def next_command(self, folder: os.PathLike) -> str:
+    """The command that goes on from a finished run in a folder."""
+    seeds = (*self.seeds, max(self.seeds) + 1)
+    more = dataclasses.replace(self, seeds=seeds, run_dir=str(folder))
+    return commands.line(NAME, *config_flags.arguments(more))
 
   def check_folder(self):
     """Refuses a run folder of other settings, before TensorFlow."""

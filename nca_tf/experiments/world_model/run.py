@@ -48,11 +48,9 @@ def run(config: settings.Config) -> None:
     run.stage('figures', lambda: report.draw(*given))
     if is_measured:  # By an earlier process, which printed it.
       print((run.path / 'summary.txt').read_text())
-    other = next(name for name in cells.names() if name != config.cell)
     run.goodbye(
       SavedModels=f'{run.export}/vision, {run.export}/model',
-      Next=f'bin/{settings.NAME} --env={config.env} --cell={other} '
-      f'--preset={config.preset}',
+      Next=config.next_command(run.path),
     )
 
 

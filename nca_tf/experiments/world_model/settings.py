@@ -11,6 +11,7 @@ from nca_tf.datasets import rollouts
 from nca_tf.experiments.games import settings as games_settings
 from nca_tf.memory import cell_flags
 from nca_tf.memory import cells
+from nca_tf.runs import commands
 from nca_tf.runs import run_folder
 from nca_tf.world_model import architecture as architecture_lib
 from nca_tf.world_model import networks
@@ -63,7 +64,7 @@ class Config(ModelFlags, VisionFlags, games_settings.PlayConfig):
     _Architecture.cell, "M's recurrent cell.", choices=cells.names
   )
   rollouts: tuple[str, ...] = _option(
-    (), 'Folders of recorded rollouts to use; none collects them in the run.'
+    (), 'Folders of recorded rollouts to use; empty collects them in the run.'
   )
   initial: str = _option(
     '', 'Finished world model whose V and M learn on; empty starts anew.'
@@ -136,6 +137,12 @@ class Config(ModelFlags, VisionFlags, games_settings.PlayConfig):
   def run_name(self) -> str:
     """Name of the run below `runs/train_world_model/`."""
     return f'{self.env}-{self.cell}-{self.seed}'
+
+  def next_command(self, folder: os.PathLike) -> str:
+    """The command that goes on from a finished run in a folder."""
+    names = ('seed', 'preset', 'precision', 'jit', 'threads')
+    same = config_flags.arguments(self, names)
+    return commands.line('train_controller', f'--world_model={folder}', *same)
 
   def check_folder(self):
     """Refuses a run folder of other settings, before TensorFlow."""
