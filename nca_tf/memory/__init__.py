@@ -1,8 +1,8 @@
 """Recurrent memory cells; this package knows nothing of games.
 
-Its names are imported when they are asked for, so that the names of cells, and
-the flags made of them, are there without TensorFlow, whose import takes
-seconds.
+Where flags are read, its names are imported when they are asked for: the names
+of cells are then there without TensorFlow, whose import takes seconds. All
+others get everything at once.
 
 Letters in shape comments, here and in the modules:
   B  batch
@@ -15,6 +15,7 @@ Letters in shape comments, here and in the modules:
 """
 
 import importlib
+import sys
 from typing import Any
 
 # Public name: module that has it; modules have themselves.
@@ -44,3 +45,10 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
   return sorted({*globals(), *_MODULES})
+
+
+# A user's `import nca_tf.memory` makes the layers known to Keras, which refuses
+# to load a saved model with others.
+if 'nca_tf.command_line.config_flags' not in sys.modules:
+  for _name in _MODULES:
+    __getattr__(_name)
