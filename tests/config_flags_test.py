@@ -243,7 +243,8 @@ def raising(error):
     (
       OSError(28, 'No space left on device', 'a/b'),
       1,
-      'play: No space left on device: a/b\n',
+      'play: No space left on device: a/b; free some space; the same command '
+      'resumes\n',
     ),
     (
       KeyboardInterrupt(),
@@ -349,7 +350,11 @@ def test_failed_write_of_tensorflow_ends_in_one_line(monkeypatch, capsys):
   full = errors.ResourceExhaustedError('{{node Save}} No space [Op:SaveV2]')
   assert run_main(raising(full), capsys) == (1, 'play: No space\n')
   large = errors.OutOfRangeError('a; File too large')
-  assert run_main(raising(large), capsys) == (1, 'play: a; File too large\n')
+  assert run_main(raising(large), capsys) == (
+    1,
+    'play: a; File too large; allow larger files (ulimit -f); the same command '
+    'resumes\n',
+  )
 
 
 def test_wrong_shape_in_tensorflow_keeps_its_traceback(monkeypatch):

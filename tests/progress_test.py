@@ -1,7 +1,6 @@
 """Tests of the progress display."""
 
 import io
-import sys
 
 import pytest
 
@@ -63,12 +62,6 @@ def test_time_left_follows_the_pace_of_the_last_minute():
   shown = [line for line in lines if ' left' in line]
   assert ', 2 steps/s' in shown[2]
   assert ', 0.2 steps/s' in shown[-1]  # All steps together: 0.56.
-
-
-def test_closed_stderr_gets_nothing(monkeypatch):
-  monkeypatch.setattr(sys, 'stderr', None)
-  with progress.Progress('v', 1, 'x') as bar:
-    bar.update(1)
 
 
 def test_resumed_work_counts_only_its_own_steps_for_the_rate():

@@ -15,7 +15,6 @@ alone; a preset overrides the default and a flag on the command line (or in a
 """
 
 import dataclasses
-import difflib
 import functools
 import importlib
 import os
@@ -201,7 +200,9 @@ def resolve(config_class: type[Common], argv: Sequence[str] = ()) -> Any:
   except UnicodeDecodeError as error:
     raise faults.UsageError(f'--flagfile must be a text, {error}') from error
   except flags.UnrecognizedFlagError as error:
-    raise faults.UsageError(_suggest(error, flag_values)) from error
+    raise faults.UsageError(
+      flag_parser.suggest(error.flagname, flag_values)
+    ) from error
   except (flags.Error, ValueError) as error:  # ValueError: --no<flag>=value.
     raise faults.UsageError(answers.one_line(error)) from error
   if leftover and not positional:
@@ -219,9 +220,34 @@ def resolve(config_class: type[Common], argv: Sequence[str] = ()) -> Any:
       values[name] = flag.value
   if leftover:
     values[positional] = (*values[positional], *leftover)
+  for name, value in values.items():
+    for text in value if isinstance(value, tuple) else (value,):
+      if isinstance(text, str):
+        faults.check_text(_flag(name), text)
   config = config_class(**values)
   config.validate()
   return config
+
+
+def restore(config_class: type[Common], settings: Mapping[str, Any]) -> Any:
+  """Makes a configuration again from what `as_dict` gave, which is checked.
+
+  Settings that are missing have their defaults.
+
+  Raises:
+    ValueError: A value is of another type, or not allowed.
+  """
+  _, parsers = _define(config_class)
+  values = {}
+  for name, value in settings.items():
+    parser = parsers[name]
+    try:
+      values[name] = parser.parse(value)
+      if type(values[name]) is not parser.kind:
+        raise ValueError(f'{name} must be {parser.allowed}, got {value!r}')
+    except (flags.Error, TypeError) as error:
+      raise ValueError(answers.one_line(error)) from error
+  return config_class(**values)
 
 
 def help_text(doc: str | None, config_class: type[Common]) -> str:
@@ -252,9 +278,9 @@ def main(
   """Runs a binary: parses, validates, sets the threads and calls `run`.
 
   Ends the process with status 2 and one line on stderr for a wrong command,
-  1 and one line for a fault at run time (`faults.Fault`, `OSError`, a failed
-  read or write of TensorFlow), 130 when interrupted. Other exceptions are bugs
-  and keep their traceback.
+  1 and one line for a fault at run time (`faults.Fault` and what
+  `faults.explain` knows), 128 and the number of the signal when stopped by one.
+  Other exceptions are bugs and keep their traceback.
 
   Args:
     doc: The binary's docstring, shown by `--help`.
@@ -365,14 +391,3 @@ def _set_threads(threads):
   if tf is not None:
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     tf.config.threading.set_intra_op_parallelism_threads(threads)
-
-
-def _suggest(error, flag_values):
-  """Returns a line about an unknown flag: those that it may have meant."""
-  name = error.flagname
-  near = difflib.get_close_matches(name, list(flag_values))
-  meant = ' or '.join(f'--{each}' for each in near)
-  question = f', did you mean {meant}?' if near else ';'
-  return (
-    f'Unknown flag {answers.one_line(name)!r}{question} --help lists the flags'
-  )

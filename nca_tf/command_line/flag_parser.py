@@ -1,7 +1,9 @@
 """One flag's value: its text, its type and what is allowed."""
 
+import difflib
 import math
 import re
+from collections.abc import Iterable
 
 from absl import flags
 
@@ -27,7 +29,8 @@ class Parser(flags.ArgumentParser):
     self.choices = choices() if callable(choices) else choices
     names = metadata.get('names')
     self.names = names() if names else ()
-    self.auto = metadata.get('auto')
+    auto = metadata.get('auto')
+    self.auto = None if auto is None else kind(auto)
     self.minimum = metadata.get('minimum')
     self.maximum = metadata.get('maximum')
     self.allowed = self._describe()
@@ -135,3 +138,12 @@ def _read(kind, text):
   if kind is not str and not re.fullmatch(r'[-+.0-9A-Za-z]+', text):
     raise ValueError(text)
   return kind(text)
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+  """Returns a line about an unknown flag: those that it may have meant."""
+  near = difflib.get_close_matches(name, list(known))
+  meant = ' or '.join(f'--{each}' for each in near)
+  question = f', did you mean {meant}?' if near else ';'
+  name = ' '.join(name.split())
+  return f'Unknown flag {name!r}{question} --help lists the flags'

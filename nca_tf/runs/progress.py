@@ -1,7 +1,6 @@
 """Progress of long work: a rate and an estimate of the time left."""
 
 import collections
-import io
 import shutil
 import sys
 import time
@@ -53,8 +52,6 @@ class Progress:
     self._start = start
     self._done = start
     stream = sys.stderr if stream is None else stream
-    if stream is None:  # As with 2>&-.
-      stream = io.StringIO()
     self._stream = stream
     self._clock = clock
     self._is_terminal = stream.isatty()
