@@ -96,3 +96,19 @@ def test_failed_import_puts_stderr_back(tmp_path):
 @pytest.mark.parametrize('shell', ['2>&-', '<&- 2>/dev/null', '2>/dev/full'])
 def test_without_a_stderr_the_import_goes_on(tmp_path, shell):
   assert run_import(tmp_path, '', shell)[1] == 'imported'
+
+
+def test_tensorflow_itself_has_nothing_to_say():
+  code = (
+    'import nca_tf; from nca_tf.command_line import noise; noise.silence(); '
+    'import tensorflow as tf; print(int(tf.constant(7)))'
+  )
+  environment = {**os.environ, 'PYTHONPATH': str(ROOT)}
+  environment.pop('TF_CPP_MIN_LOG_LEVEL', None)
+  done = subprocess.run(
+    [sys.executable, '-c', code],
+    env=environment,
+    capture_output=True,
+    text=True,
+  )
+  assert (done.returncode, done.stdout, done.stderr) == (0, '7\n', '')

@@ -123,6 +123,7 @@ def write_world_model(folder, **given):
 
 
 RUN_DIRS = (
+  ('~nobody-of-this-name/run', '--run_dir must begin with the home of a user'),
   ('of another', 'made with another configuration; .*folder has x'),
   ('torn', 'config.json is damaged'),
   ('empty list', 'config.json is damaged'),
@@ -210,7 +211,10 @@ def wrong_commands():
       ((*program, '--sede=1'), "Unknown flag 'sede', did you mean --seed"),
       ((*program, '--seed'), 'Missing value for flag --seed'),
       ((*program, '--threads=0'), '--threads must be .*integer'),
-      ((*program, '--flagfile=nowhere'), 'Unable to open flagfile'),
+      (
+        (*program, '--flagfile=nowhere'),
+        f'^{program[0]}: Unable to open flagfile',
+      ),
     ]
     if program[0] in WRONG:
       for argument, pattern in WRONG[program[0]]:

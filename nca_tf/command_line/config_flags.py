@@ -204,7 +204,8 @@ def resolve(config_class: type[Common], argv: Sequence[str] = ()) -> Any:
       flag_parser.suggest(error.flagname, flag_values)
     ) from error
   except (flags.Error, ValueError) as error:  # ValueError: --no<flag>=value.
-    raise faults.UsageError(answers.one_line(error)) from error
+    line = answers.one_line(error).removeprefix('ERROR:: ')  # Of a flagfile.
+    raise faults.UsageError(line) from error
   if leftover and not positional:
     got = answers.one_line(leftover[0])
     raise faults.UsageError(

@@ -137,8 +137,8 @@ def check(config: config_flags.Common, binary: str, name: str) -> None:
 
 def _find(config, binary, name):
   name = re.sub(r'[^\w.+-]+', '-', name)  # A game's name may have a colon.
-  path = pathlib.Path(config.run_dir or pathlib.Path('runs', binary, name))
-  return path.expanduser()
+  folder = config.run_dir or pathlib.Path('runs', binary, name)
+  return faults.check_path('run_dir', folder)
 
 
 def _check(path, config, binary):
