@@ -1,6 +1,8 @@
 """The registered cells: their states, features and traces; wrong names."""
 
 import re
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 
 from nca_tf.memory import cells
 from nca_tf.memory import dnc
+from nca_tf.memory import extensions
 
 OPTIONS = {'memory_slots': 6, 'word_size': 4, 'read_heads': 2}
 DNC_NAMES = (
@@ -53,6 +56,32 @@ def test_what_the_entries_say():
   assert not cells.get('lstm').jit_pays_on_cpu
   assert cells.has_memory(cells.make('dnc', 8, **OPTIONS))
   assert not cells.has_memory(cells.make('lstm', 8))
+
+
+def test_options_of_a_memory_are_left_to_cells_with_one():
+  assert set(extensions.Options._fields) < set(cells._MEMORY_OPTIONS)
+  options = dict.fromkeys(extensions.Options._fields, True)
+  assert cells.make('lstm', 8, sparse_links=2, **OPTIONS, **options).units == 8
+
+
+def test_names_are_known_without_tensorflow_and_layers_to_keras_at_once():
+  """In processes of their own, where nothing has imported either."""
+  for first, known in (
+    (
+      'from nca_tf.command_line import config_flags; '
+      'from nca_tf.memory import cell_flags, cells; cells.names()',
+      False,
+    ),
+    ('import nca_tf.memory', True),
+  ):
+    code = (
+      f'import sys; {first}\n'
+      'print("tensorflow" in sys.modules, "nca_tf.memory.dnc" in sys.modules)'
+    )
+    done = subprocess.run(
+      [sys.executable, '-c', code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f'{known} {known}\n'
 
 
 def test_a_trace_is_of_every_step():

@@ -6,8 +6,8 @@ import pytest
 
 from nca_tf.memory import cells
 from nca_tf.runs import checkpoints
-from nca_tf.world_model.states import codings
 from nca_tf.world_model.states import layout as integer_states
+from nca_tf.world_model.states import registry
 from nca_tf.world_model.states import state_model
 
 LAYOUT = integer_states.Layout(size=3)
@@ -16,13 +16,13 @@ LAYOUT = integer_states.Layout(size=3)
 def make_model(seed, coding='categorical'):
   keras.utils.set_random_seed(seed)
   model = state_model.StateModel(
-    cells.make('lstm', 8), LAYOUT, codings.make(coding, LAYOUT), 6
+    cells.make('lstm', 8), LAYOUT, registry.make(coding, LAYOUT), 6
   )
   model.build()
   return model
 
 
-@pytest.mark.parametrize('coding', codings.names())
+@pytest.mark.parametrize('coding', registry.names())
 def test_every_weight_of_a_state_model_comes_back(coding, tmp_path):
   model, other = make_model(0, coding), make_model(1, coding)
   rng = np.random.default_rng(0)

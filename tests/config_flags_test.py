@@ -23,6 +23,10 @@ class Config(config_flags.Common):
   parts: tuple[str, ...] = config_flags.option(
     ('one', 'two'), 'Parts.', choices=('one', 'two', 'three')
   )
+  pace: float = config_flags.option(-1.0, 'Pace.', auto=-1, minimum=0.1)
+  player: str = config_flags.option(
+    'left', 'Who plays.', names=lambda: ('left', 'right')
+  )
 
   PRESETS: ClassVar = {
     'smoke': {'episodes': 6, 'sizes': (2,), 'record': False},
@@ -53,6 +57,45 @@ def test_types():
   assert config_flags.resolve(Config, ['--record=false']).record is False
   assert config_flags.resolve(Config, ['--sizes=']).sizes == ()
   assert config_flags.resolve(Config, ['--parts=three']).parts == ('three',)
+
+
+def test_auto_is_a_word_for_a_number_that_files_keep():
+  assert config_flags.resolve(Config).pace == -1.0
+  assert config_flags.resolve(Config, ['--pace=auto']).pace == -1.0
+  assert config_flags.resolve(Config, ['--pace=2']).pace == 2.0
+  assert config_flags.identity(Config())['pace'] == -1.0
+  words = ' '.join(config_flags.help_text('', Config).split())
+  assert 'auto or a number of at least 0.1; default: auto' in words
+
+
+def test_names_are_listed_and_others_allowed():
+  assert config_flags.resolve(Config, ['--player=a/b']).player == 'a/b'
+  words = ' '.join(config_flags.help_text('', Config).split())
+  assert 'Who plays. (a text such as left, right; default: left)' in words
+
+
+def test_last_of_a_flag_counts_and_spaces_after_commas_do_not():
+  config = config_flags.resolve(
+    Config, ['--seed=1', '--sizes=1, 2', '--seed=2']
+  )
+  assert (config.seed, config.sizes) == (2, (1, 2))
+
+
+@pytest.mark.parametrize(
+  'argv',
+  [
+    [],
+    ['--preset=smoke'],
+    ['--preset=smoke', '--record', '--sizes=', '--rate=0.25', '--pace=3'],
+    ['--norecord', '--run_dir=a b', '--parts=two', '--player='],
+  ],
+)
+def test_arguments_make_the_configuration_again(argv):
+  config = config_flags.resolve(Config, argv)
+  arguments = config_flags.arguments(config)
+  assert config_flags.resolve(Config, arguments) == config
+  assert len(arguments) <= len(argv)
+  assert config_flags.arguments(config, ('seed',)) == []
 
 
 def test_flagfile(tmp_path):
@@ -87,6 +130,30 @@ def test_binary_flagfile_is_refused(tmp_path):
     ('--seed=-1', r"--seed must be an integer from 0 to .*, got '-1'"),
     ('--jit=yes', r"--jit must be one of auto, on, off, got 'yes'"),
     ('--episods=1', r"Unknown .*'episods'.*episodes.*--help"),
+    ('--epi-sodes=1', r"Unknown flag 'epi-sodes', did you mean --episodes\?"),
+    ('--zzz=1', r"Unknown flag 'zzz'; --help lists the flags"),
+    ('--no-record', r"Unknown flag 'no-record', did you mean --\w*record"),
+    ('--episodes=1e3', r"--episodes must be an integer .*, got '1e3'"),
+    ('--episodes=1_0', r"--episodes must be an integer .*, got '1_0'"),
+    ('--episodes= 1', r"--episodes must be an integer .*, got ' 1'"),
+    ('--episodes=\u0663', r'--episodes must be an integer of at least 1'),
+    ('--episodes=3000000000', r'an integer of at least 1 and at most 21474836'),
+    ('--episodes=auto', r"--episodes must be an integer .*, got 'auto'"),
+    ('--rate=inf', r"--rate must be a number from 0 to 1, got 'inf'"),
+    ('--rate=', r"--rate must be a number from 0 to 1, got ''"),
+    ('--rate=1e999', r"--rate must be a number from 0 to 1, got '1e999'"),
+    ('--rate=0_1', r"--rate must be a number from 0 to 1, got '0_1'"),
+    ('--sizes=1,,2', r"--sizes must be integers .*, got '1,,2'"),
+    ('--sizes=1,2,', r"--sizes must be integers .*, got '1,2,'"),
+    ('--parts=,', r"--parts must be one of .*, got ','"),
+    ('--env=', r"--env must be one of game, other, got ''"),
+    ('--record=', r"--record must be true or false, got ''"),
+    ('--pace=0', r"--pace must be auto or a number of at least 0.1, got '0'"),
+    ('--pace=-1', r"--pace must be auto or a number .*, got '-1'"),
+    ('--pace=nan', r"--pace must be auto or a number .*, got 'nan'"),
+    ('--pace=Auto', r"--pace must be auto or a number .*, got 'Auto'"),
+    ('-', r"arguments must be flags like --seed=0, got '-'"),
+    ('', r"arguments must be flags like --seed=0, got ''"),
     ('--episodes', r'Missing value for flag --episodes'),
     ('extra', r"arguments must be flags like --seed=0, got 'extra'"),
     ('--flagfile=/no/such', r'Unable to open flagfile.*/no/such'),
@@ -124,6 +191,8 @@ def test_identity_leaves_out_what_does_not_change_the_result():
     'env': 'game',
     'episodes': 400,
     'parts': ['one', 'two'],
+    'pace': -1.0,
+    'player': 'left',
     'precision': 'float32',
     'rate': 0.5,
     'seed': 0,
@@ -174,7 +243,8 @@ def raising(error):
     (
       OSError(28, 'No space left on device', 'a/b'),
       1,
-      'play: No space left on device: a/b\n',
+      'play: No space left on device: a/b; free some space; the same command '
+      'resumes\n',
     ),
     (
       KeyboardInterrupt(),
@@ -185,6 +255,29 @@ def raising(error):
 )
 def test_errors_end_in_one_line(error, status, line, capsys):
   assert run_main(raising(error), capsys) == (status, line)
+
+
+def test_run_is_a_module_that_is_imported_after_the_checks(capsys):
+  status, text = run_main('no.such.module', capsys, '--seed=x')
+  assert (status, text[:27]) == (2, 'play: --seed must be an int')
+  with pytest.raises(ModuleNotFoundError, match='no'):
+    config_flags.main('Doc.', Config, 'no.such.module', ['play'])
+
+
+def test_folder_is_checked_before_the_run_and_smoke_is_called_short(capsys):
+  class Checked(Config):
+    def check_folder(self):
+      if self.run_dir:
+        raise faults.Fault(f'{self.run_dir} is full')
+
+  ran = []
+  config_flags.main('Doc.', Checked, ran.append, ['play', '--preset=smoke'])
+  assert len(ran) == 1
+  assert 'too short to learn' in capsys.readouterr().err
+  with pytest.raises(SystemExit):
+    config_flags.main('Doc.', Checked, ran.append, ['play', '--run_dir=a'])
+  assert capsys.readouterr().err == 'play: a is full\n'
+  assert len(ran) == 1
 
 
 def test_wrong_flag_does_not_run(capsys):
@@ -257,7 +350,11 @@ def test_failed_write_of_tensorflow_ends_in_one_line(monkeypatch, capsys):
   full = errors.ResourceExhaustedError('{{node Save}} No space [Op:SaveV2]')
   assert run_main(raising(full), capsys) == (1, 'play: No space\n')
   large = errors.OutOfRangeError('a; File too large')
-  assert run_main(raising(large), capsys) == (1, 'play: a; File too large\n')
+  assert run_main(raising(large), capsys) == (
+    1,
+    'play: a; File too large; allow larger files (ulimit -f); the same command '
+    'resumes\n',
+  )
 
 
 def test_wrong_shape_in_tensorflow_keeps_its_traceback(monkeypatch):

@@ -36,6 +36,34 @@ def test_log_gets_a_line_at_the_start_every_10_s_and_at_the_end():
   ]
 
 
+def run_steps(stream, clock, seconds, done=0):
+  """Shows steps of such lengths, after `done` of an earlier process."""
+  with progress.Progress(
+    'm', 1000, 'steps', done, stream=stream, clock=clock
+  ) as bar:
+    for step, length in enumerate(seconds, done + 1):
+      clock.now += length
+      bar.update(step)
+  return stream.getvalue().splitlines()
+
+
+@pytest.mark.parametrize('done', [0, 500])
+def test_time_left_does_not_count_the_first_step_which_compiles(done):
+  lines = run_steps(io.StringIO(), Clock(), [50.0] + [0.5] * 20, done)
+  # After the first step alone nothing is known yet.
+  assert lines[1] == f'm: {done + 1}/1000 steps ({(done + 1) // 10} %)'
+  left = '8 min 10 s' if not done else '4 min 00 s'
+  assert lines[2].endswith(f'2 steps/s, {left} left')
+  assert 'done in 1 min 00 s' in lines[-1] and '0.35 steps/s' in lines[-1]
+
+
+def test_time_left_follows_the_pace_of_the_last_minute():
+  lines = run_steps(io.StringIO(), Clock(), [0.5] * 100 + [5.0] * 40)
+  shown = [line for line in lines if ' left' in line]
+  assert ', 2 steps/s' in shown[2]
+  assert ', 0.2 steps/s' in shown[-1]  # All steps together: 0.56.
+
+
 def test_resumed_work_counts_only_its_own_steps_for_the_rate():
   stream, clock = io.StringIO(), Clock()
   with progress.Progress(

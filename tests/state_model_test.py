@@ -12,6 +12,7 @@ from nca_tf.memory import cells
 from nca_tf.training import state as state_training
 from nca_tf.world_model.states import codings
 from nca_tf.world_model.states import layout as layout_lib
+from nca_tf.world_model.states import registry
 from nca_tf.world_model.states import state_model
 
 LAYOUT = layout_lib.Layout(size=4, agents=2, enemies=1)
@@ -27,7 +28,7 @@ def make_model(coding, cell='lstm', seed=0):
   model = state_model.StateModel(
     cells.make(cell, 8, memory_slots=3, word_size=4, read_heads=1),
     LAYOUT,
-    codings.make(coding, LAYOUT),
+    registry.make(coding, LAYOUT),
     action_size=6,
   )
   model.build()
@@ -36,7 +37,7 @@ def make_model(coding, cell='lstm', seed=0):
 
 @pytest.fixture(scope='module')
 def models():
-  return {name: make_model(name) for name in codings.names()}
+  return {name: make_model(name) for name in registry.names()}
 
 
 def test_the_layout_is_the_vector_of_the_original():
@@ -51,7 +52,7 @@ def test_the_layout_is_the_vector_of_the_original():
 
 
 def test_mixtures_give_the_mass_of_the_integers_interval():
-  coding = codings.make('mixture', LAYOUT)
+  coding = registry.make('mixture', LAYOUT)
   rng = np.random.default_rng(0)
   present, target = random_states((5,)), random_states((5,), seed=1)
   outputs = [
@@ -81,7 +82,7 @@ def test_mixtures_give_the_mass_of_the_integers_interval():
 
 
 def test_logits_give_the_cross_entropy():
-  coding = codings.make('categorical', LAYOUT)
+  coding = registry.make('categorical', LAYOUT)
   rng = np.random.default_rng(0)
   target = random_states((5,))
   outputs = [
@@ -104,7 +105,7 @@ def test_logits_give_the_cross_entropy():
     np.testing.assert_array_equal(decoded[:, group.places], part.argmax(-1))
 
 
-@pytest.mark.parametrize('name', codings.names())
+@pytest.mark.parametrize('name', registry.names())
 def test_unrolling_is_stepping(models, name):
   model = models[name]
   x = tf.constant(random_states((2, 5)), tf.int32)
@@ -131,7 +132,7 @@ def test_untrained_logits_say_that_nothing_changes(models):
   assert same.mean() > 0.95
 
 
-@pytest.mark.parametrize('name', codings.names())
+@pytest.mark.parametrize('name', registry.names())
 def test_what_the_cell_remembers_reaches_every_component(models, name):
   model = models[name]
   x = tf.constant(random_states((1,)), tf.int32)
@@ -197,6 +198,6 @@ def test_nothing_is_learnt_across_games_or_after_death():
 
 def test_unknown_codings_are_named():
   with pytest.raises(ValueError, match="categorical, mixture, got 'binary'"):
-    codings.make('binary', LAYOUT)
+    registry.make('binary', LAYOUT)
   with pytest.raises(ValueError, match='components must be at least 1, got 0'):
     codings.MixtureCoding(LAYOUT, 0)

@@ -16,6 +16,7 @@ from nca_tf.experiments.controller import settings as controller_settings
 from nca_tf.experiments.world_model import settings
 from nca_tf.memory import cells
 from nca_tf.training import compilation
+from nca_tf.world_model import architecture
 from nca_tf.world_model import dream as dream_lib
 from nca_tf.world_model import world_model as world_model_lib
 
@@ -55,10 +56,10 @@ def test_it_has_the_trained_weights_and_the_recorded_starts(folder, loaded):
 
 def test_options_of_the_game_are_those_of_the_settings(folder):
   config = settings.read_config('world_model', folder)
-  stored = world_model_lib.read_settings('world_model', folder)
-  assert world_model_lib.game_options(stored) == config.game_options
+  stored = architecture.read_settings('world_model', folder)
+  assert architecture.game_options(stored) == config.game_options
   assert config.game_options['frame_skip'] == 4
-  assert config.architecture == world_model_lib.Architecture.of(stored)
+  assert config.architecture == architecture.Architecture.of(stored)
 
 
 def test_a_folder_of_the_first_version_loads(folder, loaded, tmp_path):

@@ -7,18 +7,17 @@ An experiment describes its settings once, as a frozen dataclass:
       episodes: int = config_flags.option(400, 'Episodes to play.', minimum=1)
       PRESETS: ClassVar = {'smoke': {'episodes': 6}, 'laptop': {}, 'paper': {}}
 
-and its binary calls `config_flags.main(__doc__, Config, run)`. The flags, their
+and its binary calls `config_flags.main(__doc__, Config, 'module')`, whose `run`
+is imported once the command is known to be right. The flags, their
 checks and their help follow from the fields. A default stands in the dataclass
 alone; a preset overrides the default and a flag on the command line (or in a
 `--flagfile`) overrides the preset.
 """
 
 import dataclasses
-import errno
 import functools
+import importlib
 import os
-import pathlib
-import re
 import sys
 import textwrap
 import typing
@@ -27,8 +26,10 @@ from typing import Any, ClassVar
 
 from absl import flags
 
+from nca_tf.command_line import answers
 from nca_tf.command_line import faults
 from nca_tf.command_line import flag_parser
+from nca_tf.command_line import noise
 
 _HELP = ('-h', '-help', '--help', '--helpshort', '--helpfull')
 
@@ -38,6 +39,8 @@ def option(
   help: str,
   *,
   choices: Sequence[Any] | Callable[[], Sequence[Any]] | None = None,
+  names: Callable[[], Sequence[str]] | None = None,
+  auto: float | None = None,
   minimum: float | None = None,
   maximum: float | None = None,
   identity: bool = True,
@@ -49,6 +52,9 @@ def option(
     help: One sentence for `--help`.
     choices: The only values allowed, if given. For a tuple: of each entry. A
       registry gives its function, so that what is added later counts as well.
+    names: Values that `--help` lists where others are allowed, such as folders.
+    auto: The number, out of range otherwise, that stands for the word `auto`
+      in a configuration and in its file.
     minimum: Smallest value allowed. For a tuple: of each entry.
     maximum: Largest value allowed. For a tuple: of each entry.
     identity: False marks a setting that does not change the result. A run
@@ -59,6 +65,7 @@ def option(
   """
   metadata = {'help': help, 'choices': choices, 'identity': identity}
   metadata |= {'minimum': minimum, 'maximum': maximum}
+  metadata |= {'names': names, 'auto': auto}
   return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -95,8 +102,9 @@ class Common:
   )
   preset: str = option(
     'laptop',
-    'Sizes to start from: smoke ends within minutes, laptop is for one '
-    'machine, paper is as published. Any other flag overrides it.',
+    'Sizes to start from: smoke ends within minutes and is too short to learn '
+    'anything, laptop is for one machine, paper is as published. Any other '
+    'flag overrides it.',
     choices=('smoke', 'laptop', 'paper'),
     identity=False,
   )
@@ -113,8 +121,9 @@ class Common:
   )
   threads: int = option(
     0,
-    'Threads that TensorFlow may use; 0 means all cores.',
-    minimum=0,
+    'Threads that TensorFlow may use; auto means all cores.',
+    auto=0,
+    minimum=1,
     maximum=1024,
     identity=False,
   )
@@ -125,6 +134,12 @@ class Common:
 
   def validate(self) -> None:
     """Raises `faults.UsageError` when values contradict each other."""
+
+  def check_folder(self) -> None:
+    """Refuses a run folder that the command cannot go on with.
+
+    It runs before TensorFlow is imported, and again with the folder locked.
+    """
 
 
 def as_dict(config: Common) -> dict[str, Any]:
@@ -143,6 +158,26 @@ def identity(config: Common) -> dict[str, Any]:
     for field in dataclasses.fields(config)
     if field.metadata.get('identity', True)
   }
+
+
+def arguments(config: Common, names: Sequence[str] = ()) -> list[str]:
+  """Returns the flags that make a configuration, as short as they can be.
+
+  Args:
+    config: Any configuration.
+    names: Fields to leave out the others; all of them without it.
+  """
+  preset = config.PRESETS.get(config.preset, {})
+  _, parsers = _define(type(config))
+  found = []
+  for field in dataclasses.fields(config):
+    name, value = field.name, getattr(config, field.name)
+    if names and name not in names:
+      continue
+    if value != preset.get(name, field.default):
+      text = '' if value in ('', ()) else parsers[name].show(value)
+      found.append(f'--{_flag(name)}={text}')
+  return found
 
 
 def resolve(config_class: type[Common], argv: Sequence[str] = ()) -> Any:
@@ -165,12 +200,16 @@ def resolve(config_class: type[Common], argv: Sequence[str] = ()) -> Any:
   except UnicodeDecodeError as error:
     raise faults.UsageError(f'--flagfile must be a text, {error}') from error
   except flags.UnrecognizedFlagError as error:
-    raise faults.UsageError(f'{error}; --help lists the flags') from error
-  except (flags.Error, ValueError) as error:  # ValueError: --no<flag>=value.
-    raise faults.UsageError(_one_line(error)) from error
-  if leftover and not positional:
     raise faults.UsageError(
-      f'arguments must be flags like --seed=0, got {_one_line(leftover[0])!r}'
+      flag_parser.suggest(error.flagname, flag_values)
+    ) from error
+  except (flags.Error, ValueError) as error:  # ValueError: --no<flag>=value.
+    line = answers.one_line(error).removeprefix('ERROR:: ')  # Of a flagfile.
+    raise faults.UsageError(line) from error
+  if leftover and not positional:
+    got = answers.one_line(leftover[0])
+    raise faults.UsageError(
+      f'arguments must be flags like --seed=0, got {got!r}'
     )
   values = {}
   preset = config_class.PRESETS.get(flag_values['preset'].value, {})
@@ -182,9 +221,34 @@ def resolve(config_class: type[Common], argv: Sequence[str] = ()) -> Any:
       values[name] = flag.value
   if leftover:
     values[positional] = (*values[positional], *leftover)
+  for name, value in values.items():
+    for text in value if isinstance(value, tuple) else (value,):
+      if isinstance(text, str):
+        faults.check_text(_flag(name), text)
   config = config_class(**values)
   config.validate()
   return config
+
+
+def restore(config_class: type[Common], settings: Mapping[str, Any]) -> Any:
+  """Makes a configuration again from what `as_dict` gave, which is checked.
+
+  Settings that are missing have their defaults.
+
+  Raises:
+    ValueError: A value is of another type, or not allowed.
+  """
+  _, parsers = _define(config_class)
+  values = {}
+  for name, value in settings.items():
+    parser = parsers[name]
+    try:
+      values[name] = parser.parse(value)
+      if type(values[name]) is not parser.kind:
+        raise ValueError(f'{name} must be {parser.allowed}, got {value!r}')
+    except (flags.Error, TypeError) as error:
+      raise ValueError(answers.one_line(error)) from error
+  return config_class(**values)
 
 
 def help_text(doc: str | None, config_class: type[Common]) -> str:
@@ -209,45 +273,45 @@ def help_text(doc: str | None, config_class: type[Common]) -> str:
 def main(
   doc: str | None,
   config_class: type[Common],
-  run: Callable[[Any], None],
+  run: Callable[[Any], None] | str,
   argv: Sequence[str] | None = None,
 ) -> None:
   """Runs a binary: parses, validates, sets the threads and calls `run`.
 
   Ends the process with status 2 and one line on stderr for a wrong command,
-  1 and one line for a fault at run time (`faults.Fault`, `OSError`, a failed
-  read or write of TensorFlow), 130 when interrupted. Other exceptions are bugs
-  and keep their traceback.
+  1 and one line for a fault at run time (`faults.Fault` and what
+  `faults.explain` knows), 128 and the number of the signal when stopped by one.
+  Other exceptions are bugs and keep their traceback.
 
   Args:
     doc: The binary's docstring, shown by `--help`.
     config_class: A frozen dataclass derived from `Common`.
-    run: Called with the resolved configuration.
+    run: Called with the resolved configuration. Or the name of a module with
+      such a function `run`: it is imported after all checks, so that the
+      answer to a wrong command does not wait for TensorFlow.
     argv: The command line with the program's name; `sys.argv` by default.
   """
   argv = list(sys.argv if argv is None else argv)
-  if any(argument in _HELP for argument in argv[1:]):
-    _show(help_text(doc, config_class))
-    return
-  try:
+  with answers.answering(argv[0]):
+    if any(argument in _HELP for argument in argv[1:]):
+      return answers.show(help_text(doc, config_class))
     config = resolve(config_class, argv[1:])
+    config.check_folder()
     _set_threads(config.threads)
+    if config.preset == 'smoke' and config_class.PRESETS.get('smoke'):
+      print(
+        '--preset=smoke is too short to learn or to measure anything',
+        file=sys.stderr,
+      )
+    noise.silence()
+    if isinstance(run, str):
+      run = importlib.import_module(run).run
     run(config)
-  except KeyboardInterrupt:
-    _leave(argv[0], 'interrupted; the same command resumes', 130)
-  except faults.UsageError as error:
-    _leave(argv[0], error, 2)
-  except (faults.Fault, OSError) as error:
-    _leave(argv[0], error, 1)
-  except Exception as error:
-    if not _is_storage_fault(error):
-      raise
-    _leave(argv[0], error, 1)
 
 
 def main_of(
   doc: str | None,
-  subjects: Mapping[str, Callable[[], tuple[type[Common], Callable]]],
+  subjects: Mapping[str, Callable[[], tuple[type[Common], Callable | str]]],
   argv: Sequence[str] | None = None,
 ) -> None:
   """Runs a binary whose first argument says what about: `bin/x SUBJECT`.
@@ -258,23 +322,25 @@ def main_of(
   Args:
     doc: The binary's docstring.
     subjects: For each name a function that returns the configuration's class
-      and `run`. It imports what it needs, so that the other subjects don't.
+      and `run`, as of `main`. It imports what it needs, so that the other
+      subjects don't.
     argv: The command line with the program's name; `sys.argv` by default.
   """
   argv = list(sys.argv if argv is None else argv)
   subject = argv[1] if len(argv) > 1 else 'nothing'
   if subject in subjects:
     main(doc, *subjects[subject](), [argv[0], *argv[2:]])
-  elif subject in _HELP:
+    return
+  with answers.answering(argv[0]):
+    if subject not in _HELP:
+      raise faults.UsageError(
+        f'the first argument must be one of {", ".join(subjects)}, '
+        f'got {subject!r}'
+      )
     names = ''.join(f'  {name}\n' for name in subjects)
     text = (doc or '').strip()
-    _show(f'{text}\n\nSubjects, each with its own --help:\n{names}'.rstrip())
-  else:
-    _leave(
-      argv[0],
-      f'the first argument must be one of {", ".join(subjects)}, '
-      f'got {subject!r}',
-      2,
+    answers.show(
+      f'{text}\n\nSubjects, each with its own --help:\n{names}'.rstrip()
     )
 
 
@@ -312,15 +378,6 @@ def _define(config_class):
   return flag_values, parsers
 
 
-def _show(text):
-  """Prints a text, also into a pipe whose reader has seen enough."""
-  try:
-    print(text, flush=True)
-  except BrokenPipeError:
-    # Python would complain once more when it flushes at the end.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def _set_threads(threads):
   """Limits TensorFlow, also one that is not imported yet, and NumPy."""
   if not threads:
@@ -335,30 +392,3 @@ def _set_threads(threads):
   if tf is not None:
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     tf.config.threading.set_intra_op_parallelism_threads(threads)
-
-
-def _is_storage_fault(error):
-  """Tells a failed read or write of TensorFlow from a bug."""
-  tf = sys.modules.get('tensorflow')
-  if tf is None or not isinstance(error, tf.errors.OpError):
-    return False
-  bugs = (
-    tf.errors.InternalError,
-    tf.errors.InvalidArgumentError,
-    tf.errors.OutOfRangeError,
-    tf.errors.UnimplementedError,
-  )
-  return os.strerror(errno.EFBIG) in str(error) or not isinstance(error, bugs)
-
-
-def _leave(program, message, status):
-  if isinstance(message, OSError) and message.strerror:
-    where = f': {message.filename}' if message.filename else ''
-    message = f'{message.strerror}{where}'
-  message = re.sub(r'{{.*?}}|\[Op:.*', '', str(message))  # TensorFlow's nodes.
-  print(f'{pathlib.Path(program).name}: {_one_line(message)}', file=sys.stderr)
-  sys.exit(status)
-
-
-def _one_line(text):
-  return ' '.join(str(text).split())

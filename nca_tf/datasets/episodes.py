@@ -11,8 +11,6 @@ import zlib
 from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow as tf
-from google.protobuf import message
 
 _COMPRESSION = 1  # zlib's fastest: higher levels save 5 % for twice the time.
 _ACTION_DTYPES = {'discrete': np.int32, 'continuous': np.float32}
@@ -160,6 +158,8 @@ def _dtypes(spec):
 
 def encode(episode: Episode, spec: Spec) -> bytes:
   """Returns a `tf.train.Example` as bytes."""
+  import tensorflow as tf  # Here, so that specs can be read without it.
+
   block = episode.observation
   if not isinstance(block, bytes):
     block = zlib.compress(np.ascontiguousarray(block).data, _COMPRESSION)
@@ -190,6 +190,9 @@ def _checksum(episode: Episode, spec: Spec, block: bytes) -> int:
 
 def decode(record: bytes, spec: Spec, frames: bool) -> Episode:
   """Returns the episode of a record; `ValueError` if it is damaged."""
+  import tensorflow as tf
+  from google.protobuf import message
+
   example = tf.train.Example()
   try:
     example.ParseFromString(record)
@@ -238,6 +241,8 @@ def decompress(episode: Episode, spec: Spec) -> Episode:
 
 
 def _feature(values):
+  import tensorflow as tf
+
   if isinstance(values, bytes):
     return tf.train.Feature(bytes_list=tf.train.BytesList(value=[values]))
   values = np.asarray(values)

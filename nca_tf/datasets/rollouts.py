@@ -17,7 +17,6 @@ import os
 import pathlib
 from collections.abc import Callable, Iterator
 
-import tensorflow as tf
 from absl import logging
 
 from nca_tf import files
@@ -107,6 +106,8 @@ class Writer:
       )
     record = episodes.encode(episodes.validate(episode, self._spec), self._spec)
     if self._shard is None:
+      import tensorflow as tf  # Here, so that specs can be read without it.
+
       name = _SHARD.format(episode.index)
       self._partial = self._folder / (name + files.PARTIAL)
       self._shard = tf.io.TFRecordWriter(str(self._partial))

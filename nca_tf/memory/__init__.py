@@ -1,5 +1,9 @@
 """Recurrent memory cells; this package knows nothing of games.
 
+Where flags are read, its names are imported when they are asked for: the names
+of cells are then there without TensorFlow, whose import takes seconds. All
+others get everything at once.
+
 Letters in shape comments, here and in the modules:
   B  batch
   T  time steps
@@ -10,24 +14,41 @@ Letters in shape comments, here and in the modules:
   R  read heads
 """
 
-from nca_tf.memory import access
-from nca_tf.memory import addressing
-from nca_tf.memory import cells
-from nca_tf.memory.access import AccessState
-from nca_tf.memory.access import Interface
-from nca_tf.memory.dnc import DNCCell
-from nca_tf.memory.dnc import DNCState
-from nca_tf.memory.dnc_layer import DNC
-from nca_tf.memory.dnc_layer import Trace
+import importlib
+import sys
+from typing import Any
 
-__all__ = [
-  'DNC',
-  'AccessState',
-  'DNCCell',
-  'DNCState',
-  'Interface',
-  'Trace',
-  'access',
-  'addressing',
-  'cells',
-]
+# Public name: module that has it; modules have themselves.
+_MODULES = {
+  'DNC': 'dnc_layer',
+  'AccessState': 'access',
+  'DNCCell': 'dnc',
+  'DNCState': 'dnc',
+  'Interface': 'access',
+  'Trace': 'dnc_layer',
+  'access': 'access',
+  'addressing': 'addressing',
+  'cells': 'cells',
+}
+__all__ = list(_MODULES)
+
+
+def __getattr__(name: str) -> Any:
+  """Imports a public name on its first use (PEP 562)."""
+  if name not in _MODULES:
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+  module = importlib.import_module(f'{__name__}.{_MODULES[name]}')
+  value = module if name == _MODULES[name] else getattr(module, name)
+  globals()[name] = value
+  return value
+
+
+def __dir__() -> list[str]:
+  return sorted({*globals(), *_MODULES})
+
+
+# A user's `import nca_tf.memory` makes the layers known to Keras, which refuses
+# to load a saved model with others.
+if 'nca_tf.command_line.config_flags' not in sys.modules:
+  for _name in _MODULES:
+    __getattr__(_name)

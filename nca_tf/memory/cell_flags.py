@@ -11,12 +11,14 @@ class Config(cell_flags.CellFlags):
 """
 
 import dataclasses
-
-import keras
+from typing import TYPE_CHECKING
 
 from nca_tf.command_line import config_flags
 from nca_tf.command_line import faults
 from nca_tf.memory import cells
+
+if TYPE_CHECKING:
+  import keras
 
 _option = config_flags.option
 
@@ -40,7 +42,7 @@ class CellFlags(config_flags.Common):
     """Names of the cells that these flags make."""
     raise NotImplementedError
 
-  def make_cell(self, name: str) -> keras.layers.Layer:
+  def make_cell(self, name: str) -> 'keras.layers.Layer':
     """A cell of these sizes, not built."""
     sizes = {size: getattr(self, size) for size in OF_A_MEMORY}
     return cells.make(name, self.units, **sizes)

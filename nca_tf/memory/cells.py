@@ -5,7 +5,9 @@ states)`, `get_initial_state(batch_size)`, `state_size`, `output_size`. States
 start at zero and flatten (keras.tree.flatten) to tensors with a leading batch
 axis, in the order of `state_names`.
 
-Another cell is one entry in `REGISTRY`, and nothing else:
+Another cell is one entry in `REGISTRY`, and nothing else. Classes may be given
+as texts, 'module:class': those here are, so that flags know the names of cells
+without TensorFlow.
 
     REGISTRY['gru'] = Entry('GRU', keras.layers.GRUCell, ('h',), ('h',))
 
@@ -14,22 +16,18 @@ of a name `names`, `get`, `make` and `feature_names`, of a cell `state_names`,
 `features`, `has_memory`, `trace` and `sequence_layer`.
 """
 
+import importlib
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import keras
-import numpy as np
-from keras import ops
-
-from nca_tf.memory import access
-from nca_tf.memory import dnc
-from nca_tf.memory import dnc_layer
-from nca_tf.memory import extensions
+if TYPE_CHECKING:  # All of these import TensorFlow, or take long as well.
+  import keras
+  import numpy as np
 
 # What only a cell with a memory can be made with.
 _MEMORY_OPTIONS = ('memory_slots', 'word_size', 'read_heads', 'sparse_links')
-_MEMORY_OPTIONS += extensions.Options._fields
+_MEMORY_OPTIONS += ('key_masking', 'deallocation', 'link_sharpness')
 
 
 class Entry(NamedTuple):
@@ -37,7 +35,7 @@ class Entry(NamedTuple):
 
   Attributes:
     title: its name in tables and figures.
-    cell: its class; `cell(units, **options)` makes one.
+    cell: its class, or 'module:class'; `cell(units, **options)` makes one.
     state_names: of the state's tensors in flattening order, or a function of a
       cell that returns them.
     feature_names: those of them that a controller or a probe may read.
@@ -45,17 +43,18 @@ class Entry(NamedTuple):
     trace: function of a cell and sequences [B, T, F]; returns arrays [B, T,
       ...] by name, as `analysis.memory_trace` draws them. None for a cell
       without a memory.
-    sequence_layer: class of the layer that runs the cell over sequences.
+    sequence_layer: class of the layer that runs the cell over sequences, or
+      'module:class'.
     jit_pays_on_cpu: whether training is faster compiled with XLA on a CPU.
   """
 
   title: str
-  cell: type[keras.layers.Layer]
+  cell: 'type[keras.layers.Layer] | str'
   state_names: tuple[str, ...] | Callable[[Any], tuple[str, ...]]
   feature_names: tuple[str, ...]
   article: str = 'a'
-  trace: Callable[[Any, Any], dict[str, np.ndarray]] | None = None
-  sequence_layer: type[keras.layers.Layer] = keras.layers.RNN
+  trace: 'Callable[[Any, Any], dict[str, np.ndarray]] | None' = None
+  sequence_layer: 'type[keras.layers.Layer] | str' = 'keras.layers:RNN'
   jit_pays_on_cpu: bool = False
 
   @property
@@ -82,7 +81,7 @@ def feature_names() -> tuple[str, ...]:
   return tuple(dict.fromkeys(sum(offered, ())))
 
 
-def make(name: str, units: int, **options) -> keras.layers.Layer:
+def make(name: str, units: int, **options) -> 'keras.layers.Layer':
   """Makes a cell.
 
   Args:
@@ -102,10 +101,10 @@ def make(name: str, units: int, **options) -> keras.layers.Layer:
   entry = get(name)
   if not entry.has_memory:
     options = {k: v for k, v in options.items() if k not in _MEMORY_OPTIONS}
-  return entry.cell(units, **options)
+  return _load(entry.cell)(units, **options)
 
 
-def state_names(cell: keras.layers.Layer) -> tuple[str, ...]:
+def state_names(cell: 'keras.layers.Layer') -> tuple[str, ...]:
   """Names of the state's tensors in flattening order.
 
   Args:
@@ -123,7 +122,7 @@ def state_names(cell: keras.layers.Layer) -> tuple[str, ...]:
   return found(cell) if callable(found) else found
 
 
-def features(cell: keras.layers.Layer, states) -> dict[str, Any]:
+def features(cell: 'keras.layers.Layer', states) -> dict[str, Any]:
   """The parts of a state that a controller or a probe may read.
 
   Args:
@@ -137,7 +136,9 @@ def features(cell: keras.layers.Layer, states) -> dict[str, Any]:
   Raises:
     ValueError: the cell is of an unknown kind, or these are not its states.
   """
-  flat = keras.tree.flatten(states)
+  from keras import tree
+
+  flat = tree.flatten(states)
   named = state_names(cell)
   if len(flat) != len(named):
     raise ValueError(
@@ -152,12 +153,14 @@ def features(cell: keras.layers.Layer, states) -> dict[str, Any]:
   }
 
 
-def has_memory(cell: keras.layers.Layer) -> bool:
+def has_memory(cell: 'keras.layers.Layer') -> bool:
   """Whether a cell has a memory that `trace` can show."""
   return _entry_of(cell).has_memory
 
 
-def trace(cell: keras.layers.Layer, sequences) -> dict[str, np.ndarray] | None:
+def trace(
+  cell: 'keras.layers.Layer', sequences
+) -> 'dict[str, np.ndarray] | None':
   """What happens in a cell's memory at every step of sequences [B, T, F].
 
   Returns:
@@ -168,32 +171,48 @@ def trace(cell: keras.layers.Layer, sequences) -> dict[str, np.ndarray] | None:
   return entry.trace(cell, sequences) if entry.has_memory else None
 
 
-def sequence_layer(cell: keras.layers.Layer) -> keras.layers.Layer:
+def sequence_layer(cell: 'keras.layers.Layer') -> 'keras.layers.Layer':
   """The layer that maps sequences [B, T, F] to outputs [B, T, O]."""
-  return _entry_of(cell).sequence_layer(cell, return_sequences=True)
+  return _load(_entry_of(cell).sequence_layer)(cell, return_sequences=True)
+
+
+def _load(kind):
+  """The class that an entry names."""
+  if not isinstance(kind, str):
+    return kind
+  module, name = kind.split(':')
+  return getattr(importlib.import_module(module), name)
 
 
 def _entry_of(cell) -> Entry:
   """The entry of a cell's class, or of the nearest class above it."""
   for kind in type(cell).__mro__:
     for entry in REGISTRY.values():
-      if entry.cell is kind:
+      if _load(entry.cell) is kind:
         return entry
   raise ValueError(f'cell must be of {names()}, got {type(cell).__name__}')
 
 
 def _flatten_words(tensor):
+  from keras import ops
+
   size = math.prod(tensor.shape[1:])
   return tensor if len(tensor.shape) == 2 else ops.reshape(tensor, (-1, size))
 
 
 def _dnc_state_names(cell):
+  from nca_tf.memory import access
+
   recurrent = hasattr(cell.controller, 'state_size')
   controller = state_names(cell.controller) if recurrent else ()
   return (*controller, 'reads', *access.AccessState._fields)
 
 
 def _trace_dnc(cell, sequences):
+  from keras import ops
+
+  from nca_tf.memory import dnc_layer
+
   layer = dnc_layer.DNC(cell, return_sequences=True, return_trace=True)
   _, traced = layer(ops.convert_to_tensor(sequences))
   return {
@@ -204,14 +223,14 @@ def _trace_dnc(cell, sequences):
 REGISTRY: dict[str, Entry] = {
   'dnc': Entry(
     'DNC',
-    dnc.DNCCell,
+    'nca_tf.memory.dnc:DNCCell',
     _dnc_state_names,
     ('h', 'c', 'reads', 'memory'),
     trace=_trace_dnc,
-    sequence_layer=dnc_layer.DNC,
+    sequence_layer='nca_tf.memory.dnc_layer:DNC',
     jit_pays_on_cpu=True,
   ),
   'lstm': Entry(
-    'LSTM', keras.layers.LSTMCell, ('h', 'c'), ('h', 'c'), article='an'
+    'LSTM', 'keras.layers:LSTMCell', ('h', 'c'), ('h', 'c'), article='an'
   ),
 }

@@ -20,8 +20,9 @@ class Config(config_flags.Common):
   )
   core: int = config_flags.option(
     -1,
-    'Processor to run on; -1 is the last one allowed.',
-    minimum=-1,
+    'Processor to run on; auto is the last one allowed.',
+    auto=-1,
+    minimum=0,
     identity=False,
   )
   rounds: int = config_flags.option(5, 'Measurements of each.', minimum=1)

@@ -1,5 +1,6 @@
 """Progress of long work: a rate and an estimate of the time left."""
 
+import collections
 import shutil
 import sys
 import time
@@ -8,6 +9,7 @@ from typing import Any, TextIO
 
 _INTERVAL = 10.0  # Seconds between two lines where they cannot be rewritten.
 _REFRESH = 0.1  # Seconds between two states of a terminal's line.
+_RECENT = 60.0  # Seconds that the time left is estimated from.
 
 
 class Progress:
@@ -19,6 +21,9 @@ class Progress:
 
   A terminal gets one line that is rewritten. Anything else, such as a log
   file, gets a line at the start, one every 10 seconds at most, and the last.
+
+  The time left follows from the pace of the last minute, and not from the first
+  step, which compiles. The rate in the last line is that of all the work.
   """
 
   def __init__(
@@ -46,11 +51,13 @@ class Progress:
     self._unit = unit
     self._start = start
     self._done = start
-    self._stream = sys.stderr if stream is None else stream
+    stream = sys.stderr if stream is None else stream
+    self._stream = stream
     self._clock = clock
-    self._is_terminal = self._stream.isatty()
+    self._is_terminal = stream.isatty()
     self._figures = ''
     self._shown = self._began = clock()
+    self._marks = collections.deque()  # (time, units done), the latest last.
 
   def __enter__(self) -> 'Progress':
     self._began = self._clock()
@@ -61,8 +68,8 @@ class Progress:
     elapsed = self._clock() - self._began
     verb = 'done in' if kind is None else 'stopped after'
     text = f'{self._count()}, {verb} {duration(elapsed)}'
-    rate = self._rate(elapsed)
-    if rate:
+    if self._done > self._start and elapsed > 0:
+      rate = (self._done - self._start) / elapsed
       text += f', {rate:.3g} {self._unit}/s'
     self._write(text + self._figures, end='\n')
 
@@ -72,14 +79,25 @@ class Progress:
     self._figures = ''.join(
       f', {name} {_figure(value)}' for name, value in figures.items()
     )
+    now = self._clock()
+    if done > self._start:
+      self._mark(now)
     interval = _REFRESH if self._is_terminal else _INTERVAL
-    if self._clock() - self._shown >= interval:
+    if now - self._shown >= interval:
       self._show()
+
+  def _mark(self, now):
+    """Keeps at most one mark a second, and one that is older than a minute."""
+    marks = self._marks
+    if not marks or now - marks[-1][0] >= 1:
+      marks.append((now, self._done))
+    while len(marks) > 2 and now - marks[1][0] >= _RECENT:
+      marks.popleft()
 
   def _show(self):
     self._shown = self._clock()
     text = self._count()
-    rate = self._rate(self._shown - self._began)
+    rate = self._recent_rate(self._shown)
     if rate:
       left = duration((self._total - self._done) / rate)
       text += f', {rate:.3g} {self._unit}/s, {left} left'
@@ -89,8 +107,14 @@ class Progress:
     share = 100 * self._done // self._total if self._total else 100
     return f'{self._label}: {self._done}/{self._total} {self._unit} ({share} %)'
 
-  def _rate(self, elapsed):
-    return (self._done - self._start) / elapsed if elapsed > 0 else 0.0
+  def _recent_rate(self, now):
+    """Units per second; 0 while there is nothing to tell it from."""
+    if not self._marks:
+      return 0.0
+    time, done = self._marks[0]
+    if self._done == done and done - self._start > 1:  # The first of many.
+      time, done = self._began, self._start
+    return (self._done - done) / (now - time) if now > time else 0.0
 
   def _write(self, text, end):
     if self._is_terminal:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nca_tf import files
 from nca_tf import precision
 from nca_tf.command_line import config_flags
+from nca_tf.runs import commands
 from nca_tf.runs import report as report_lib
 from nca_tf.runs import run_folder
 
@@ -95,9 +96,9 @@ class Run(run_folder.RunFolder):
     """Says where to look, and what comes next.
 
     The lines are texts by what they are of, such as `Next='bin/evaluate'`;
-    underscores become spaces.
+    underscores become spaces. Commands are those of `commands`.
     """
-    look = f'.venv/bin/tensorboard --logdir={self.tensorboard}'
+    look = commands.tensorboard(self.tensorboard)
     lines = {**lines, 'Figures': str(self.figures), 'Look_at_it': look}
     if 'Next' in lines:
       lines['Next'] = lines.pop('Next')  # Comes last.

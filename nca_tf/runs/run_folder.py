@@ -15,6 +15,7 @@ import json
 import os
 import pathlib
 import platform
+import re
 import subprocess
 from typing import Any
 
@@ -74,8 +75,7 @@ class RunFolder(contextlib.AbstractContextManager):
         other files. Nothing was written.
       faults.Fault: Another process uses the folder, or its files are damaged.
     """
-    path = pathlib.Path(config.run_dir or pathlib.Path('runs', binary, name))
-    path = path.expanduser()
+    path = _find(config, binary, name)
     _check(path, config, binary)
     path.mkdir(parents=True, exist_ok=True)
     lock = _acquire(path)
@@ -119,8 +119,26 @@ class RunFolder(contextlib.AbstractContextManager):
     return stages[stage]
 
   def _stages(self):
-    file = self.path / 'stages.json'
-    return _read_json(file) if file.exists() else {}
+    return _read_stages(self.path)
+
+
+def check(config: config_flags.Common, binary: str, name: str) -> None:
+  """Refuses a folder as `RunFolder.open` does, and opens nothing.
+
+  Arguments and errors are those of `open`. A folder may be refused later all
+  the same, as other processes may write it meanwhile.
+  """
+  path = _find(config, binary, name)
+  if _check(path, config, binary):
+    _read_stages(path)
+    if (path / _LOCK).exists():
+      _acquire(path).close()
+
+
+def _find(config, binary, name):
+  name = re.sub(r'[^\w.+-]+', '-', name)  # A game's name may have a colon.
+  folder = config.run_dir or pathlib.Path('runs', binary, name)
+  return faults.check_path('run_dir', folder)
 
 
 def _check(path, config, binary):
@@ -189,6 +207,11 @@ def _acquire(path):
   lock.write(str(os.getpid()))
   lock.flush()
   return lock
+
+
+def _read_stages(path):
+  file = path / 'stages.json'
+  return _read_json(file) if file.exists() else {}
 
 
 def _describe(config, binary):

@@ -9,7 +9,10 @@ import typing
 import keras
 from keras import ops
 
-FRAME_SHAPE = (64, 64, 3)
+from nca_tf.world_model import networks
+
+FRAME_SHAPE = networks.FRAME_SHAPE
+ARCHITECTURES = tuple(networks.NETWORKS)
 
 
 class VisionLoss(typing.NamedTuple):
@@ -93,8 +96,8 @@ class VisionModel(keras.Model):
       raise ValueError(f'latent_size must be at least 1, got {latent_size}')
     self.latent_size = latent_size
     self.architecture = architecture
-    self.encoder = _encoder(_NETWORKS[architecture])
-    self.decoder = _decoder(_NETWORKS[architecture])
+    self.encoder = _encoder(networks.NETWORKS[architecture])
+    self.decoder = _decoder(networks.NETWORKS[architecture])
     # The posterior and the loss stay in full precision under mixed policies.
     full = self.dtype_policy.variable_dtype
     self.to_mean = keras.layers.Dense(latent_size, dtype=full)
@@ -131,35 +134,6 @@ class VisionModel(keras.Model):
       'latent_size': self.latent_size,
       'architecture': self.architecture,
     }
-
-
-class _Network(typing.NamedTuple):
-  """Layers of V; every one but the dense ones has stride 2."""
-
-  padding: str
-  encoder: tuple[int, ...]  # filters, of size 4
-  shape: tuple[int, int, int]  # that the decoder's dense layer is cut into
-  activation: str | None  # of the dense layer
-  decoder: tuple[tuple[int, int], ...]  # filters and their size
-
-
-_NETWORKS = {
-  'reference': _Network(
-    padding='valid',
-    encoder=(32, 64, 128, 256),
-    shape=(1, 1, 1024),
-    activation=None,
-    decoder=((128, 5), (64, 5), (32, 6), (3, 6)),
-  ),
-  'light': _Network(
-    padding='same',
-    encoder=(16, 32, 64, 64),
-    shape=(4, 4, 64),
-    activation='relu',
-    decoder=((64, 4), (32, 4), (16, 4), (3, 4)),
-  ),
-}
-ARCHITECTURES = tuple(_NETWORKS)
 
 
 def _encoder(network):

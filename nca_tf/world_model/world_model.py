@@ -10,7 +10,6 @@ loads it from the run folder:
 
 import dataclasses
 import functools
-import json
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,76 +17,17 @@ from typing import Any
 import numpy as np
 
 from nca_tf import environments
-from nca_tf import random_numbers
 from nca_tf.command_line import faults
 from nca_tf.datasets import latents as latents_lib
-from nca_tf.memory import cell_flags
-from nca_tf.memory import cells
 from nca_tf.runs import checkpoints
 from nca_tf.world_model import agent as agent_lib
+from nca_tf.world_model import architecture as architecture_lib
 from nca_tf.world_model import codec as codec_lib
 from nca_tf.world_model import controller as controller_lib
 from nca_tf.world_model import dream as dream_lib
 from nca_tf.world_model import model as model_lib
 from nca_tf.world_model import standardiser
 from nca_tf.world_model import vision as vision_lib
-
-# Name of the binary in the `config.json` of its run folders.
-BINARY = 'train_world_model'
-
-
-@dataclasses.dataclass(frozen=True)
-class Architecture:
-  """What V and M need to be made again, with their defaults."""
-
-  vision: str = 'light'  # of vision.ARCHITECTURES
-  latent_size: int = 64
-  cell: str = 'dnc'
-  units: int = cell_flags.CellFlags.units
-  memory_slots: int = cell_flags.CellFlags.memory_slots
-  word_size: int = cell_flags.CellFlags.word_size
-  read_heads: int = cell_flags.CellFlags.read_heads
-  mixtures: int = 5
-  joint: bool = False
-
-  @classmethod
-  def of(cls, settings: Mapping[str, Any]) -> 'Architecture':
-    """From the settings of a run; older runs lack some of them."""
-    names = [field.name for field in dataclasses.fields(cls)]
-    return cls(**{name: settings[name] for name in names if name in settings})
-
-  def make_vision(
-    self, spec: environments.GameSpec, seed: int = 0
-  ) -> vision_lib.VisionModel | standardiser.Standardiser:
-    """An untrained V for a game; what stands in its place for vectors."""
-    with random_numbers.weights(seed, 'V'):
-      if spec.has_frames:
-        vision = vision_lib.VisionModel(self.latent_size, self.vision)
-      else:
-        vision = standardiser.Standardiser(*spec.observation_shape)
-      vision.build()
-    return vision
-
-  def latents(self, spec: environments.GameSpec) -> int:
-    """Z in a game: vectors are their own latents, whatever `latent_size`."""
-    return self.latent_size if spec.has_frames else spec.observation_shape[0]
-
-  def make_model(
-    self, spec: environments.GameSpec, seed: int = 0, purpose: str = 'M'
-  ) -> model_lib.MemoryModel:
-    """An untrained M for a game; each purpose has first weights of its own."""
-    sizes = {name: getattr(self, name) for name in cell_flags.OF_A_MEMORY}
-    with random_numbers.weights(seed, purpose):
-      model = model_lib.MemoryModel(
-        cells.make(self.cell, self.units, **sizes),
-        self.latents(spec),
-        spec.action_size,
-        self.mixtures,
-        self.joint,
-        reward=spec.has_reward,
-      )
-      model.build()
-    return model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +36,7 @@ class WorldModel:
 
   spec: environments.GameSpec  # With the options that it was recorded with.
   game_options: Mapping[str, Any]  # Those options, for `environments.make`.
-  architecture: Architecture
+  architecture: architecture_lib.Architecture
   vision: vision_lib.VisionModel | standardiser.Standardiser  # V
   model: model_lib.MemoryModel  # M
   # Mean and log variance [S, Z] of the first frames of the recorded episodes
@@ -116,13 +56,13 @@ class WorldModel:
       faults.UsageError: It is no such folder, or M is not finished.
       faults.Fault: A checkpoint is missing, or a package that the game needs.
     """
-    settings = read_settings(flag, folder)
-    options = game_options(settings)
+    settings = architecture_lib.read_settings(flag, folder)
+    options = architecture_lib.game_options(settings)
     try:
       spec = environments.get_spec(settings['env'], **options)
     except ImportError as error:
       raise faults.Fault(str(error)) from error
-    architecture = Architecture.of(settings)
+    architecture = architecture_lib.Architecture.of(settings)
     vision = architecture.make_vision(spec)
     restore(folder, 'vision', vision)
     model = architecture.make_model(spec)
@@ -177,39 +117,6 @@ class WorldModel:
   def player(self, controller) -> agent_lib.Agent:
     """V, M and a controller as a player of the real game."""
     return agent_lib.Agent(self.vision, self.model, controller)
-
-
-def read_settings(flag: str, folder) -> dict[str, Any]:
-  """Returns the settings of a finished world model; arguments as of `load`.
-
-  Raises:
-    faults.UsageError: It is no such folder, or M is not finished.
-  """
-  path = pathlib.Path(folder)
-  try:
-    found = json.loads((path / 'config.json').read_text())
-    finished = json.loads((path / 'stages.json').read_text())
-    settings, binary = found['config'], found['binary']
-  except (OSError, ValueError, KeyError, TypeError):
-    settings, binary, finished = None, None, {}
-  if binary != BINARY or 'model' not in finished:
-    raise faults.UsageError(
-      f'--{flag} must be the folder of a finished run of bin/{BINARY}, '
-      f'got {str(folder)!r}'
-    )
-  return settings
-
-
-def game_options(settings: Mapping[str, Any]) -> dict[str, Any]:
-  """Options of `environments.make`, from the settings of a run."""
-  own = {'time_limit': 0, 'frame_skip': 1, 'engine': 'native'}
-  changed = {
-    name: settings[name]
-    for name, value in own.items()
-    if settings.get(name, value) != value
-  }
-  # The first version knew discrete actions alone, and did not say so.
-  return {'action_kind': settings.get('action_kind', 'discrete'), **changed}
 
 
 def restore(folder, part: str, model) -> None:

@@ -21,7 +21,9 @@ from nca_tf.environments.workers import worker as worker_lib
 _ROOT = str(pathlib.Path(__file__).absolute().parents[3])
 _COMMAND = (
   'import sys; sys.path[0] = sys.argv[1]; '
+  'from nca_tf.command_line import noise; '
   'from nca_tf.environments.workers import worker; '
+  'noise.silence(); '
   'worker.serve(int(sys.argv[2]))'
 )
 _ONE_THREAD = (

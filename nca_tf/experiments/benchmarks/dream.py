@@ -11,7 +11,6 @@ import time
 from typing import ClassVar
 
 import numpy as np
-import tensorflow as tf
 
 from nca_tf.analysis import table
 from nca_tf.command_line import config_flags
@@ -19,9 +18,6 @@ from nca_tf.experiments.benchmarks import measurement
 from nca_tf.memory import cells
 from nca_tf.runs import one_core
 from nca_tf.runs import report as report_lib
-from nca_tf.world_model import controller as controller_lib
-from nca_tf.world_model import dream as dream_lib
-from nca_tf.world_model import model as model_lib
 
 _option = config_flags.option
 
@@ -82,6 +78,12 @@ def _measure(config):
 
 def _play(name, lanes, horizon):
   """Compiles; returns an iterator of lane-steps per CPU-second, by round."""
+  import tensorflow as tf  # Here, so that flags are read without it.
+
+  from nca_tf.world_model import controller as controller_lib
+  from nca_tf.world_model import dream as dream_lib
+  from nca_tf.world_model import model as model_lib
+
   cell, units, _ = MODELS[name]
   model = model_lib.MemoryModel(
     cells.make(cell, units, memory_slots=64, word_size=32, read_heads=4),

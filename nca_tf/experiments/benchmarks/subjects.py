@@ -1,28 +1,30 @@
 """What `bin/benchmark` can measure.
 
-A subject is a module with `Config` and `run`, and one line below.
+A subject is a module with `Config` and `run`, or two, and one line below. The
+first is imported for `--help` as well: it leaves TensorFlow to `run`.
 """
 
 import functools
 import importlib
 
+# Name: (module with `Config`, module with `run`).
 _MODULES = {
-  'cma_es': 'cma_es.run',
-  'dnc': 'dnc.run',
-  'dream': 'dream',
-  'pixel_copter': 'pixel_copter',
-  'pommerman': 'pommerman',
-  'simple_agent': 'simple_agent',
+  'cma_es': ('cma_es.settings', 'cma_es.run'),
+  'dnc': ('dnc.settings', 'dnc.run'),
+  'dream': ('dream', 'dream'),
+  'pixel_copter': ('pixel_copter', 'pixel_copter'),
+  'pommerman': ('pommerman', 'pommerman'),
+  'simple_agent': ('simple_agent', 'simple_agent'),
 }
 
 
-def _load(module):
-  """Returns a subject's configuration class and its `run`."""
-  subject = importlib.import_module(f'{__package__}.{module}')
-  return subject.Config, subject.run
+def _load(settings, run):
+  """Returns a subject's configuration class and the module of its `run`."""
+  module = importlib.import_module(f'{__package__}.{settings}')
+  return module.Config, f'{__package__}.{run}'
 
 
 # Name: function that imports the subject, for `config_flags.main_of`.
 SUBJECTS = {
-  name: functools.partial(_load, module) for name, module in _MODULES.items()
+  name: functools.partial(_load, *modules) for name, modules in _MODULES.items()
 }

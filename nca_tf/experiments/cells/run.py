@@ -30,7 +30,7 @@ from nca_tf.world_model import world_model as world_model_lib
 
 def run(config: settings.Config) -> None:
   """Makes what the run folder lacks, and reports."""
-  name = f'{config.env}-{config.seed}'
+  name = config.run_name
   with run_lib.start(config, settings.NAME, name, config.env) as run:
     comparison = Comparison(run)
     run.stage('policies', comparison.play_policies)
@@ -39,7 +39,7 @@ def run(config: settings.Config) -> None:
     report.publish(comparison)
     run.goodbye(
       Runs=f'{run.path}/seed-*',
-      Next=f'bin/evaluate --agent={run.path}/seed-K/controller-SETTING',
+      Next=config.next_command(run.path),
     )
 
 

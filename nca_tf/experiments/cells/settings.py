@@ -1,6 +1,8 @@
 """Settings of a comparison of cells, equal for all of them."""
 
 import dataclasses
+import os
+import pathlib
 from typing import ClassVar
 
 from nca_tf.command_line import config_flags
@@ -9,6 +11,8 @@ from nca_tf.experiments.cells import comparison
 from nca_tf.experiments.controller import settings as controller_settings
 from nca_tf.experiments.games import settings as games_settings
 from nca_tf.experiments.world_model import settings as world_model_settings
+from nca_tf.runs import commands
+from nca_tf.runs import run_folder
 
 NAME = 'compare_cells'
 _NAMES = tuple(setting.name for setting in comparison.SETTINGS)
@@ -78,6 +82,22 @@ class Config(_Evolution, _Model, _Vision, games_settings.PlayConfig):
   def cell_names(self) -> tuple[str, ...]:
     """The cells of all that is compared, each once."""
     return tuple(dict.fromkeys(setting.cell for setting in self.compared))
+
+  @property
+  def run_name(self) -> str:
+    """Name of the run below `runs/compare_cells/`."""
+    return f'{self.env}-{self.seed}'
+
+  def next_command(self, folder: os.PathLike) -> str:
+    """The command that goes on from a finished run in a folder."""
+    same = config_flags.arguments(self, ('seed', 'preset', 'threads'))
+    name = f'controller-{self.compared[0].name}'
+    agent = pathlib.Path(folder, f'seed-{self.seeds[0]}', name)
+    return commands.line('evaluate', f'--agent={agent}', *same)
+
+  def check_folder(self):
+    """Refuses a run folder of other settings, before TensorFlow."""
+    run_folder.check(self, NAME, self.run_name)
 
   def validate(self):
     """Refuses what none of the runs could do, before the first begins."""

@@ -28,9 +28,8 @@ from nca_tf.world_model import world_model as world_model_lib
 def run(config: settings.Config) -> None:
   """Makes what the run folder lacks, and reports."""
   model = config.world_model_config
-  name = f'{model.env}-{model.cell}-{config.seed}'
   about = f'{model.env}, {model.cell}'
-  with run_lib.start(config, settings.NAME, name, about) as run:
+  with run_lib.start(config, settings.NAME, config.run_name, about) as run:
     training = ControllerTraining(run)
     for iteration in training.iterations:
       training.learn(iteration)
@@ -44,7 +43,7 @@ def run(config: settings.Config) -> None:
     run.publish(summary, numbers='score.json')
     run.goodbye(
       Agent=f'{run.export}/agent',
-      Next=f'bin/evaluate --agent={run.path} --record=agent.gif',
+      Next=config.next_command(run.path),
     )
 
 

@@ -1,6 +1,7 @@
 """Settings of a controller that is evolved in the dream or in the game."""
 
 import dataclasses
+import os
 from typing import ClassVar
 
 from nca_tf.command_line import config_flags
@@ -8,7 +9,8 @@ from nca_tf.command_line import faults
 from nca_tf.experiments.games import settings as games_settings
 from nca_tf.experiments.world_model import settings as world_model_settings
 from nca_tf.memory import cells
-from nca_tf.world_model import dream
+from nca_tf.runs import commands
+from nca_tf.runs import run_folder
 
 NAME = 'train_controller'
 _option = config_flags.option
@@ -30,7 +32,7 @@ class DreamFlags(config_flags.Common):
     'expected',
     'expected: expected survival, ending below 1 %; sampled: hard deaths, as '
     'published.',
-    choices=dream.FITNESS,
+    choices=('expected', 'sampled'),
   )
 
 
@@ -135,6 +137,22 @@ class Config(EvolutionFlags):
     },
   }
 
+  @property
+  def run_name(self) -> str:
+    """Name of the run below `runs/train_controller/`."""
+    model = self.world_model_config
+    return f'{model.env}-{model.cell}-{self.seed}'
+
+  def next_command(self, folder: os.PathLike) -> str:
+    """The command that goes on from a finished run in a folder."""
+    same = config_flags.arguments(self, ('seed', 'preset', 'threads'))
+    agent = f'--agent={folder}', '--record=agent.gif'
+    return commands.line('evaluate', *agent, *same)
+
+  def check_folder(self):
+    """Refuses a run folder of other settings, before TensorFlow."""
+    run_folder.check(self, NAME, self.run_name)
+
   def validate(self):
     """Refuses a world model that is not there, and features it lacks."""
     super().validate()
@@ -146,12 +164,12 @@ class Config(EvolutionFlags):
           f'--features must not have {name} for a world model with '
           f'{entry.article} {cell}, got {",".join(self.features)}'
         )
-    if len(set(self.features)) < max(1, len(self.features)):
+    if not self.features:
+      raise faults.UsageError('--features must name at least one, got none')
+    if len(set(self.features)) < len(self.features):
       raise faults.UsageError(
         f'--features must differ, got {",".join(self.features)}'
       )
-    if not self.features:
-      raise faults.UsageError('--features must name at least one, got none')
     if self.untrained and self.iterations > 1:
       raise faults.UsageError(
         '--iterations must be 1 with --untrained: the next iteration would '

@@ -22,12 +22,11 @@ from nca_tf.world_model import world_model as world_model_lib
 
 def run(config: settings.Config) -> session_lib.Session:
   """Plays, shows or films it, and prints how long each dream lasted."""
-  if config.output or config.is_keyboard:  # Needs no folder.
+  if not config.needs_folder:
     precision.set_precision(config.precision)
     return _play(config, config.output)
   model = config.world_model_config
-  name = f'{model.env}-{model.cell}-{config.label}-{config.temperature:g}'
-  name, about = f'{name}-{config.seed}', f'{model.env}, {model.cell}'
+  name, about = config.run_name, f'{model.env}, {model.cell}'
   with run_lib.start(config, settings.NAME, name, about) as run:
     session = _play(config, run.path / 'dream.gif')
     run.finish('play', {'tics': session.tics()})

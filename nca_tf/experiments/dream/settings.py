@@ -10,8 +10,10 @@ from nca_tf.command_line import faults
 from nca_tf.environments.workers import saved_agent
 from nca_tf.experiments.controller import settings as controller_settings
 from nca_tf.experiments.dream import terminal
+from nca_tf.experiments.games import settings as games_settings
 from nca_tf.experiments.world_model import settings as world_model_settings
 from nca_tf.memory import cells
+from nca_tf.runs import run_folder
 
 NAME = 'play_dream'
 KEYBOARD = 'keyboard'
@@ -31,7 +33,9 @@ class Config(controller_settings.DreamFlags):
   )
   policy: str = _option(
     'metronome',
-    f'Who plays: a scripted policy, or {KEYBOARD}: you, in this terminal.',
+    f'Who plays: a scripted policy of the game, or {KEYBOARD}: you, in this '
+    'terminal.',
+    names=lambda: (*games_settings.policy_names(), KEYBOARD),
   )
   agent: str = _option(
     '', 'Run of bin/train_controller whose agent plays in place of --policy.'
@@ -45,7 +49,10 @@ class Config(controller_settings.DreamFlags):
     3, f'Dreams side by side; {KEYBOARD} plays one.', minimum=1, maximum=6
   )
   steps: int = _option(
-    0, 'Steps to play; 0 plays until all are dead or time is up.', minimum=0
+    0,
+    'Steps to play; auto plays until all are dead or time is up.',
+    auto=0,
+    minimum=1,
   )
 
   PRESETS: ClassVar = {
@@ -53,6 +60,23 @@ class Config(controller_settings.DreamFlags):
     'laptop': {},
     'paper': {'fitness': 'sampled'},
   }
+
+  @property
+  def run_name(self) -> str:
+    """Name of the run below `runs/play_dream/`."""
+    model = self.world_model_config
+    name = f'{model.env}-{model.cell}-{self.label}-{self.temperature:g}'
+    return f'{name}-{self.seed}'
+
+  def check_folder(self):
+    """Refuses a run folder of other settings, before TensorFlow."""
+    if self.needs_folder:
+      run_folder.check(self, NAME, self.run_name)
+
+  @property
+  def needs_folder(self) -> bool:
+    """Whether the film goes into a run folder."""
+    return not (self.output or self.is_keyboard)
 
   def validate(self):
     """Refuses what would not play, before anything is loaded."""

@@ -37,9 +37,10 @@ class Config(settings.PlayConfig):
   )
   frame_skip: int = config_flags.option(
     0,
-    "Tics for which each action is held; 0 is the agent's own, or 1. Time "
+    "Tics for which each action is held; auto is the agent's own, or 1. Time "
     'limits and scores stay in tics.',
-    minimum=0,
+    auto=0,
+    minimum=1,
   )
   agent: str = config_flags.option(
     '',

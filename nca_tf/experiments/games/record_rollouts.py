@@ -10,7 +10,6 @@ from typing import ClassVar
 from nca_tf.command_line import config_flags
 from nca_tf.datasets import rollouts
 from nca_tf.experiments.games import settings
-from nca_tf.play import collect
 from nca_tf.runs import progress
 from nca_tf.runs import run as run_lib
 
@@ -40,6 +39,8 @@ def run(config: Config):
   about = f'{config.env}, {config.player.label}'
   name = f'{config.env}-{config.player.label}-{config.seed}'
   with run_lib.start(config, NAME, name, about, computes=False) as run:
+    from nca_tf.play import collect  # Takes seconds, for TensorFlow.
+
     folder = run.path / 'rollouts'
     total = config.episodes
     done = min(rollouts.count(folder), total)

@@ -20,6 +20,12 @@ def find_action_kind(env: str, kind: str) -> str:
   return kind
 
 
+def policy_names() -> tuple[str, ...]:
+  """Returns the names of the scripted policies of all games."""
+  specs = map(environments.get_spec, environments.names())
+  return tuple(dict.fromkeys(name for spec in specs for name in spec.policies))
+
+
 @dataclasses.dataclass(frozen=True)
 class PlayConfig(config_flags.Common):
   """Which game is played, by whom and for how long."""
@@ -37,11 +43,15 @@ class PlayConfig(config_flags.Common):
   )
   policy: str = config_flags.option(
     'random',
-    'Who plays: a scripted policy, or the folder of an agent, or of the run '
-    'that made one.',
+    'Who plays: a scripted policy of the game, or the folder of an agent, or '
+    'of the run that made one.',
+    names=policy_names,
   )
   time_limit: int = config_flags.option(
-    0, "Tics after which an episode ends; 0 is the game's own.", minimum=0
+    0,
+    "Tics after which an episode ends; auto is the game's own.",
+    auto=0,
+    minimum=1,
   )
   frame_skip: int = config_flags.option(
     1,
@@ -57,8 +67,9 @@ class PlayConfig(config_flags.Common):
   )
   processes: int = config_flags.option(
     0,
-    'Games played at once; 0 is one per core.',
-    minimum=0,
+    'Games played at once; auto is one per core.',
+    auto=0,
+    minimum=1,
     maximum=1024,
     identity=False,
   )

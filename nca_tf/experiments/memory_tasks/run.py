@@ -25,7 +25,7 @@ _MEMORY_OPTIONS = (*cell_flags.OF_A_MEMORY, *extensions.Options._fields)
 
 def run(config: settings.Config) -> None:
   """Trains what the run folder has not finished yet, tests it and reports."""
-  name = f'{config.task}-{config.cell}-{config.seed}'
+  name = config.run_name
   about = f'{config.task}, {config.cell}'
   with run_lib.start(config, settings.NAME, name, about) as folder:
     training = Training(folder)
@@ -37,10 +37,9 @@ def run(config: settings.Config) -> None:
         export = functools.partial(training.export, cell, seed)
         folder.stage(f'export-{cell}-{seed}', export)
     folder.publish(report.make(training), numbers='errors.json')
-    following = f'--cell=both --seeds=3 --preset={config.preset}'
     folder.goodbye(
       SavedModels=str(folder.export),
-      Next=f'bin/{settings.NAME} --task={config.task} {following}',
+      Next=config.next_command(folder.path),
     )
 
 

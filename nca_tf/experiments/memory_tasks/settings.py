@@ -5,6 +5,7 @@ and sums of digits; see nca_tf.datasets.memory_tasks.
 """
 
 import dataclasses
+import os
 from typing import ClassVar
 
 from nca_tf.command_line import config_flags
@@ -13,6 +14,8 @@ from nca_tf.datasets.memory_tasks import registry
 from nca_tf.experiments.memory_tasks import defaults
 from nca_tf.memory import cell_flags
 from nca_tf.memory import cells
+from nca_tf.runs import commands
+from nca_tf.runs import run_folder
 
 NAME = 'train_memory_task'
 BOTH = ('dnc', 'lstm')  # What --cell=both compares.
@@ -20,9 +23,11 @@ REFERENCE = 'dnc'  # Cells without a memory get as many weights as this one.
 _option = config_flags.option
 
 
-def _own(none, help, **limits):
-  """A flag whose value `none` stands for the default of the task."""
-  return _option(none, f"{help}; {none} takes the task's default.", **limits)
+def _own(auto, help, **limits):
+  """A flag that is auto by default: `auto` in files, the task's own here."""
+  if auto != 'auto':
+    limits['auto'] = auto
+  return _option(auto, f"{help}; auto takes the task's default.", **limits)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,11 +49,11 @@ class Config(config_flags.Common):
     identity=False,
   )
   longest: int = _own(
-    0, 'Length of the longest sequences trained on', minimum=0
+    0, 'Length of the longest sequences trained on', minimum=1
   )
   test_lengths: tuple[int, ...] = _option(
     (),
-    'Lengths to test; none takes those up to twice --longest, for addition up '
+    'Lengths to test; empty takes those up to twice --longest, for addition up '
     'to 100.',
     minimum=1,
   )
@@ -62,7 +67,7 @@ class Config(config_flags.Common):
   most_repeats: int = _option(
     4, 'Most repetitions of repeat_copy.', minimum=1, maximum=16
   )
-  units: int = _own(0, "Units of the DNC's controller", minimum=0)
+  units: int = _own(0, "Units of the DNC's controller", minimum=1)
   controller: str = _own(
     'auto',
     "The DNC's controller; feedforward has no state of its own and has to use "
@@ -71,13 +76,14 @@ class Config(config_flags.Common):
   )
   lstm_units: int = _option(
     0,
-    'Units of an LSTM, or of another cell without a memory; 0 gives it as many '
-    'weights as the DNC has.',
-    minimum=0,
+    'Units of an LSTM, or of another cell without a memory; auto gives it as '
+    'many weights as the DNC has.',
+    auto=0,
+    minimum=1,
   )
-  memory_slots: int = _own(0, 'Slots of the DNC', minimum=0)
-  word_size: int = _own(0, 'Size of a slot of the DNC', minimum=0)
-  read_heads: int = _own(0, 'Read heads of the DNC', minimum=0)
+  memory_slots: int = _own(0, 'Slots of the DNC', minimum=1)
+  word_size: int = _own(0, 'Size of a slot of the DNC', minimum=1)
+  read_heads: int = _own(0, 'Read heads of the DNC', minimum=1)
   key_masking: bool = _option(
     False, 'Mask the keys of the DNC (Csordas and Schmidhuber, 2019).'
   )
@@ -87,18 +93,18 @@ class Config(config_flags.Common):
   link_sharpness: bool = _option(
     False, 'Sharpen the weightings of the DNC that follow links (the same).'
   )
-  updates: int = _own(0, 'Updates of each training', minimum=0)
+  updates: int = _own(0, 'Updates of each training', minimum=1)
   batch: int = _option(16, 'Sequences per update.', minimum=1)
   learning_rate: float = _own(
-    0.0, "Adam's first rate, which falls to 0", minimum=0
+    0.0, "Adam's first rate, which falls to 0", minimum=1e-9
   )
   curriculum: float = _own(
     -1.0,
     'Share of the updates during which the longest length grows',
-    minimum=-1,
+    minimum=0,
     maximum=1,
   )
-  clip: float = _own(0.0, 'Largest norm of the whole gradient', minimum=0)
+  clip: float = _own(0.0, 'Largest norm of the whole gradient', minimum=1e-6)
 
   PRESETS: ClassVar = {
     'smoke': {
@@ -158,6 +164,24 @@ class Config(config_flags.Common):
     shortest, longest = self.make_task().SHORTEST, self.own('longest')
     inside = {max(shortest, longest * i // 4) for i in range(1, 9)}
     return tuple(sorted(inside.union(defaults.LENGTHS.get(self.task, ()))))
+
+  @property
+  def run_name(self) -> str:
+    """Name of the run below `runs/train_memory_task/`."""
+    return f'{self.task}-{self.cell}-{self.seed}'
+
+  def next_command(self, folder: os.PathLike) -> str:
+    """The command that goes on from a finished run in a folder."""
+    if self.cell == 'both':  # More seeds, in this folder.
+      other = dict(seeds=self.seeds + 2, run_dir=str(folder))
+    else:
+      other = dict(cell='both', seeds=max(self.seeds, 3), run_dir='')
+    config = dataclasses.replace(self, **other)
+    return commands.line(NAME, *config_flags.arguments(config))
+
+  def check_folder(self):
+    """Refuses a run folder of other settings, before TensorFlow."""
+    run_folder.check(self, NAME, self.run_name)
 
   def validate(self):
     """Refuses lengths that the task cannot have, and too many read heads."""

@@ -20,7 +20,7 @@ from nca_tf.runs import progress
 from nca_tf.runs import run as run_lib
 from nca_tf.training import loop
 from nca_tf.training import state as state_training
-from nca_tf.world_model.states import codings
+from nca_tf.world_model.states import registry
 from nca_tf.world_model.states import state_model
 
 _EVALUATED = 200  # Held-out games that a model is tested on while it trains.
@@ -28,8 +28,7 @@ _EVALUATED = 200  # Held-out games that a model is tested on while it trains.
 
 def run(config: settings.Config) -> None:
   """Does what the run folder has not finished yet, and reports."""
-  name = f'pommerman-{config.seed}'
-  with run_lib.start(config, settings.NAME, name) as folder:
+  with run_lib.start(config, settings.NAME, config.run_name) as folder:
     comparison = Comparison(folder)
     for seed in config.seeds:
       collect = functools.partial(comparison.collect, seed)
@@ -40,9 +39,7 @@ def run(config: settings.Config) -> None:
         score = functools.partial(comparison.score, seed, cell, coding)
         folder.stage(f'score-{coding}-{cell}-{seed}', score)
     folder.publish(report.make(comparison))
-    folder.goodbye(
-      Next='the same command with more --seeds or another --run_dir'
-    )
+    folder.goodbye(Next=config.next_command(folder.path))
 
 
 class Comparison:
@@ -131,7 +128,7 @@ class Comparison:
       model = state_model.StateModel(
         self.config.make_cell(cell),
         self.layout,
-        codings.make(coding, self.layout),
+        registry.make(coding, self.layout),
         variants.ACTIONS,
       )
       model.build()

@@ -8,13 +8,16 @@ knows all but what the other agents do.
 
 import dataclasses
 import functools
+import os
 from typing import ClassVar
 
 from nca_tf.command_line import config_flags
 from nca_tf.command_line import faults
 from nca_tf.memory import cell_flags
 from nca_tf.memory import cells as cells_lib
-from nca_tf.world_model.states import codings as codings_lib
+from nca_tf.runs import commands
+from nca_tf.runs import run_folder
+from nca_tf.world_model.states import registry
 
 NAME = 'compare_predictions'
 HORIZONS = (1, 5, 10, 20)  # Steps ahead that are scored.
@@ -35,7 +38,7 @@ class Config(cell_flags.CellFlags):
   codings: tuple[str, ...] = _option(
     ('categorical', 'mixture'),
     'Codings: one-hot values and logits, or scaled integers and Gaussians.',
-    choices=codings_lib.names(),
+    choices=registry.names(),
   )
   seeds: tuple[int, ...] = _option(
     (0, 1, 2),
@@ -93,6 +96,21 @@ class Config(cell_flags.CellFlags):
   def models(self) -> list[tuple[str, str]]:
     """(cell, coding) of every model, those of one coding side by side."""
     return [(cell, coding) for coding in self.codings for cell in self.cells]
+
+  @property
+  def run_name(self) -> str:
+    """Name of the run below `runs/compare_predictions/`."""
+    return f'pommerman-{self.seed}'
+
+  def next_command(self, folder: os.PathLike) -> str:
+    """The command that goes on from a finished run in a folder."""
+    seeds = (*self.seeds, max(self.seeds) + 1)
+    more = dataclasses.replace(self, seeds=seeds, run_dir=str(folder))
+    return commands.line(NAME, *config_flags.arguments(more))
+
+  def check_folder(self):
+    """Refuses a run folder of other settings, before TensorFlow."""
+    run_folder.check(self, NAME, self.run_name)
 
   def validate(self):
     """Refuses lists that are empty or name something twice."""

@@ -23,7 +23,6 @@ from nca_tf.experiments.toy_cma_es import settings
 from nca_tf.runs import progress
 from nca_tf.runs import run as run_lib
 
-NAME = 'toy_cma_es'
 # The function is a fourth power at its minimum: within 1e-3 it is below 1e-17,
 # where the usual tolerances of fitness would have ended the search.
 _OPTIONS = stopping.Options(ftarget=1e-20, tolfun=0.0, tolfunhist=0.0)
@@ -101,8 +100,7 @@ def first_within(distances, tolerance: float = settings.TOLERANCE):
 
 def run(config: settings.Config):
   """Searches from all seeds, draws the pictures, prints how many succeed."""
-  name = f'schaffer-{config.sigma:g}-{config.seed}'
-  with run_lib.start(config, NAME, name) as run:
+  with run_lib.start(config, settings.NAME, config.run_name) as run:
     figures = run.stage('search', lambda: _search(config, run))
     if config.restarts:
       restarts = run.stage('restarts', lambda: _restart(config))
@@ -118,7 +116,7 @@ def _search(config, run):
   run.log.rewind('search', -1)  # Records of a search that was killed.
   searches = Searches(config)
   rows = []
-  with progress.Progress(NAME, config.seeds, 'seeds') as bar:
+  with progress.Progress(settings.NAME, config.seeds, 'seeds') as bar:
     for index in range(config.seeds):
       rows.append(searches.run(index))
       bar.update(index + 1)

@@ -4,7 +4,9 @@ import dataclasses
 from typing import ClassVar
 
 from nca_tf.command_line import config_flags
+from nca_tf.runs import run_folder
 
+NAME = 'toy_cma_es'
 TOLERANCE = 1e-3  # Largest coordinate of mean - (10, 10) that counts as found.
 _option = config_flags.option
 
@@ -43,3 +45,12 @@ class Config(config_flags.Common):
     'smoke': {'seeds': 3, 'generations': 30},
     'paper': {'sigma': 0.3, 'active': False},
   }
+
+  @property
+  def run_name(self) -> str:
+    """Name of the run below `runs/toy_cma_es/`."""
+    return f'schaffer-{self.sigma:g}-{self.seed}'
+
+  def check_folder(self):
+    """Refuses a run folder of other settings, before TensorFlow."""
+    run_folder.check(self, NAME, self.run_name)

@@ -36,9 +36,8 @@ _MOST_MORE = 16  # Times the episodes that were asked for.
 
 def run(config: settings.Config) -> None:
   """Makes what the run folder lacks, and reports."""
-  name = f'{config.env}-{config.cell}-{config.seed}'
   about = f'{config.env}, {config.cell}'
-  with run_lib.start(config, settings.NAME, name, about) as run:
+  with run_lib.start(config, settings.NAME, config.run_name, about) as run:
     training = Training(run)
     training.train()
     world_model = world_model_lib.WorldModel.load(run.path)
@@ -51,11 +50,9 @@ def run(config: settings.Config) -> None:
     run.stage('figures', lambda: report.draw(*given))
     if is_measured:  # By an earlier process, which printed it.
       print((run.path / 'summary.txt').read_text())
-    other = next(name for name in cells.names() if name != config.cell)
     run.goodbye(
       SavedModels=f'{run.export}/vision, {run.export}/model',
-      Next=f'bin/{settings.NAME} --env={config.env} --cell={other} '
-      f'--preset={config.preset}',
+      Next=config.next_command(run.path),
     )
 
 

@@ -11,11 +11,13 @@ from nca_tf.datasets import rollouts
 from nca_tf.experiments.games import settings as games_settings
 from nca_tf.memory import cell_flags
 from nca_tf.memory import cells
-from nca_tf.world_model import vision
-from nca_tf.world_model import world_model
+from nca_tf.runs import commands
+from nca_tf.runs import run_folder
+from nca_tf.world_model import architecture as architecture_lib
+from nca_tf.world_model import networks
 
-NAME = world_model.BINARY
-_Architecture = world_model.Architecture
+NAME = architecture_lib.BINARY
+_Architecture = architecture_lib.Architecture
 _option = config_flags.option
 
 
@@ -33,7 +35,7 @@ class VisionFlags(config_flags.Common):
     8, 'One episode in so many is kept for the measures.', minimum=2
   )
   vision: str = _option(
-    _Architecture.vision, "V's architecture.", choices=vision.ARCHITECTURES
+    _Architecture.vision, "V's architecture.", choices=networks.NETWORKS
   )
   latent_size: int = _option(
     _Architecture.latent_size, 'Dimensions of z.', minimum=1
@@ -67,7 +69,7 @@ class Config(ModelFlags, VisionFlags, games_settings.PlayConfig):
     _Architecture.cell, "M's recurrent cell.", choices=cells.names
   )
   rollouts: tuple[str, ...] = _option(
-    (), 'Folders of recorded rollouts to use; none collects them in the run.'
+    (), 'Folders of recorded rollouts to use; empty collects them in the run.'
   )
   initial: str = _option(
     '', 'Finished world model whose V and M learn on; empty starts anew.'
@@ -132,9 +134,24 @@ class Config(ModelFlags, VisionFlags, games_settings.PlayConfig):
     return (self.cell,)
 
   @property
-  def architecture(self) -> world_model.Architecture:
+  def architecture(self) -> architecture_lib.Architecture:
     """What V and M are made from."""
     return _Architecture.of(config_flags.as_dict(self))
+
+  @property
+  def run_name(self) -> str:
+    """Name of the run below `runs/train_world_model/`."""
+    return f'{self.env}-{self.cell}-{self.seed}'
+
+  def next_command(self, folder: os.PathLike) -> str:
+    """The command that goes on from a finished run in a folder."""
+    names = ('seed', 'preset', 'precision', 'jit', 'threads')
+    same = config_flags.arguments(self, names)
+    return commands.line('train_controller', f'--world_model={folder}', *same)
+
+  def check_folder(self):
+    """Refuses a run folder of other settings, before TensorFlow."""
+    run_folder.check(self, NAME, self.run_name)
 
   def validate(self):
     """Refuses settings that contradict each other, and foreign rollouts."""
@@ -146,9 +163,9 @@ class Config(ModelFlags, VisionFlags, games_settings.PlayConfig):
       )
     spec = self.game_spec
     shape = spec.observation_shape
-    if spec.has_frames and shape != vision.FRAME_SHAPE:
+    if spec.has_frames and shape != networks.FRAME_SHAPE:
       raise faults.UsageError(
-        f'--env must be a game with frames of {vision.FRAME_SHAPE}, got '
+        f'--env must be a game with frames of {networks.FRAME_SHAPE}, got '
         f'{self.env!r} with {shape}'
       )
     if self.mirror and not spec.mirrored_actions:
@@ -165,7 +182,7 @@ class Config(ModelFlags, VisionFlags, games_settings.PlayConfig):
 
 
 def read_config(flag: str, folder) -> Config:
-  """As `world_model.read_settings`, also of an older world model.
+  """As `architecture.read_settings`, also of an older world model.
 
   Settings that the folder lacks have their defaults. `initial_vision` is left
   out, as its folder is not needed any more.
@@ -173,7 +190,7 @@ def read_config(flag: str, folder) -> Config:
   known = {field.name for field in dataclasses.fields(Config)}
   settings = {
     name: tuple(value) if isinstance(value, list) else value
-    for name, value in world_model.read_settings(flag, folder).items()
+    for name, value in architecture_lib.read_settings(flag, folder).items()
     if name in known and name != 'initial_vision'
   }
   if isinstance(settings.get('rollouts'), str):  # As it was in version 0.1.

@@ -132,21 +132,6 @@ class CategoricalCoding:
     )
 
 
-_MAKERS = {'categorical': CategoricalCoding, 'mixture': MixtureCoding}
-
-
-def names() -> tuple[str, ...]:
-  """Returns the names of the codings."""
-  return tuple(_MAKERS)
-
-
-def make(name: str, layout: layout_lib.Layout):
-  """Makes a coding; ValueError for a name that is not in `names()`."""
-  if name not in _MAKERS:
-    raise ValueError(f'name must be one of {", ".join(_MAKERS)}, got {name!r}')
-  return _MAKERS[name](layout)
-
-
 class Skip(keras.layers.Layer):
   """A linear layer that starts from a given matrix and bias."""
 

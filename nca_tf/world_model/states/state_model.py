@@ -36,7 +36,7 @@ class StateModel(model_lib.MemoryModel):
     Args:
       cell: from `nca_tf.memory.cells.make`.
       layout: of the states.
-      coding: from `codings.make`.
+      coding: from `registry.make`.
       action_size: number of actions, A.
     """
     super().__init__(cell, _CODE, action_size)

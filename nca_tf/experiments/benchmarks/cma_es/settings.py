@@ -4,8 +4,8 @@ import dataclasses
 from typing import ClassVar
 
 from nca_tf.command_line import config_flags
-from nca_tf.evolution import objectives
 from nca_tf.runs import one_core
+from nca_tf.runs import run_folder
 
 REQUIREMENTS = ('cma==4.5.0', 'evosax==0.3.2', 'jax==0.10.2')
 
@@ -33,6 +33,8 @@ PRODUCT_TARGET = 4.0
 RATIO_TARGET = (0.9, 1.1)  # Median evaluations over pycma's.
 ROTATION_TARGET = (0.95, 1.05)  # Rotated over plain ellipsoid.
 
+# Those of `objectives.BBOB_FUNCTIONS`, which imports TensorFlow.
+FUNCTIONS = (1, 2, 8, 10, 15)
 _PARTS = ('speed', 'quality', 'bbob')
 _option = config_flags.option
 
@@ -67,9 +69,7 @@ class Config(one_core.Config):
     (2, 10, 40), 'Dimensions of bbob.', minimum=2
   )
   functions: tuple[int, ...] = _option(
-    objectives.BBOB_FUNCTIONS,
-    'Functions of bbob.',
-    choices=objectives.BBOB_FUNCTIONS,
+    FUNCTIONS, 'Functions of bbob.', choices=FUNCTIONS
   )
   instances: int = _option(15, 'Instances of bbob.', minimum=1)
   budget: int = _option(
@@ -91,3 +91,7 @@ class Config(one_core.Config):
       'budget': 500,
     },
   }
+
+  def check_folder(self):
+    """Refuses a run folder of other settings, before TensorFlow."""
+    run_folder.check(self, 'benchmark', f'cma_es-{self.seed}')

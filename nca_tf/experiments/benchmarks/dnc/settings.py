@@ -8,6 +8,7 @@ from nca_tf.command_line import config_flags
 from nca_tf.command_line import faults
 from nca_tf.experiments.benchmarks.dnc import implementations
 from nca_tf.runs import one_core
+from nca_tf.runs import run_folder
 
 REQUIREMENTS = ('torch==2.15.0', 'numpy')
 
@@ -108,3 +109,7 @@ class Config(one_core.Config):
         raise faults.UsageError(
           f'--{name} must be a folder with dnc/dnc.py, got {folder!r}'
         )
+
+  def check_folder(self):
+    """Refuses a run folder of other settings, before figures and peers."""
+    run_folder.check(self, 'benchmark', f'dnc-{self.seed}')
