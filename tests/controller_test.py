@@ -75,7 +75,7 @@ def test_discrete_actions_are_fed_to_m_one_hot():
   ('sizes', 'kind', 'message'),
   [
     ({}, 'discrete', 'sizes must name at least one feature, got none'),
-    ({'z': 0}, 'discrete', 'sizes must be at least 1, got z: 0'),
+    ({'z': 0}, 'discrete', 'size of z must be an integer of at least 1, got 0'),
     ({'z': 1}, 'fuzzy', "action_kind must be .*, got 'fuzzy'"),
   ],
 )

@@ -3,9 +3,15 @@
 import numpy as np
 import tensorflow as tf
 
+from nca_tf import checks
+from nca_tf.world_model import vision as vision_lib
+
 
 def scale(frames, dtype):
-  """Frames uint8 -> 0..1."""
+  """Frames uint8 -> 0..1; ValueError for others, as they may be scaled."""
+  if tf.as_dtype(frames.dtype) != tf.uint8:
+    found = tf.as_dtype(frames.dtype).name
+    raise ValueError(f'frames must be uint8, 0 to 255, got {found}')
   return tf.cast(frames, dtype) / 255
 
 
@@ -24,8 +30,9 @@ class Codec:
 
   def __init__(self, vision, batch=256):
     """Compiles nothing yet; `batch` frames go through V at once."""
-    self._batch = batch
-    dtype = vision.variable_dtype
+    self._batch = checks.integer('batch', batch, 1)
+    self._latent_size = vision.latent_size
+    self._dtype = dtype = vision.variable_dtype
     self._encode = tf.function(
       lambda frames: vision.encode(scale(frames, dtype)), autograph=False
     )
@@ -34,13 +41,28 @@ class Codec:
     )
 
   def encode(self, frames):
-    """Posterior mean and log variance, [F, Z] each."""
+    """Posterior mean and log variance, [F, Z] each.
+
+    Raises:
+      ValueError: frames are not uint8 [F, 64, 64, 3].
+    """
+    frames = _check_rows('frames', frames, vision_lib.FRAME_SHAPE)
+    if not len(frames):
+      nothing = np.zeros([0, self._latent_size], self._dtype)
+      return nothing, nothing
     parts = [self._encode(part) for part in self._batches(frames)]
     means, log_variances = zip(*parts, strict=True)
     return self._join(means, frames), self._join(log_variances, frames)
 
   def decode(self, z):
-    """Frames uint8 [F, 64, 64, 3] of latents [F, Z]."""
+    """Frames uint8 [F, 64, 64, 3] of latents [F, Z].
+
+    Raises:
+      ValueError: z is of another shape.
+    """
+    z = _check_rows('z', z, (self._latent_size,))
+    if not len(z):
+      return np.zeros([0, *vision_lib.FRAME_SHAPE], np.uint8)
     return self._join([self._decode(part) for part in self._batches(z)], z)
 
   def _batches(self, array):
@@ -53,3 +75,14 @@ class Codec:
 
   def _join(self, parts, like):
     return np.concatenate([part.numpy() for part in parts])[: len(like)]
+
+
+def _check_rows(name, array, shape):
+  """An array of rows of a shape, or ValueError."""
+  array = np.asarray(array)
+  if array.shape[1:] != tuple(shape) or not array.ndim:
+    wanted = ', '.join(map(str, ['F', *shape]))
+    raise ValueError(
+      f'{name} must be of shape [{wanted}], got {list(array.shape)}'
+    )
+  return array

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
+from nca_tf import checks
+
 
 class LinearController:
   """One weight per feature and a bias, as a flat vector of parameters.
@@ -33,19 +35,20 @@ class LinearController:
       action_kind: 'discrete' or 'continuous' (the game cuts the number).
 
     Raises:
-      ValueError: There is no feature or a size or kind is wrong.
+      ValueError: There is no feature, or a size, number or kind is wrong.
     """
     if not sizes:
       raise ValueError('sizes must name at least one feature, got none')
-    for name, size in sizes.items():
-      if size < 1:
-        raise ValueError(f'sizes must be at least 1, got {name}: {size}')
     if action_kind not in ('discrete', 'continuous'):
       raise ValueError(
         f"action_kind must be 'discrete' or 'continuous', got {action_kind!r}"
       )
-    self.sizes = dict(sizes)
-    self.actions = actions
+    self.sizes = {
+      name: checks.integer(f'size of {name}', size, 1)
+      for name, size in sizes.items()
+    }
+    least = 1 if action_kind == 'discrete' else 0
+    self.actions = checks.integer('actions', actions, least)
     self.action_kind = action_kind
 
   @property
