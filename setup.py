@@ -40,6 +40,7 @@ setuptools.setup(
     # TF-Agents turns one-element arrays into int, which 2.4 refuses.
     'numpy<2.4',
     'pillow',
+    'protobuf',
     'scikit-learn',
     'tensorboard',
     # Never tensorflow-cpu: tf_keras installs this one over it.
@@ -50,6 +51,7 @@ setuptools.setup(
     'vizdoom',
   ],
   extras_require={
+    'film': ['imageio[ffmpeg]'],
     'gpu': ['tensorflow[and-cuda]==2.21.*'],
     'profile': ['tensorboard-plugin-profile'],
     'ray': ['ray'],
