@@ -62,9 +62,23 @@ class LinearController:
     Args:
       parameters: [..., P], or [P] for all rows.
       features: dict of [..., S], at least those of `sizes`.
+
+    Raises:
+      ValueError: A feature is missing, or there are not P parameters.
     """
+    missing = [name for name in self.sizes if name not in features]
+    if missing:
+      raise ValueError(
+        f'features must have {", ".join(self.sizes)}, '
+        f'{", ".join(missing)} is missing'
+      )
     inputs = tf.concat([features[name] for name in self.sizes], -1)
     parameters = tf.cast(parameters, inputs.dtype)
+    if parameters.shape[-1] not in (None, self.size):
+      raise ValueError(
+        f'parameters must be of shape [..., {self.size}], '
+        f'got {list(parameters.shape)}'
+      )
     weights, bias = parameters[..., :-1], parameters[..., -1]
     activation = tf.tanh(tf.reduce_sum(weights * inputs, -1) + bias)
     if self.action_kind == 'continuous':
