@@ -39,6 +39,7 @@ setuptools.setup(
     # TF-Agents turns one-element arrays into int, which 2.4 refuses.
     'numpy<2.4',
     'pillow',
+    'protobuf',
     'scikit-learn',
     'tensorboard',
     # Never tensorflow-cpu: tf_keras installs this one over it.
@@ -53,6 +54,7 @@ setuptools.setup(
   extras_require={
     # Gymnasium's own extra adds swig, which the wheel does not need.
     'box2d': ['box2d', 'pygame-ce'],
+    'film': ['imageio[ffmpeg]'],
     'gpu': ['tensorflow[and-cuda]==2.21.*'],
     'profile': ['tensorboard-plugin-profile'],
     'ray': ['ray'],

@@ -29,8 +29,16 @@ def uniform(key, shape, dtype=tf.float32):
 def normal(key, shape, dtype=tf.float32):
   """Returns standard normal numbers, by the transform of Box and Muller."""
   pairs = uniform(key, tf.concat([[2], shape], 0), dtype)
-  radius = tf.sqrt(-2 * tf.math.log(pairs[0]))
-  return radius * tf.cos(tf.cast(2 * math.pi, dtype) * pairs[1])
+  return _box_muller(pairs[0], pairs[1])
+
+
+def normal_rows(key, shape, dtype=tf.float32):
+  """Like `normal`, but no row depends on how many others there are.
+
+  A single row [1, ...] gets the numbers of `normal`.
+  """
+  pairs = uniform(key, tf.concat([shape[:1], [2], shape[1:]], 0), dtype)
+  return _box_muller(pairs[:, 0], pairs[:, 1])
 
 
 def philox(key, count):
@@ -103,6 +111,12 @@ def paired_normal(key, shape, dtype=tf.float32):
   other = radius * tf.where(swaps, cosine, sine)
   both = tf.concat([one, other], 0)
   return tf.cast(tf.reshape(both[:size], shape), dtype)
+
+
+def _box_muller(one, other):
+  """Returns standard normal numbers of two uniform ones each."""
+  radius = tf.sqrt(-2 * tf.math.log(one))
+  return radius * tf.cos(tf.cast(2 * math.pi, one.dtype) * other)
 
 
 def _fraction(bits):

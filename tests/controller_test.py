@@ -88,11 +88,19 @@ def test_discrete_actions_are_fed_to_m_one_hot():
   )
 
 
+def test_what_does_not_fit_the_controller_is_named(features):
+  controller = controller_lib.LinearController(SIZES, 3)
+  with pytest.raises(ValueError, match='features must have z, h, h is missing'):
+    controller.act(np.zeros(8, np.float32), {'z': features['z']})
+  with pytest.raises(ValueError, match=r'of shape \[..., 8\], got \[9, 7\]'):
+    controller.act(np.zeros((9, 7), np.float32), features)
+
+
 @pytest.mark.parametrize(
   ('sizes', 'kind', 'message'),
   [
     ({}, 'discrete', 'sizes must name at least one feature, got none'),
-    ({'z': 0}, 'discrete', 'sizes must be at least 1, got z: 0'),
+    ({'z': 0}, 'discrete', 'size of z must be an integer of at least 1, got 0'),
     ({'z': 1}, 'fuzzy', "action_kind must be .*, got 'fuzzy'"),
   ],
 )

@@ -265,10 +265,21 @@ def test_seeds_determine_the_dream(model, starts):
   ('options', 'message'),
   [
     ({'fitness': 'luck'}, "fitness must be one of .*, got 'luck'"),
-    ({'horizon': 0}, 'horizon must be at least 1, got 0'),
-    ({'temperature': 0}, 'temperature must be positive, got 0'),
+    ({'starts': np.zeros((2, 0, Z))}, r'starts must be .*, got \[0, 4\] and'),
+    ({'starts': np.zeros((2, 3, 5))}, r'arrays \[S, 4\] .*, got \[3, 5\]'),
   ],
 )
 def test_wrong_settings_are_refused(model, starts, options, message):
+  options = {'starts': starts, **options}
   with pytest.raises(ValueError, match=message):
-    make(model, starts, **options)
+    make(model, **options)
+
+
+def test_numpy_s_seeds_are_seeds(model, starts):
+  dream = make(model, starts)
+  wanted = dream.make_noise(2, 7).normal
+  for seed in (np.int64(7), np.array(7), tf.constant(7)):
+    np.testing.assert_array_equal(dream.make_noise(2, seed).normal, wanted)
+  for seed in (2.5, True, '7', [1, 2, 3], [[1, 2]]):
+    with pytest.raises(ValueError, match='seed must be an integer'):
+      dream.make_noise(2, seed)

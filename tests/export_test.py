@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from nca_tf import random_tensors
 from nca_tf.memory import cells
 from nca_tf.saved_models import export
 from nca_tf.world_model import codec
@@ -20,6 +21,7 @@ from nca_tf.world_model import vision as vision_lib
 
 LATENT, ACTIONS, STEPS = 4, 3, 5
 BATCHES = (1, 5, 17)
+ROWS = random_tensors.normal_rows
 
 # Runs far from the checkout, with every package but TensorFlow's own blocked.
 CLIENT = textwrap.dedent("""
@@ -66,16 +68,22 @@ def _inputs(state):
     inputs[f'encode/{batch}/frames'] = frames
     inputs[f'decode/{batch}/z'] = z
     inputs[f'initial_state/{batch}/batch'] = np.int32(batch)
-    common = {
+    seen = {
       'z': z,
       'is_first': np.arange(batch) % 2 == 0,
-      'temperature': np.float32(1.15),
-      'seed': np.array([3, batch], np.int32),
       **{name: part[:batch] for name, part in state.items()},
     }
-    for name, value in common.items():
+    drawn = {
+      'temperature': np.float32(1.15),
+      'seed': np.array([3, batch], np.int32),
+      **seen,
+    }
+    for name, value in seen.items():
+      inputs[f'predict/{batch}/{name}'] = value
+    for name, value in drawn.items():
       inputs[f'step/{batch}/{name}'] = value
       inputs[f'dream/{batch}/{name}'] = value
+    inputs[f'predict/{batch}/action'] = action[:, 0]
     inputs[f'step/{batch}/action'] = action[:, 0]
     inputs[f'dream/{batch}/action'] = action
   return inputs
@@ -165,8 +173,8 @@ def test_step_equals_the_live_model(exported, batch):
   arguments = _argument(inputs, 'step', batch, model)
   z, action, is_first, state, temperature, seed = arguments
   prediction, state = model.step(z, action, is_first, state)
+  drawn = mixture.sample(prediction.latent, seed, temperature, ROWS)
   wanted = {
-    'next_z': mixture.sample(prediction.latent, seed, temperature),
     'next_mean': mixture.mixture_mean(prediction.latent),
     'done_probability': tf.sigmoid(prediction.done_logit),
     'reward': prediction.reward,
@@ -175,12 +183,17 @@ def test_step_equals_the_live_model(exported, batch):
   wanted |= {
     f'next_{name}': part for name, part in zip(names, state, strict=True)
   }
-  got = [key for key in outputs if key.startswith(f'step/{batch}/')]
-  assert len(got) == len(wanted)
-  for name, value in wanted.items():
-    np.testing.assert_allclose(
-      outputs[f'step/{batch}/{name}'], value, atol=1e-5
-    )
+  for signature, further in (
+    ('step', {'next_z': drawn}),
+    ('predict', prediction.latent._asdict()),
+  ):
+    further = wanted | further
+    start = f'{signature}/{batch}/'
+    assert {key for key in outputs if key.startswith(start)} == {
+      start + name for name in further
+    }
+    for name, value in further.items():
+      np.testing.assert_allclose(outputs[start + name], value, atol=1e-5)
 
 
 @pytest.mark.parametrize('batch', BATCHES)
@@ -193,7 +206,9 @@ def test_dream_is_its_own_steps(exported, batch):
       model,
       imagination.Carry(z, state, is_first),
       action[:, t],
-      lambda latent, t=t: mixture.sample(latent, seed + [0, t], temperature),
+      lambda latent, t=t: mixture.sample(
+        latent, seed + [0, t], temperature, ROWS
+      ),
     )
     z, state, is_first = carry
     np.testing.assert_allclose(outputs[f'dream/{batch}/z'][:, t], z, atol=1e-5)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import types
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from nca_tf.datasets import rollouts
 from nca_tf.experiments.games import evaluate
 from nca_tf.experiments.games import record_rollouts
 from nca_tf.play import collect as collect_lib
+from nca_tf.play import film
+from nca_tf.play import score
 
 
 @pytest.fixture(scope='module')
@@ -111,6 +114,77 @@ def test_contradictions_are_one_line(
   with pytest.raises(faults.UsageError, match=message) as caught:
     config(tmp_path, f'--agent={agent}', *flags)
   assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+  ('name', 'message'),
+  [
+    ('folder.gif', 'must name a file, got folder'),
+    ('file/film.gif', 'file is no folder that can be'),
+    ('file/deeper/film.mp4', 'file is no folder that can be'),
+    ('nowhere/film.gif', 'nowhere is no folder that can be'),
+    ('film', 'must name a .gif or an .mp4 file'),
+  ],
+)
+def test_a_film_that_cannot_be_written_is_refused_before_play(
+  tmp_path, name, message
+):
+  (tmp_path / 'folder.gif').mkdir()
+  (tmp_path / 'file').write_text('')
+  (tmp_path / 'nowhere').symlink_to(tmp_path / 'gone')
+  with pytest.raises(faults.UsageError, match=message) as info:
+    film.check(str(tmp_path / name))
+  assert '\n' not in str(info.value)
+  film.check(str(tmp_path / 'new' / 'folders' / 'film.gif'))
+  assert not (tmp_path / 'new').exists()
+
+
+class FakeConfig:
+  """Plays episodes whose score is their index, and says which."""
+
+  env, episodes = 'game', 6
+  player = types.SimpleNamespace(label='nobody')
+
+  def __init__(self):
+    self.played = []
+
+  def play(self, first, total):
+    for index in range(total - first):
+      self.played.append(first + index)
+      yield types.SimpleNamespace(
+        index=index,
+        seed=first + index,
+        score=1.0 * (first + index),
+        tics=3,
+        terminated=True,
+      )
+
+
+@pytest.mark.parametrize(
+  'damage',
+  [
+    lambda line: line[:-9],
+    lambda line: b'',
+    lambda line: line.replace(b'"score"', b'"sc\xffre"'),
+    lambda line: line.replace(b'"score": 2.0', b'"score": null'),
+    lambda line: line.replace(b'"score": 2.0', b'"score": NaN'),
+    lambda line: line.replace(b'"score": 2.0', b'"score": "2"'),
+    lambda line: line.replace(b'"tics": 3', b'"tics": -3'),
+    lambda line: line.replace(b'"terminated": true', b'"terminated": 1'),
+    lambda line: line.replace(b'"index": 2', b'"index": 3'),
+    lambda line: b'[2]\n',
+    lambda line: b'[' * 100_000 + b'\n',
+  ],
+)
+def test_a_damaged_line_is_played_again(tmp_path, damage):
+  file = tmp_path / 'episodes.jsonl'
+  wanted = score.play(FakeConfig(), file)
+  lines = file.read_bytes().splitlines(keepends=True)
+  file.write_bytes(b''.join([*lines[:2], damage(lines[2]), *lines[3:]]))
+  again = FakeConfig()
+  assert score.play(again, file) == wanted
+  assert again.played == [2, 3, 4, 5]
+  assert file.read_bytes() == b''.join(lines)
 
 
 def test_no_agent_is_one_line(tmp_path):

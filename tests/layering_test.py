@@ -2,10 +2,12 @@
 
 import ast
 import functools
+import importlib.metadata
 import os
 import pathlib
 import re
 import runpy
+import sys
 
 import pytest
 import setuptools
@@ -38,6 +40,16 @@ LONGEST_FILE = 400  # Lines.
 LONGEST_FUNCTION = 60
 DOCUMENTS = ('README.md', 'RESULTS.md', 'docs/*.md')
 
+
+# They run in the environments of the libraries that ours is compared with.
+PEERS = {
+  'nca_tf/experiments/benchmarks/cma_es/peers.py': {'cma', 'evosax', 'jax'},
+  'nca_tf/experiments/benchmarks/dnc/implementations.py': {
+    'dnc',
+    'sonnet_shim',
+    'torch',
+  },
+}
 
 # What the files say.
 
@@ -345,6 +357,36 @@ def test_setup_installs_all_packages_and_the_sources_of_compiled_code(setup):
     for pattern in patterns
   }
   assert found and found == find(declared)
+
+
+def get_requirements(setup, *leave_out):
+  """Returns the distributions that setup.py names, but for some extras."""
+  extras = setup['extras_require'].items()
+  lists = [names for extra, names in extras if extra not in leave_out]
+  return {
+    re.match(r'[\w.-]+', text).group().lower().replace('_', '-')
+    for text in sum(lists, setup['install_requires'])
+  }
+
+
+@pytest.mark.parametrize(
+  ('patterns', 'leave_out'),
+  [(('nca_tf/**/*.py', 'bin/*'), ['test']), (('tests/*.py',), [])],
+)
+def test_setup_requires_what_is_imported(setup, patterns, leave_out):
+  own = {'nca_tf', 'setuptools', *(f.stem for f in ROOT.glob('tests/*.py'))}
+  known = own | sys.stdlib_module_names
+  required = get_requirements(setup, *leave_out)
+  providers = importlib.metadata.packages_distributions()
+  missing = []
+  for file in sorted(find(patterns)):
+    named = {name.split('.')[0] for name in get_imports(ROOT / file)}
+    for name in sorted(named - known - PEERS.get(file, set())):
+      # What is not installed here is taken for its distribution's name.
+      found = providers.get(name, [name])
+      if not required & {each.lower().replace('_', '-') for each in found}:
+        missing.append(f'{file} imports {name}')
+  assert not missing, '\n'.join(missing)
 
 
 def test_layout_names_every_package():

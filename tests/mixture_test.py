@@ -6,6 +6,7 @@ import scipy.special
 import scipy.stats
 import tensorflow as tf
 
+from nca_tf import random_tensors
 from nca_tf.world_model import mixture
 
 
@@ -121,6 +122,27 @@ def test_scale_floor_holds_for_extreme_outputs():
   np.testing.assert_allclose(scale, mixture.MINIMUM_SCALE)
 
 
-def test_size_below_one_is_refused():
-  with pytest.raises(ValueError, match='components must be at least 1, got 0'):
-    mixture.MixtureHead(2, 0)
+@pytest.mark.parametrize('joint', [False, True])
+def test_a_row_s_draw_need_not_depend_on_the_number_of_rows(joint):
+  parameters = _parameters(joint)
+  seed, rows = tf.constant([3, 4]), random_tensors.normal_rows
+  whole = mixture.sample(parameters, seed, 1.15, rows)
+  for count in (1, 2, 6):
+    part = mixture.MixtureParameters(*(x[:count] for x in parameters))
+    some = mixture.sample(part, seed, 1.15, rows)
+    np.testing.assert_array_equal(some, whole[:count])
+    if count == 1:  # What `sample` gives a batch of one without it.
+      np.testing.assert_array_equal(mixture.sample(part, seed, 1.15), some)
+  flat = random_tensors.normal_rows(seed, [20_000, 3]).numpy()
+  assert scipy.stats.kstest(flat.ravel(), 'norm').pvalue > 1e-3
+  assert np.abs(np.corrcoef(flat.T) - np.eye(3)).max() < 0.05
+
+
+@pytest.mark.parametrize('value', [0, -1.0, np.nan, np.inf, '1', True])
+@pytest.mark.parametrize('use', [mixture.mixture, mixture.transform])
+def test_a_temperature_that_is_none_is_refused(use, value):
+  noise = () if use is mixture.mixture else (0.5, 0.0)
+  with pytest.raises(
+    ValueError, match='temperature must be a finite number ab'
+  ):
+    use(_parameters(False), *noise, temperature=value)

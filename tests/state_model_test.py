@@ -199,5 +199,5 @@ def test_nothing_is_learnt_across_games_or_after_death():
 def test_unknown_codings_are_named():
   with pytest.raises(ValueError, match="categorical, mixture, got 'binary'"):
     registry.make('binary', LAYOUT)
-  with pytest.raises(ValueError, match='components must be at least 1, got 0'):
+  with pytest.raises(ValueError, match='components must be an integer'):
     codings.MixtureCoding(LAYOUT, 0)

@@ -122,7 +122,12 @@ def test_saved_models_name_their_signatures(finished):
   vision = tf.saved_model.load(folder / 'vision')
   model = tf.saved_model.load(folder / 'model')
   assert set(vision.signatures) == {'encode', 'decode'}
-  assert set(model.signatures) == {'initial_state', 'step', 'dream'}
+  assert set(model.signatures) == {
+    'initial_state',
+    'predict',
+    'step',
+    'dream',
+  }
 
 
 def test_finished_run_is_not_run_again(finished, monkeypatch):

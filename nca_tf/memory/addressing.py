@@ -6,10 +6,14 @@ tensors, in the precision of their arguments; `access.step` passes float32 or
 better.
 """
 
+import contextlib
+import contextvars
 import functools
 import operator
+from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 from keras import ops
 
 Tensor = Any
@@ -17,6 +21,22 @@ Tensor = Any
 # As in DeepMind's published code. Without it, as in the paper, a zero key, an
 # empty memory or a full one would divide by zero.
 EPSILON = 1e-6
+
+_without_scan = contextvars.ContextVar('_without_scan', default=False)
+
+
+@contextlib.contextmanager
+def products_without_scan() -> Iterator[None]:
+  """Lets graphs that are traced within it do without a cumulative product.
+
+  TensorFlow Lite has none. Products of [B, N, N] take its place, which are
+  equal but for rounding.
+  """
+  token = _without_scan.set(True)
+  try:
+    yield
+  finally:
+    _without_scan.reset(token)
 
 
 def content_weights(
@@ -133,6 +153,10 @@ def nonusage(usage):
 
 def product_below(free):
   """prod_{i<j} (1 - free_i) for each j."""
+  if _without_scan.get():
+    before = np.tri(free.shape[-1], k=-1, dtype=bool)  # [j, i]: i < j.
+    others = 1.0 - free[:, None, :]
+    return ops.prod(ops.where(before, others, ops.ones_like(others)), axis=-1)
   below = ops.cumprod(1.0 - free, axis=-1)
   return ops.concatenate([ops.ones_like(below[:, :1]), below[:, :-1]], axis=-1)
 

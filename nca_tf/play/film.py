@@ -33,6 +33,14 @@ def check(path: str):
     )
   if pathlib.Path(path).is_dir():
     raise faults.UsageError(f'--record must name a file, got folder {path}')
+  folder = pathlib.Path(path).absolute().parent
+  while not os.path.lexists(folder):
+    folder = folder.parent
+  if not folder.is_dir() or not os.access(folder, os.W_OK):
+    raise faults.UsageError(
+      f'--record must name a file that can be written, got {path!r}: {folder} '
+      'is no folder that can be'
+    )
   for name in ('imageio', 'imageio_ffmpeg') if suffix == '.mp4' else ():
     if not importlib.util.find_spec(name):
       raise faults.UsageError(

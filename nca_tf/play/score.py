@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from nca_tf import checks
 from nca_tf.analysis import intervals
 from nca_tf.play import crashes
 from nca_tf.runs import progress
@@ -99,15 +100,22 @@ def play(config, file: pathlib.Path) -> list[dict[str, Any]]:
 
 
 def _read_episodes(file: pathlib.Path) -> list[dict[str, Any]]:
-  """Returns the finished episodes, cutting a half line off the file's end."""
+  """Returns the finished episodes up to the first line that is damaged.
+
+  The file is cut off there: the same seeds play the others again, alike.
+  """
   episodes, end = [], 0
   if not file.exists():
     return episodes
   for line in file.read_bytes().splitlines(keepends=True):
     try:
       episode = json.loads(line)
+      checks.integer('seed', episode['seed'], 0)
+      checks.real('score', episode['score'])
+      checks.integer('tics', episode['tics'], 0)
+      checks.boolean('terminated', episode['terminated'])
       whole = line.endswith(b'\n') and episode['index'] == len(episodes)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
       whole = False
     if not whole:
       break

@@ -2,9 +2,11 @@
 
 Every signature takes any batch size and returns a flat dict of tensors; state
 goes in as `h` and comes out as `next_h`. Loading one needs TensorFlow alone.
+What they refuse stands in `signature`, how to use them, also in TensorFlow
+Lite, in docs/deploying.md. Letters: B batch, T steps, Z latent size, A action
+size, K Gaussians, P parameters.
 """
 
-import functools
 import hashlib
 import os
 import pathlib
@@ -15,9 +17,11 @@ import tensorflow as tf
 
 from nca_tf import environments
 from nca_tf import files
+from nca_tf import random_tensors
 from nca_tf.environments.workers import saved_agent
 from nca_tf.memory import cells
 from nca_tf.saved_models import screen as screen_lib
+from nca_tf.saved_models import signature
 from nca_tf.world_model import codec
 from nca_tf.world_model import imagination
 from nca_tf.world_model import mixture
@@ -32,7 +36,8 @@ def _frames(vision):
 def export_vision(vision, folder):
   """Writes the SavedModel `vision`: encode, decode.
 
-  encode: frames uint8 [B, 64, 64, 3] -> mean, log_variance [B, Z].
+  encode: frames uint8 [B, 64, 64, 3], B >= 1 -> mean, log_variance [B, Z]. A
+    tensor of floats is refused; a NumPy array of floats TensorFlow casts.
   decode: z [B, Z] -> frames uint8 [B, 64, 64, 3].
 
   Of a game of vectors the frames are float32 [B, N].
@@ -48,63 +53,88 @@ def export_vision(vision, folder):
 
   latent = tf.TensorSpec([None, vision.latent_size], dtype, name='z')
   signatures = {
-    'encode': _concrete(encode, frames=_frames(vision)),
-    'decode': _concrete(decode, z=latent),
+    'encode': signature.make(encode, frames=_frames(vision)),
+    'decode': signature.make(decode, z=latent),
   }
-  _save(vision, signatures, folder)
+  _save(_variables(vision), signatures, folder)
 
 
 def export_model(model, folder):
   """Writes the SavedModel `model`: initial_state, step, dream.
 
   initial_state: batch int32 [] -> every state tensor by name.
-  step: z [B, Z], action [B, A], is_first bool [B], temperature [], seed int32
-    [2], state -> next_z (sampled), next_mean, done_probability, reward (if M
-    predicts one), next_<state>.
-  dream: z [B, Z] and action [B, T, A] -> z [B, T, Z] and done_probability
-    [B, T] of T steps in which M sees its own draws, next_<state>.
+  predict: z [B, Z], action [B, A], is_first bool [B], state -> the mixture's
+    logits ([B, Z, K], or [B, K] if joint), loc and scale [B, Z, K], its
+    next_mean [B, Z], done_probability [B], reward [B] (if M predicts one),
+    next_<state>. Draws nothing.
+  step: as predict, with temperature [] above 0 and seed int32 [2] -> next_z
+    [B, Z] drawn from the mixture, next_mean, done_probability, reward,
+    next_<state>. The draw of a lane depends on its place in the batch, not on
+    the batch's size.
+  dream: as step with action [B, T, A] -> z [B, T, Z] and done_probability
+    [B, T] of T steps in which M sees its own draws, next_<state>. Its step t
+    draws as `step` does with the seed + [0, t].
   """
   dtype = tf.as_dtype(model.variable_dtype)
   names, state = _state_specs(model.cell, model.initial(1))
   latent = tf.TensorSpec([None, model.latent_size], dtype, name='z')
   action = tf.TensorSpec([None, model.action_size], dtype, name='action')
   actions = tf.TensorSpec([None, None, model.action_size], dtype, name='action')
-  common = {
+  seen = {
     'z': latent,
     'is_first': tf.TensorSpec([None], tf.bool, name='is_first'),
-    'temperature': tf.TensorSpec([], tf.float32, name='temperature'),
-    'seed': tf.TensorSpec([2], tf.int32, name='seed'),
     **state,
   }
+  drawn = {
+    'temperature': tf.TensorSpec([], tf.float32, name='temperature'),
+    'seed': tf.TensorSpec([2], tf.int32, name='seed'),
+    **seen,
+  }
 
-  def step(z, action, is_first, temperature, seed, **state):
-    carry = imagination.Carry(z, [state[name] for name in names], is_first)
-    draw = functools.partial(mixture.sample, seed=seed, temperature=temperature)
-    prediction, carry = imagination.step(model, carry, action, draw)
+  predict, step, dream = _model_functions(model, names)
+  signatures = {
+    'initial_state': _initial_state(names, model.initial),
+    'predict': signature.make(predict, action=action, **seen),
+    'step': signature.make(step, action=action, **drawn),
+    'dream': signature.make(dream, action=actions, **drawn),
+  }
+  _save(_variables(model), signatures, folder)
+
+
+def _model_functions(model, names):
+  """`predict`, `step` and `dream` of `export_model`."""
+  rows = random_tensors.normal_rows
+
+  def predict(z, action, is_first, **state):
+    state = [state[name] for name in names]
+    prediction, state = model.step(z, action, is_first, state)
     outputs = {
-      'next_z': carry.z,
+      **prediction.latent._asdict(),
       'next_mean': mixture.mixture_mean(prediction.latent),
       'done_probability': tf.sigmoid(prediction.done_logit),
     }
     if prediction.reward is not None:
       outputs['reward'] = prediction.reward
-    return {**outputs, **_next(names, carry.memory)}
+    return {**outputs, **_next(names, state)}
+
+  def step(temperature, seed, **seen):
+    outputs = predict(**seen)
+    latent = mixture.MixtureParameters(
+      *(outputs.pop(name) for name in mixture.MixtureParameters._fields)
+    )
+    drawn = mixture.sample(latent, seed, temperature, rows)
+    return {'next_z': drawn, **outputs}
 
   def dream(z, action, is_first, temperature, seed, **state):
     carry = imagination.Carry(z, [state[name] for name in names], is_first)
     act = imagination.replay(action)
-    draw = imagination.sampler(temperature, seed)
+    draw = imagination.sampler(temperature, seed, rows)
     steps = tf.shape(action)[1]
     imagined, carry = imagination.imagine(model, carry, act, steps, draw)
     outputs = {'z': imagined.z, 'done_probability': imagined.done_probability}
     return {**outputs, **_next(names, carry.memory)}
 
-  signatures = {
-    'initial_state': _initial_state(names, model.initial),
-    'step': _concrete(step, action=action, **common),
-    'dream': _concrete(dream, action=actions, **common),
-  }
-  _save(model, signatures, folder)
+  return predict, step, dream
 
 
 def export_sequence_model(model, input_size, folder):
@@ -126,19 +156,19 @@ def export_sequence_model(model, input_size, folder):
     'initial_state': _initial_state(
       names, lambda batch: tf.nest.flatten(model.get_initial_state(batch))
     ),
-    'step': _concrete(step, inputs=inputs, **state),
+    'step': signature.make(step, inputs=inputs, **state),
   }
-  _save(model, signatures, folder)
+  _save(_variables(model), signatures, folder)
 
 
 def export_agent(agent, parameters, folder, info):
   """Writes the SavedModel of an agent, and `agent.json` into it.
 
   initial_state: batch int32 [] -> every state tensor by name, and is_first.
-  act: frames uint8 [B, 64, 64, 3], state -> action (int32 [B], or float32 [B]
-    in -1..1, [B, A] of several components), next_<state>. Of a game of vectors
-    the frames are float32 [B, N].
-  act_as: like `act`, for the controller `parameters` [B, P].
+  act: frames uint8 [B, 64, 64, 3], B >= 1, state -> action (int32 [B], or
+    float32 [B] in -1..1, [B, A] of several components), next_<state>. Of a
+    game of vectors the frames are float32 [B, N].
+  act_as: like `act`, for the controller `parameters` [B, P], or [1, P].
   parameters: nothing -> parameters [P], those of `act`.
   act_screen: like `act`, from the screen as the game draws it, uint8
     [B, H, W, 3]; not of a game of vectors.
@@ -163,8 +193,8 @@ def export_agent(agent, parameters, folder, info):
   info['digest'] = digest.hexdigest()[:16]
   own = tf.Variable(parameters, trainable=False, dtype=tf.float32)
   signatures = _agent_signatures(agent, own, environments.get_spec(info['env']))
-  trackable = [agent.vision, agent.model, own]
-  _save(trackable, signatures, folder, **{'agent.json': info})
+  variables = [*_variables(agent.vision), *_variables(agent.model), own]
+  _save(variables, signatures, folder, **{'agent.json': info})
 
 
 def _agent_signatures(agent, own, game):
@@ -192,13 +222,18 @@ def _agent_signatures(agent, own, game):
   candidates = tf.TensorSpec([None, own.shape[0]], tf.float32, 'parameters')
   signatures = {
     'initial_state': _initial_state([*names, 'is_first'], initial),
-    'parameters': _concrete(lambda: {'parameters': own + 0}),
-    'act': _concrete(act, frames=frames, **state),
-    'act_as': _concrete(act_as, frames=frames, parameters=candidates, **state),
+    'parameters': signature.make(lambda: {'parameters': own + 0}),
+    'act': signature.make(act, frames=frames, **state),
+    # To the bit as in training: what plays games for scores goes through it.
+    'act_as': signature.make(
+      act_as, scan=True, frames=frames, parameters=candidates, **state
+    ),
   }
   if game.has_frames:
     screen = tf.TensorSpec([None, *game.screen_shape], tf.uint8, name='screen')
-    signatures['act_screen'] = _concrete(act_screen, screen=screen, **state)
+    signatures['act_screen'] = signature.make(
+      act_screen, screen=screen, **state
+    )
   return signatures
 
 
@@ -231,7 +266,7 @@ def _state_specs(cell, state):
 
 def _initial_state(names, make):
   """The signature: batch int32 [] -> what `make` returns, by name."""
-  return _concrete(
+  return signature.make(
     lambda batch: dict(zip(names, make(batch), strict=True)),
     batch=tf.TensorSpec([], tf.int32, name='batch'),
   )
@@ -241,12 +276,16 @@ def _next(names, state):
   return {f'next_{name}': part for name, part in zip(names, state, strict=True)}
 
 
-def _concrete(function, **specs):
-  function = tf.function(function, autograph=False)
-  return function.get_concrete_function(**specs)
+def _variables(layer):
+  """TensorFlow's variables of a Keras layer.
+
+  Its own hide them from TensorFlow Lite's converter, which then reads every
+  weight as NaN.
+  """
+  return [variable.value for variable in layer.variables]
 
 
-def _save(trackable, signatures, folder, **objects):
+def _save(variables, signatures, folder, **objects):
   """Saves under a temporary name: an export is complete or absent.
 
   The folder also gets `objects` as JSON, by file name.
@@ -255,7 +294,7 @@ def _save(trackable, signatures, folder, **objects):
   temporary = folder.with_name(folder.name + files.PARTIAL)
   shutil.rmtree(temporary, ignore_errors=True)
   module = tf.Module()
-  module.model = trackable
+  module.weights = variables
   tf.saved_model.save(module, str(temporary), signatures=signatures)
   for name, value in objects.items():
     files.write_json(temporary / name, value)

@@ -9,7 +9,8 @@ own fixed-point weights do the same, to the bit.
 import numpy as np
 import tensorflow as tf
 
-_ONE = 1 << 22  # A weight of 1 in Pillow's fixed-point numbers.
+_BITS = 22  # Of a weight of 1 in Pillow's fixed-point numbers.
+_HALF = 1 << (_BITS // 2)
 
 
 def observe(screens, spec):
@@ -20,11 +21,10 @@ def observe(screens, spec):
   """
   rows = spec.screen_rows or spec.screen_shape[0]
   height, width, _ = spec.observation_shape
-  pixels = tf.cast(screens[:, :rows], tf.float64)
+  pixels = tf.cast(screens[:, :rows], tf.float32)
   across = _triangle_filter(spec.screen_shape[1], width)
-  pixels = _round(tf.einsum('bhwc,vw->bhvc', pixels, across))
-  down = _triangle_filter(rows, height)
-  pixels = _round(tf.einsum('bhwc,uh->buwc', pixels, down))
+  pixels = _average('bhwc,vw->bhvc', pixels, across)
+  pixels = _average('bhwc,uh->buwc', pixels, _triangle_filter(rows, height))
   return tf.cast(pixels, tf.uint8)
 
 
@@ -40,9 +40,20 @@ def _triangle_filter(size: int, target: int) -> np.ndarray:
   distance = np.abs(np.arange(size) + 0.5 - centre) / reach
   weights = np.maximum(0, 1 - distance)
   weights /= weights.sum(axis=1, keepdims=True)
-  return np.floor(weights * _ONE + 0.5)
+  return np.floor(weights * (1 << _BITS) + 0.5)
 
 
-def _round(pixels):
-  # Sums stay below 2 ** 31, where float64 counts exactly. Halves go up.
-  return tf.clip_by_value(tf.floor(pixels / _ONE + 0.5), 0, 255)
+def _average(equation, pixels, weights):
+  """Weighted sums of grey levels, rounded to the nearest; halves go up.
+
+  TensorFlow Lite sums in float32, which counts exactly to 2 ** 24. So the high
+  and the low half of the weights are summed apart: with 255 grey levels each
+  half is exact for up to 32 pixels per sum.
+  """
+  high, low = np.divmod(weights, _HALF)
+  high = tf.einsum(equation, pixels, high.astype(np.float32))
+  low = tf.einsum(equation, pixels, low.astype(np.float32))
+  # What is dropped of `low` is less than one of the units that are rounded.
+  units = high + tf.floor(low / _HALF)
+  rounded = tf.floor((units + _HALF // 2) / _HALF)
+  return tf.clip_by_value(rounded, 0, 255)

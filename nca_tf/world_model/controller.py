@@ -47,19 +47,20 @@ class LinearController:
       ordered: Whether the order of discrete actions means something.
 
     Raises:
-      ValueError: There is no feature or a size or kind is wrong.
+      ValueError: There is no feature, or a size, number or kind is wrong.
     """
     if not sizes:
       raise ValueError('sizes must name at least one feature, got none')
-    for name, size in sizes.items():
-      if size < 1:
-        raise ValueError(f'sizes must be at least 1, got {name}: {size}')
     if action_kind not in ('discrete', 'continuous'):
       raise ValueError(
         f"action_kind must be 'discrete' or 'continuous', got {action_kind!r}"
       )
-    self.sizes = dict(sizes)
-    self.actions = actions
+    self.sizes = {
+      name: checks.integer(f'size of {name}', size, 1)
+      for name, size in sizes.items()
+    }
+    least = 1 if action_kind == 'discrete' else 0
+    self.actions = checks.integer('actions', actions, least)
     self.action_kind = action_kind
     self.components = checks.integer('components', components, least=1)
     if action_kind == 'discrete' and components > 1:
@@ -83,9 +84,23 @@ class LinearController:
     Args:
       parameters: [..., P], or [P] for all rows.
       features: dict of [..., S], at least those of `sizes`.
+
+    Raises:
+      ValueError: A feature is missing, or there are not P parameters.
     """
+    missing = [name for name in self.sizes if name not in features]
+    if missing:
+      raise ValueError(
+        f'features must have {", ".join(self.sizes)}, '
+        f'{", ".join(missing)} is missing'
+      )
     inputs = tf.concat([features[name] for name in self.sizes], -1)
     parameters = tf.cast(parameters, inputs.dtype)
+    if parameters.shape[-1] not in (None, self.size):
+      raise ValueError(
+        f'parameters must be of shape [..., {self.size}], '
+        f'got {list(parameters.shape)}'
+      )
     if self._rows > 1:
       rows = self._rows, self.size // self._rows
       shape = tf.concat([tf.shape(parameters)[:-1], rows], 0)

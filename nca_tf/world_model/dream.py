@@ -8,8 +8,10 @@ import math
 import typing
 from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
 
+from nca_tf import checks
 from nca_tf import random_numbers
 from nca_tf import random_tensors
 from nca_tf.world_model import imagination
@@ -88,17 +90,20 @@ class Dream:
     """
     if fitness not in FITNESS:
       raise ValueError(f'fitness must be one of {FITNESS}, got {fitness!r}')
-    if horizon < 1:
-      raise ValueError(f'horizon must be at least 1, got {horizon}')
-    if temperature <= 0:
-      raise ValueError(f'temperature must be positive, got {temperature}')
     self.model = model
-    self.horizon = horizon
-    self.temperature = temperature
+    self.horizon = checks.integer('horizon', horizon, 1)
+    self.temperature = checks.real('temperature', temperature, above=0)
     self.fitness = fitness
+    done_weight = checks.real('done_weight', done_weight, above=0)
     self._shift = math.log(done_weight) if fitness == 'expected' else 0.0
     dtype = model.variable_dtype
     self._mean, self._log_variance = (tf.cast(part, dtype) for part in starts)
+    one, other = list(self._mean.shape), list(self._log_variance.shape)
+    if one != other or one[1:] != [model.latent_size] or not one[0]:
+      raise ValueError(
+        f'starts must be two arrays [S, {model.latent_size}] with S of at '
+        f'least 1, got {one} and {other}'
+      )
 
   def reset(self, lanes: int, seed):
     """Starts lanes from recorded first frames, drawn from their posterior.
@@ -109,7 +114,11 @@ class Dream:
 
     Returns:
       DreamState and the observation.
+
+    Raises:
+      ValueError: `lanes` is no integer of at least 1, or there is no such seed.
     """
+    lanes = checks.integer('lanes', lanes, 1)
     state = self._begin(self._draw_starts(lanes, _key(seed)))
     return state, self.observe(state)
 
@@ -159,6 +168,7 @@ class Dream:
 
   def make_noise(self, rollouts: int, seed) -> Noise:
     """Draws starts and noise; int32 [2] or int `seed` determines them."""
+    rollouts = checks.integer('rollouts', rollouts, 1)
     key = _key(seed)
     shape = [rollouts, self.horizon, self._mean.shape[-1]]
     return Noise(
@@ -182,7 +192,12 @@ class Dream:
       candidates: P.
       noise: from `make_noise`.
       lanes: L, at least 1; more lanes than episodes are not used.
+
+    Raises:
+      ValueError: a number is no integer of at least 1.
     """
+    candidates = checks.integer('candidates', candidates, 1)
+    lanes = checks.integer('lanes', lanes, 1)
     rollouts = noise.start.shape[0]
     total = candidates * rollouts
     lanes = min(lanes, total)
@@ -291,8 +306,13 @@ class _Tasks(typing.NamedTuple):
 
 
 def _key(seed):
-  if isinstance(seed, int):
-    return tf.constant(random_numbers.key(seed, 'dream'))
+  shape = tuple(getattr(seed, 'shape', np.shape(seed)))
+  if not shape:
+    seed = random_numbers.key(checks.integer('seed', seed), 'dream')
+  elif shape != (2,):
+    raise ValueError(
+      f'seed must be an integer or two of them, got shape {list(shape)}'
+    )
   return tf.cast(seed, tf.int32)
 
 

@@ -10,6 +10,7 @@ import typing
 import numpy as np
 import tensorflow as tf
 
+from nca_tf import checks
 from nca_tf.world_model import imagination
 from nca_tf.world_model import mixture
 
@@ -79,7 +80,12 @@ def one_hot(action, action_size):
 
 
 def forecast(model, episodes, horizon=50):
-  """Forecasts of a MemoryModel for all Episodes at once, `horizon` K."""
+  """Forecasts of a MemoryModel for all Episodes at once, `horizon` K.
+
+  Raises:
+    ValueError: `horizon` is no integer of at least 1.
+  """
+  horizon = checks.integer('horizon', horizon, 1)
 
   @tf.function(autograph=False)
   def teacher(z, action, is_first, target, state):

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from nca_tf import checks
 from nca_tf.world_model import mixture
 
 
@@ -56,8 +57,15 @@ def imagine(model, carry: Carry, policy: Callable, length, draw: Callable):
 
   Returns:
     Trajectory and the Carry after the last step.
+
+  Raises:
+    ValueError: `length` is a number, but no integer of at least 0.
   """
-  dtype = carry.z.dtype
+  if not tf.is_tensor(length):
+    length = checks.integer('length', length, 0)
+  dtype = model.variable_dtype
+  memory = model.as_state(carry.memory)
+  carry = Carry(tf.cast(carry.z, dtype), memory, carry.is_first)
   scalars = 1 if model.reward_head is None else 2
   arrays = [
     tf.TensorArray(dtype, length, element_shape=shape)
@@ -72,7 +80,6 @@ def imagine(model, carry: Carry, policy: Callable, length, draw: Callable):
     pairs = zip(arrays, imagined, strict=False)
     return t + 1, carry, [array.write(t, value) for array, value in pairs]
 
-  carry = carry._replace(memory=list(carry.memory))
   _, carry, arrays = tf.while_loop(
     lambda t, *_: t < length,
     body,
@@ -94,8 +101,11 @@ def replay(actions) -> Callable:
   return lambda t, carry: steps.read(t)
 
 
-def sampler(temperature, seed) -> Callable:
-  """How `imagine` draws at tau, with keys seed, seed + [0, 1] and so on."""
+def sampler(temperature, seed, normal: Callable | None = None) -> Callable:
+  """How `imagine` draws at tau, with keys seed, seed + [0, 1] and so on.
+
+  Arguments as of `mixture.sample`.
+  """
   return lambda latent, t: mixture.sample(
-    latent, tf.stack([seed[0], seed[1] + t]), temperature
+    latent, tf.stack([seed[0], seed[1] + t]), temperature, normal
   )

@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from nca_tf import checks
 from nca_tf import random_tensors
 from nca_tf.world_model.distributions import tfd
 
@@ -52,17 +53,14 @@ class MixtureHead(keras.layers.Layer):
       **kwargs: of keras.layers.Layer.
 
     Raises:
-      ValueError: a size below 1.
+      ValueError: a size is no integer of at least 1, or `joint` no boolean.
     """
     super().__init__(**kwargs)
-    for name, value in (('dimensions', dimensions), ('components', components)):
-      if value < 1:
-        raise ValueError(f'{name} must be at least 1, got {value}')
-    self.dimensions = dimensions
-    self.components = components
-    self.joint = joint
-    self._size = dimensions * components
-    self._weights = components if joint else self._size
+    self.dimensions = checks.integer('dimensions', dimensions, 1)
+    self.components = checks.integer('components', components, 1)
+    self.joint = checks.boolean('joint', joint)
+    self._size = self.dimensions * self.components
+    self._weights = self.components if self.joint else self._size
     self.dense = keras.layers.Dense(
       self._weights + 2 * self._size, dtype=self.dtype_policy
     )
@@ -108,8 +106,12 @@ def mixture(parameters, temperature=1.0):
 
   Returns:
     A TFP distribution; batch shape is that of the features.
+
+  Raises:
+    ValueError: the temperature is not positive and finite; that of a graph's
+      tensor is not known before it runs.
   """
-  tau = tf.convert_to_tensor(temperature, parameters.loc.dtype)
+  tau = _temperature(temperature, parameters.loc.dtype)
   scale = parameters.scale * tf.sqrt(tau)
   choice = tfd.Categorical(logits=parameters.logits / tau)
   if len(parameters.logits.shape) < len(parameters.loc.shape):  # Joint.
@@ -122,7 +124,7 @@ def mixture(parameters, temperature=1.0):
   return tfd.Independent(tfd.MixtureSameFamily(choice, components), 1)
 
 
-def sample(parameters, seed, temperature=1.0):
+def sample(parameters, seed, temperature=1.0, normal=None):
   """Draws the next latent, [..., D].
 
   The same numbers with and without XLA, which TFP's sampler does not give.
@@ -131,14 +133,16 @@ def sample(parameters, seed, temperature=1.0):
     parameters: MixtureParameters.
     seed: int32 [2], key of the random stream.
     temperature: tau, as in `mixture`.
+    normal: source of normal numbers, of `random_tensors`: `normal`, or
+      `normal_rows`, with which no row of the batch depends on its size.
   """
   loc = parameters.loc
   shape = tf.shape(loc)[:-1]
   seed = tf.cast(seed, tf.int32)
   uniform = random_tensors.uniform(seed, shape, loc.dtype)
   seed = seed + [_NOISE, 0]  # another stream than the choice's
-  normal = random_tensors.normal(seed, shape, loc.dtype)
-  return transform(parameters, uniform, normal, temperature)
+  noise = (normal or random_tensors.normal)(seed, shape, loc.dtype)
+  return transform(parameters, uniform, noise, temperature)
 
 
 def transform(parameters, uniform, normal, temperature=1.0):
@@ -154,7 +158,7 @@ def transform(parameters, uniform, normal, temperature=1.0):
     temperature: tau, as in `mixture`.
   """
   logits, loc, scale = parameters
-  tau = tf.cast(temperature, loc.dtype)
+  tau = _temperature(temperature, loc.dtype)
   if len(logits.shape) < len(loc.shape):
     logits, uniform = logits[..., None, :], uniform[..., :1]
   shares = tf.exp((logits - tf.reduce_max(logits, -1, keepdims=True)) / tau)
@@ -167,6 +171,12 @@ def transform(parameters, uniform, normal, temperature=1.0):
     chosen_scale = tf.where(later, scale[..., component], chosen_scale)
     below += shares[..., component]
   return chosen_loc + chosen_scale * tf.sqrt(tau) * normal
+
+
+def _temperature(value, dtype):
+  if not tf.is_symbolic_tensor(value):
+    value = checks.real('temperature', value, above=0)
+  return tf.cast(value, dtype)
 
 
 def weights(parameters):

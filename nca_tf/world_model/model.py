@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from nca_tf import checks
 from nca_tf.memory import cells
 from nca_tf.memory.unrolled import unroll
 from nca_tf.world_model import mixture
@@ -63,18 +64,23 @@ class MemoryModel(keras.Model):
       joint: one mixture weight for all dimensions.
       reward: whether the game has a reward to predict.
       **kwargs: of keras.Model.
+
+    Raises:
+      ValueError: a size is no integer of at least 1, or a flag no boolean.
     """
     super().__init__(**kwargs)
-    self.latent_size = latent_size
-    self.action_size = action_size
+    self.latent_size = checks.integer('latent_size', latent_size, 1)
+    self.action_size = checks.integer('action_size', action_size, 1)
+    mixtures = checks.integer('mixtures', mixtures, 1)
+    has_reward = checks.boolean('reward', reward)
     self.cell = cell
     # Heads and losses stay in full precision under mixed policies.
     full = self.dtype_policy.variable_dtype
     self.latent_head = mixture.MixtureHead(
-      latent_size, mixtures, joint, dtype=full
+      self.latent_size, mixtures, joint, dtype=full
     )
     self.done_head = keras.layers.Dense(1, dtype=full)
-    self.reward_head = keras.layers.Dense(1, dtype=full) if reward else None
+    self.reward_head = keras.layers.Dense(1, dtype=full) if has_reward else None
 
   def build(self, input_shape=None):
     """Builds every variable by one step of a batch of one."""
@@ -119,7 +125,7 @@ class MemoryModel(keras.Model):
     inputs = self.inputs(z, action, is_first)
     if kernel == 'plain' or not unroll.supports(self.cell):
       return self._unroll_plainly(inputs, state)
-    state = self._pack([tf.convert_to_tensor(part) for part in state])
+    state = self._pack(state)
     keep = 1 - inputs[..., -1]
     hidden, state = unroll.unroll(
       self.cell, inputs, state, keep, checkpoint=checkpoint, kernel=kernel
@@ -143,10 +149,14 @@ class MemoryModel(keras.Model):
     _, state, outputs = tf.while_loop(
       lambda t, *_: t < steps,
       body,
-      (tf.constant(0), [tf.convert_to_tensor(part) for part in state], outputs),
+      (tf.constant(0), self.as_state(state), outputs),
       maximum_iterations=steps,
     )
     return self._heads(tf.transpose(outputs.stack(), [1, 0, 2])), state
+
+  def as_state(self, state):
+    """A flat state as a list of tensors in the dtypes of `initial`."""
+    return keras.tree.flatten(self._pack(state))
 
   def features(self, state):
     """Named features of a state that a controller may read: h, c, reads..."""
@@ -175,8 +185,15 @@ class MemoryModel(keras.Model):
     return output, keras.tree.flatten(state)
 
   def _pack(self, state):
+    """A flat state in the nesting, and the dtypes, of the cell's own."""
     reference = self.cell.get_initial_state(batch_size=1)
-    return keras.tree.pack_sequence_as(reference, list(state))
+    state, own = list(state), keras.tree.flatten(reference)
+    if len(state) != len(own):
+      raise ValueError(f'state must be {len(own)} tensors, got {len(state)}')
+    pairs = zip(state, own, strict=True)
+    return keras.tree.pack_sequence_as(
+      reference, [ops.cast(part, like.dtype) for part, like in pairs]
+    )
 
   def _heads(self, output):
     latent, done = self.latent_head(output), self.done_head(output)[..., 0]

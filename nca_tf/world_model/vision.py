@@ -9,6 +9,7 @@ import typing
 import keras
 from keras import ops
 
+from nca_tf import checks
 from nca_tf.world_model import networks
 
 FRAME_SHAPE = networks.FRAME_SHAPE
@@ -92,16 +93,14 @@ class VisionModel(keras.Model):
       raise ValueError(
         f'architecture must be one of {ARCHITECTURES}, got {architecture!r}'
       )
-    if latent_size < 1:
-      raise ValueError(f'latent_size must be at least 1, got {latent_size}')
-    self.latent_size = latent_size
+    self.latent_size = checks.integer('latent_size', latent_size, 1)
     self.architecture = architecture
     self.encoder = _encoder(networks.NETWORKS[architecture])
     self.decoder = _decoder(networks.NETWORKS[architecture])
     # The posterior and the loss stay in full precision under mixed policies.
     full = self.dtype_policy.variable_dtype
-    self.to_mean = keras.layers.Dense(latent_size, dtype=full)
-    self.to_log_variance = keras.layers.Dense(latent_size, dtype=full)
+    self.to_mean = keras.layers.Dense(self.latent_size, dtype=full)
+    self.to_log_variance = keras.layers.Dense(self.latent_size, dtype=full)
 
   def build(self, input_shape=None):
     """Builds every variable, whatever batch comes first."""

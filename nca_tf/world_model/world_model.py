@@ -94,17 +94,28 @@ class WorldModel:
 
     Without `horizon` an episode ends at the game's time limit.
     """
-    horizon = horizon or -(-self.spec.time_limit // self.spec.frame_skip)
+    if horizon is None:
+      horizon = -(-self.spec.time_limit // self.spec.frame_skip)
     settings = temperature, fitness, self.done_weight
     return dream_lib.Dream(self.model, self.starts, horizon, *settings)
 
   def controller(
     self, features: Sequence[str]
   ) -> controller_lib.LinearController:
-    """C that reads `features`: z, or those of M's cell (`cells.features`)."""
+    """C that reads `features`: z, or those of M's cell (`cells.features`).
+
+    Raises:
+      ValueError: M has no such feature.
+    """
     parts = self.model.features(self.model.initial(1))
     sizes = {name: part.shape[-1] for name, part in parts.items()}
     sizes['z'] = self.model.latent_size
+    unknown = [name for name in features if name not in sizes]
+    if unknown:
+      raise ValueError(
+        f'features must be of {", ".join(sorted(sizes))}, '
+        f'got {", ".join(map(str, unknown))}'
+      )
     chosen = {name: sizes[name] for name in features}
     return controller_lib.LinearController(
       chosen,

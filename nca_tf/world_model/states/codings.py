@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from nca_tf import checks
 from nca_tf.world_model import mixture
 from nca_tf.world_model.distributions import tfd
 from nca_tf.world_model.states import layout as layout_lib
@@ -28,10 +29,8 @@ class MixtureCoding:
   """
 
   def __init__(self, layout: layout_lib.Layout, components: int = 5):
-    """Takes the layout, and K >= 1."""
-    if components < 1:
-      raise ValueError(f'components must be at least 1, got {components}')
-    self._components = components
+    """Takes the layout, and K >= 1; ValueError for another K."""
+    self._components = checks.integer('components', components, 1)
     self._limits = layout.limits.astype(np.float32)
     self._normal = tfd.Normal(0.0, 1.0)
 

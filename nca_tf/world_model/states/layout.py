@@ -8,6 +8,8 @@ import typing
 
 import numpy as np
 
+from nca_tf import checks
+
 
 class Group(typing.NamedTuple):
   """Components of the same meaning."""
@@ -52,8 +54,14 @@ class Layout:
       agents: Agents of a game.
       enemies: Codes that the vector lists as enemies.
       codes: Codes of the squares.
+
+    Raises:
+      ValueError: One of them is no integer of at least 1.
     """
-    self.size = size
+    self.size = size = checks.integer('size', size, 1)
+    agents = checks.integer('agents', agents, 1)
+    enemies = checks.integer('enemies', enemies, 1)
+    codes = checks.integer('codes', codes, 1)
     self.groups = []
     area = size**2
     for name, count, classes, is_map in (
