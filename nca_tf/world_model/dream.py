@@ -219,15 +219,8 @@ class Dream:
       if prediction.reward is not None:
         gained = before * tf.cast(prediction.reward, before.dtype)
       tasks = tasks.update(gained, ended, total)
-      fresh = self._begin(tf.gather(noise.start, tasks.task % rollouts))
-      state = DreamState(
-        tf.where(ended[:, None], fresh.z, state.z),
-        state.memory,  # M sets it to zero where an episode begins.
-        ended,
-        tf.where(ended, fresh.survival, state.survival),
-        tf.where(ended, 0, state.steps),
-      )
-      return tasks, state, steps + live
+      starts = tf.gather(noise.start, tasks.task % rollouts)
+      return tasks, self._renew(state, ended, starts), steps + live
 
     dtype = noise.start.dtype
     values, scores = tf.zeros([lanes], dtype), tf.zeros([total + 1], dtype)
@@ -240,6 +233,17 @@ class Dream:
     )
     scores = tf.reshape(tasks.scores[:total], [candidates, rollouts])
     return Rollouts(scores, steps)
+
+  def _renew(self, state, ended, z) -> DreamState:
+    """Begins again from z [L, Z] in the lanes that have ended, [L]."""
+    fresh = self._begin(z)
+    return DreamState(
+      tf.where(ended[:, None], fresh.z, state.z),
+      state.memory,  # M sets it to zero where an episode begins.
+      ended,
+      tf.where(ended, fresh.survival, state.survival),
+      tf.where(ended, 0, state.steps),
+    )
 
   def _begin(self, z) -> DreamState:
     lanes = z.shape[0]
