@@ -174,7 +174,8 @@ def raising(error):
     (
       OSError(28, 'No space left on device', 'a/b'),
       1,
-      'play: No space left on device: a/b\n',
+      'play: No space left on device: a/b; free some space; the same command '
+      'resumes\n',
     ),
     (
       KeyboardInterrupt(),

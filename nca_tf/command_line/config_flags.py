@@ -13,12 +13,12 @@ alone; a preset overrides the default and a flag on the command line (or in a
 `--flagfile`) overrides the preset.
 """
 
+import contextlib
 import dataclasses
-import errno
 import functools
 import os
 import pathlib
-import re
+import signal
 import sys
 import textwrap
 import typing
@@ -182,9 +182,34 @@ def resolve(config_class: type[Common], argv: Sequence[str] = ()) -> Any:
       values[name] = flag.value
   if leftover:
     values[positional] = (*values[positional], *leftover)
+  for name, value in values.items():
+    for text in value if isinstance(value, tuple) else (value,):
+      if isinstance(text, str):
+        faults.check_text(_flag(name), text)
   config = config_class(**values)
   config.validate()
   return config
+
+
+def restore(config_class: type[Common], settings: Mapping[str, Any]) -> Any:
+  """Makes a configuration again from what `as_dict` gave, which is checked.
+
+  Settings that are missing have their defaults.
+
+  Raises:
+    ValueError: A value is of another type, or not allowed.
+  """
+  _, parsers = _define(config_class)
+  values = {}
+  for name, value in settings.items():
+    parser = parsers[name]
+    try:
+      values[name] = parser.parse(value)
+      if type(values[name]) is not parser.kind:
+        raise ValueError(f'{name} must be {parser.allowed}, got {value!r}')
+    except (flags.Error, TypeError) as error:
+      raise ValueError(_one_line(error)) from error
+  return config_class(**values)
 
 
 def help_text(doc: str | None, config_class: type[Common]) -> str:
@@ -215,9 +240,9 @@ def main(
   """Runs a binary: parses, validates, sets the threads and calls `run`.
 
   Ends the process with status 2 and one line on stderr for a wrong command,
-  1 and one line for a fault at run time (`faults.Fault`, `OSError`, a failed
-  read or write of TensorFlow), 130 when interrupted. Other exceptions are bugs
-  and keep their traceback.
+  1 and one line for a fault at run time (`faults.Fault` and what
+  `faults.explain` knows), 128 and the number of the signal when stopped by one.
+  Other exceptions are bugs and keep their traceback.
 
   Args:
     doc: The binary's docstring, shown by `--help`.
@@ -226,23 +251,33 @@ def main(
     argv: The command line with the program's name; `sys.argv` by default.
   """
   argv = list(sys.argv if argv is None else argv)
+  faults.open_standard_streams()
   if any(argument in _HELP for argument in argv[1:]):
     _show(help_text(doc, config_class))
     return
   try:
-    config = resolve(config_class, argv[1:])
-    _set_threads(config.threads)
-    run(config)
+    with faults.stop_on_signals():
+      config = resolve(config_class, argv[1:])
+      _set_threads(config.threads)
+      run(config)
+      sys.stdout.flush()
   except KeyboardInterrupt:
     _leave(argv[0], 'interrupted; the same command resumes', 130)
+  except faults.Stopped as error:
+    name = signal.Signals(error.args[0]).name
+    _leave(argv[0], f'{name}; the same command resumes', 128 + error.args[0])
   except faults.UsageError as error:
     _leave(argv[0], error, 2)
-  except (faults.Fault, OSError) as error:
+  except faults.Fault as error:
     _leave(argv[0], error, 1)
+  except BrokenPipeError:
+    line = 'nobody reads the output any more; the same command resumes'
+    _leave(argv[0], line, 1)
   except Exception as error:
-    if not _is_storage_fault(error):
+    line = faults.explain(error)
+    if line is None:
       raise
-    _leave(argv[0], error, 1)
+    _leave(argv[0], line, 1)
 
 
 def main_of(
@@ -317,8 +352,7 @@ def _show(text):
   try:
     print(text, flush=True)
   except BrokenPipeError:
-    # Python would complain once more when it flushes at the end.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    faults.drop_output()
 
 
 def _set_threads(threads):
@@ -337,26 +371,11 @@ def _set_threads(threads):
     tf.config.threading.set_intra_op_parallelism_threads(threads)
 
 
-def _is_storage_fault(error):
-  """Tells a failed read or write of TensorFlow from a bug."""
-  tf = sys.modules.get('tensorflow')
-  if tf is None or not isinstance(error, tf.errors.OpError):
-    return False
-  bugs = (
-    tf.errors.InternalError,
-    tf.errors.InvalidArgumentError,
-    tf.errors.OutOfRangeError,
-    tf.errors.UnimplementedError,
-  )
-  return os.strerror(errno.EFBIG) in str(error) or not isinstance(error, bugs)
-
-
 def _leave(program, message, status):
-  if isinstance(message, OSError) and message.strerror:
-    where = f': {message.filename}' if message.filename else ''
-    message = f'{message.strerror}{where}'
-  message = re.sub(r'{{.*?}}|\[Op:.*', '', str(message))  # TensorFlow's nodes.
-  print(f'{pathlib.Path(program).name}: {_one_line(message)}', file=sys.stderr)
+  program = pathlib.Path(program).name
+  with contextlib.suppress(OSError):
+    print(f'{program}: {_one_line(message)}', file=sys.stderr, flush=True)
+  faults.drop_output()
   sys.exit(status)
 
 

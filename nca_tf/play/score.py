@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import pathlib
 from typing import Any
@@ -71,7 +72,7 @@ def play(config, file: pathlib.Path) -> list[dict[str, Any]]:
     file: JSON lines of index, seed, score, tics and terminated; each finished
       episode is added to it at once.
   """
-  episodes = _read_episodes(file)
+  episodes = read_episodes(file)
   first, total = len(episodes), config.episodes
   label = f'{config.env}, {config.player.label}'
   with (
@@ -96,20 +97,33 @@ def play(config, file: pathlib.Path) -> list[dict[str, Any]]:
   return episodes[:total]
 
 
-def _read_episodes(file: pathlib.Path) -> list[dict[str, Any]]:
-  """Returns the finished episodes, cutting a half line off the file's end."""
+def read_episodes(file: pathlib.Path) -> list[dict[str, Any]]:
+  """Returns the finished episodes, cutting what cannot be read off the end."""
   episodes, end = [], 0
   if not file.exists():
     return episodes
   for line in file.read_bytes().splitlines(keepends=True):
-    try:
-      episode = json.loads(line)
-      whole = line.endswith(b'\n') and episode['index'] == len(episodes)
-    except (ValueError, KeyError, TypeError):
-      whole = False
-    if not whole:
+    episode = _parse(line)
+    if episode is None or episode['index'] != len(episodes):
       break
     episodes.append(episode)
     end += len(line)
-  os.truncate(file, end)
+  if end != file.stat().st_size:
+    os.truncate(file, end)
   return episodes
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+  """Returns the episode of a whole line, or None."""
+  try:
+    episode = json.loads(line)
+    is_right = (
+      line.endswith(b'\n')
+      and all(type(episode[name]) is int for name in ('index', 'seed', 'tics'))
+      and type(episode['score']) in (int, float)
+      and math.isfinite(episode['score'])
+      and type(episode['terminated']) is bool
+    )
+    return episode if is_right else None
+  except (ValueError, KeyError, TypeError, RecursionError, OverflowError):
+    return None

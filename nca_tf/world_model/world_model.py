@@ -10,13 +10,13 @@ loads it from the run folder:
 
 import dataclasses
 import functools
-import json
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from nca_tf import checks
 from nca_tf import environments
 from nca_tf import random_numbers
 from nca_tf.command_line import faults
@@ -24,6 +24,7 @@ from nca_tf.datasets import latents as latents_lib
 from nca_tf.memory import cell_flags
 from nca_tf.memory import cells
 from nca_tf.runs import checkpoints
+from nca_tf.runs import run_folder
 from nca_tf.world_model import agent as agent_lib
 from nca_tf.world_model import codec as codec_lib
 from nca_tf.world_model import controller as controller_lib
@@ -168,19 +169,50 @@ def read_settings(flag: str, folder) -> dict[str, Any]:
   Raises:
     faults.UsageError: It is no such folder, or M is not finished.
   """
-  path = pathlib.Path(folder)
   try:
-    found = json.loads((path / 'config.json').read_text())
-    finished = json.loads((path / 'stages.json').read_text())
-    settings, binary = found['config'], found['binary']
-  except (OSError, ValueError, KeyError, TypeError):
-    settings, binary, finished = None, None, {}
-  if binary != BINARY or 'model' not in finished:
+    found = run_folder.read_config(folder)
+    finished = run_folder.read_stages(folder)
+  except FileNotFoundError:
+    found, finished = {}, {}
+  except ValueError as error:
+    raise faults.UsageError(
+      f'--{flag}: {error}; repeat the command that made the folder'
+    ) from error
+  if found.get('binary') != BINARY or 'model' not in finished:
     raise faults.UsageError(
       f'--{flag} must be the folder of a finished run of bin/{BINARY}, '
       f'got {str(folder)!r}'
     )
+  settings = found['config']
+  try:
+    _check_settings(settings)
+  except (KeyError, ValueError) as error:
+    reason = f'{error} is missing' if isinstance(error, KeyError) else error
+    file = pathlib.Path(folder, 'config.json')
+    raise faults.UsageError(
+      f'--{flag}: {file} was changed ({reason}); put it back as it was'
+    ) from error
   return settings
+
+
+def _check_settings(settings):
+  """Raises ValueError, or KeyError, where a world model cannot be like that."""
+  if not isinstance(settings['env'], str):
+    raise ValueError(f'env must be a text, got {settings["env"]!r}')
+  environments.get_spec(settings['env'], **game_options(settings))
+  checks.integer('held_out', settings['held_out'], 2)
+  checks.real('done_weight', settings['done_weight'], 0)
+  checks.boolean('mirror', settings.get('mirror', False))
+  for field in dataclasses.fields(Architecture):
+    value = settings.get(field.name, field.default)
+    if isinstance(field.default, str) and not isinstance(value, str):
+      raise ValueError(f'{field.name} must be a text, got {value!r}')
+    if field.name == 'cell' and value not in cells.names():
+      raise ValueError(f'cell must be one of {cells.names()}, got {value!r}')
+    if isinstance(field.default, bool):
+      checks.boolean(field.name, value)
+    elif isinstance(field.default, int):
+      checks.integer(field.name, value, 1)
 
 
 def game_options(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -199,11 +231,17 @@ def restore(folder, part: str, model) -> None:
   """Sets the weights of V ('vision') or M ('model') from a run folder.
 
   Raises:
-    faults.Fault: There is no checkpoint.
+    faults.Fault: The checkpoint that its training ended with cannot be read.
   """
   path = pathlib.Path(folder) / 'checkpoints' / part
-  if not checkpoints.Checkpoints(path, model=model).restore():
-    raise faults.Fault(f'{path} must hold a checkpoint, it has none')
+  saved = checkpoints.Checkpoints(path, model=model)
+  try:
+    stage = run_folder.read_stages(folder).get(part, {})
+    saved.load(stage.get('step') or checkpoints.latest_step(path))
+  except ValueError as error:
+    raise faults.Fault(
+      f'{error}; the command that made {folder} trains it again'
+    ) from error
 
 
 def is_held_out(episode, held_out: int):
@@ -224,10 +262,24 @@ def read_latents(
   Returns:
     The training episodes (after all of them their mirror images), and those
     held out.
+
+  Raises:
+    faults.Fault: They are lost or damaged, all or some.
   """
+  path = pathlib.Path(folder, 'latents')
 
   def split(kind):
-    whole = latents_lib.load(pathlib.Path(folder, 'latents'), kind)
+    try:
+      whole = latents_lib.load(path, kind)
+      counted = run_folder.read_stages(folder).get('encode', {}).get('frames')
+      # After death there is no frame.
+      found = len(whole.is_first) - int(whole.is_terminal.sum())
+      if found != counted and counted is not None:
+        raise ValueError(f'{path} holds {found} of {counted} frames')
+    except ValueError as error:
+      raise faults.Fault(
+        f'{error}; the command that made {folder} encodes them again'
+      ) from error
     starts = [part.start for part in whole.episodes]
     kept = is_held_out(whole.episode[starts], held_out)
     sides = np.flatnonzero(~kept), np.flatnonzero(kept)

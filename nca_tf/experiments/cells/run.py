@@ -7,10 +7,10 @@ done once.
 """
 
 import functools
-import json
 
 import numpy as np
 
+from nca_tf import files
 from nca_tf import random_numbers
 from nca_tf.command_line import config_flags
 from nca_tf.experiments.cells import report
@@ -118,13 +118,12 @@ class Comparison:
     self._announce(seed, turn, setting.name)
     controller_run.run(self._controller_config(seed, setting))
     path = self._path(seed, f'controller-{setting.name}')
-    lines = (path / 'episodes.jsonl').read_text().splitlines()
-    episodes = map(json.loads, lines)
+    episodes = score.read_episodes(path / 'episodes.jsonl')
     evaluations = path / 'iteration-1' / 'evolution-1' / 'looks.json'
     return {
       'played': {str(each['seed']): each['score'] for each in episodes},
       # Named as in older runs.
-      'looks': json.loads(evaluations.read_text()),
+      'looks': files.read_json(evaluations),
     }
 
   def policies(self) -> dict[str, list[float]]:
