@@ -25,6 +25,7 @@ _CURES = {
   errno.EPERM: 'choose a folder that you may use, such as another --run_dir',
   errno.ENAMETOOLONG: 'choose a shorter name',
   errno.ELOOP: 'its symbolic links lead in a circle',
+  errno.EFBIG: 'allow larger files (ulimit -f); the same command resumes',
   errno.EMFILE: 'allow more open files (ulimit -n); the same command resumes',
   errno.ENFILE: 'the machine has too many files open; the same command resumes',
   errno.EIO: 'the disk fails; the same command resumes when it is mended',
@@ -103,7 +104,7 @@ def explain(error: BaseException) -> str | None:
     text = f'{reason}{where}'
   elif tf is not None and isinstance(error, tf.errors.OpError):
     text = re.sub(r'{{.*?}}|\[Op:.*', '', str(error))  # TensorFlow's nodes.
-    texts = {os.strerror(each): each for each in (*_CURES, errno.EFBIG)}
+    texts = {os.strerror(each): each for each in _CURES}
     number = next((n for text_, n in texts.items() if text_ in text), None)
     bugs = (
       tf.errors.InternalError,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from nca_tf.analysis import intervals
+from nca_tf.command_line import faults
 from nca_tf.runs import progress
 
 
@@ -102,13 +103,20 @@ def read_episodes(file: pathlib.Path) -> list[dict[str, Any]]:
   episodes, end = [], 0
   if not file.exists():
     return episodes
-  for line in file.read_bytes().splitlines(keepends=True):
+  lines = file.read_bytes().splitlines(keepends=True)
+  for line in lines:
     episode = _parse(line)
     if episode is None or episode['index'] != len(episodes):
       break
     episodes.append(episode)
     end += len(line)
-  if end != file.stat().st_size:
+  rest = lines[len(episodes) :]
+  if rest:
+    if rest[0].endswith(b'\n'):  # Else a kill has torn the last line.
+      faults.warn(
+        f'{file} is damaged from episode {len(episodes)} on; they are '
+        'played again'
+      )
     os.truncate(file, end)
   return episodes
 
@@ -119,7 +127,7 @@ def _parse(line: bytes) -> dict[str, Any] | None:
     episode = json.loads(line)
     is_right = (
       line.endswith(b'\n')
-      and all(type(episode[name]) is int for name in ('index', 'seed', 'tics'))
+      and all(type(episode[name]) is int for name in ('index', 'seed'))
       and type(episode['score']) in (int, float)
       and math.isfinite(episode['score'])
       and type(episode['terminated']) is bool

@@ -293,7 +293,8 @@ def _acquire(path):
     lock.write(str(os.getpid()))
     lock.flush()
   except OSError as error:
-    lock.close()
+    with contextlib.suppress(OSError):  # It tries to write once more.
+      lock.close()
     error.filename = error.filename or str(path / _LOCK)
     raise
   return lock
