@@ -139,8 +139,8 @@ class Training:
       rollouts.read_spec(folder)
       episodes = rollouts.count(folder) if is_over else self.recordings.episodes
     except (ValueError, faults.Fault):
-      episodes = 0
-    return episodes == self._run.info('collect').get('episodes')
+      return False
+    return self._run.info('collect').get('episodes') in (None, episodes)
 
   def _is_encoded(self):
     config = self._config
