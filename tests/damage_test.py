@@ -21,8 +21,13 @@ from nca_tf.experiments.controller import evolution as evolution_lib
 from nca_tf.experiments.controller import settings as controller_settings
 from nca_tf.experiments.memory_tasks import run as memory_run
 from nca_tf.experiments.memory_tasks import settings as memory_settings
+from nca_tf.experiments.predictions import pommerman_games
+from nca_tf.experiments.predictions import run as predictions_run
+from nca_tf.experiments.predictions import settings as predictions_settings
 from nca_tf.experiments.world_model import run as world_model_run
 from nca_tf.experiments.world_model import settings as world_model_settings
+from nca_tf.play import collect
+from nca_tf.play import score
 from nca_tf.runs import checkpoints
 from nca_tf.runs import metrics
 from nca_tf.world_model import world_model as world_model_lib
@@ -274,14 +279,6 @@ def test_a_line_of_the_log_that_cannot_be_read_is_left_out(
 # A controller.
 
 
-class TinyWorldModel:
-  """As much of a world model as an evolution asks for."""
-
-  def __init__(self, whole):
-    self.__dict__.update(vars(whole))
-    self.controller, self.player = whole.controller, whole.player
-
-
 @pytest.fixture(scope='module')
 def evolve(world_model, tmp_path_factory):
   """Evolves in a folder, without a dream and a game; returns the evolution."""
@@ -422,3 +419,109 @@ def test_a_memory_task_is_learnt_alike(file, kind, memory_task, tmp_path):
   where = 'checkpoints/lstm-0'
   assert_same(tensors(folder / where), tensors(memory_task / where))
   assert (folder / 'export/lstm-0/saved_model.pb').stat().st_size > 1000
+
+
+# Games, scores and episodes.
+
+
+class Opened:
+  """As much of an open run as a comparison of predictions asks for."""
+
+  def __init__(self, path, config):
+    self.path, self.config = path, config
+
+
+@pytest.fixture
+def comparison(tmp_path):
+  """One whose games are collected and whose baselines are scored."""
+  config = config_flags.resolve(
+    predictions_settings.Config, ['--preset=smoke', '--games=2', '--held_out=2']
+  )
+  found = predictions_run.Comparison(Opened(tmp_path, config))
+  games = pommerman_games.Games(
+    state=np.ones((6, 4), np.uint8),
+    action=np.ones(6, np.uint8),
+    is_first=np.arange(6) % 3 == 0,
+    is_terminal=np.arange(6) % 3 == 2,
+    game=np.repeat(np.arange(2, dtype=np.int32), 3),
+    oracle=np.ones((6, 0), np.uint8),
+  )
+  for name in ('games', 'held_out'):
+    pommerman_games.save(games, tmp_path / f'{name}-0.npz')
+  for name in ('oracle', 'copy'):
+    found._keep(name, 0, {1: {'wrong': np.ones((2, 2))}})
+  assert found.is_collected(0) and found.are_scored(0, 'oracle', 'copy')
+  return found
+
+
+@pytest.mark.parametrize(
+  ('file', 'kind'),
+  cells(['games-0.npz', 'held_out-0.npz', 'scores/copy-0.json']),
+)
+def test_games_and_scores_that_are_damaged_are_missed(
+  file, kind, comparison, capsys
+):
+  damages.DAMAGES[kind](comparison.run.path / file)
+  if (file, kind) == ('scores/copy-0.json', 'flipped'):
+    return  # Another number, perhaps.
+  is_of_games = file.endswith('.npz')
+  assert comparison.is_collected(0) != is_of_games
+  assert comparison.are_scored(0, 'oracle', 'copy') == is_of_games
+  assert capsys.readouterr().err.count('warning: ') == 1
+
+
+@pytest.mark.parametrize(
+  'text', ['{"1": 3}', '{"x": {}}', '{"7": {}}', '{"1": {"a": ["b", 1]}}', '[]']
+)
+def test_scores_that_are_no_scores_are_missed(text, comparison):
+  (comparison.run.path / 'scores' / 'copy-0.json').write_text(text)
+  assert not comparison.are_scored(0, 'oracle', 'copy')
+
+
+def test_fewer_games_than_asked_for_are_missed(comparison):
+  games = comparison.load('games', 0)
+  few = games.select(games.game < 1)
+  pommerman_games.save(few, comparison.run.path / 'games-0.npz')
+  assert not comparison.is_collected(0)
+
+
+@pytest.mark.parametrize(
+  'line',
+  [
+    *('', '{', '[]', '3', '{"index": 2}', '[' * 9999),
+    '{"index": 2, "seed": 7, "score": NaN, "terminated": true}',
+    '{"index": 2, "seed": 7, "score": "1", "terminated": true}',
+    '{"index": 3, "seed": 7, "score": 1, "terminated": true}',
+    '{"index": 2, "seed": 7.5, "score": 1, "terminated": true}',
+    '{"index": 2, "seed": 7, "score": 1, "terminated": 1}',
+  ],
+)
+def test_episodes_after_a_damaged_line_are_played_again(line, tmp_path, capsys):
+  path = tmp_path / 'episodes.jsonl'
+  whole = [
+    json.dumps({'index': i, 'seed': 7, 'score': 1.0, 'terminated': False})
+    for i in range(5)
+  ]
+  path.write_text('\n'.join([*whole[:2], line, *whole[3:], '']))
+  assert [episode['index'] for episode in score.read_episodes(path)] == [0, 1]
+  assert path.read_text().splitlines() == whole[:2]
+  assert 'damaged from episode 2 on' in capsys.readouterr().err
+  path.write_text('\n'.join([*whole, '{"index": 5, "se']))  # A kill did this.
+  assert len(score.read_episodes(path)) == 5
+  assert capsys.readouterr().err == ''
+
+
+def test_a_specification_is_not_written_for_others_episodes(
+  world_model, tmp_path
+):
+  folder = shutil.copytree(world_model / 'rollouts', tmp_path / 'rollouts')
+  spec = rollouts.read_spec(folder)
+  (folder / 'spec.json').unlink()
+  with pytest.raises(ValueError, match='episodes beside it are of another'):
+    collect._mend_spec(folder, spec, seed=1)
+  assert not (folder / 'spec.json').exists()
+  collect._mend_spec(folder, spec, seed=0)
+  assert rollouts.read_spec(folder) == spec
+  (folder / 'spec.json').write_text('{"version": 2}')  # Of a later version.
+  collect._mend_spec(folder, spec, seed=0)
+  assert (folder / 'spec.json').read_text() == '{"version": 2}'
