@@ -88,9 +88,64 @@ def test_json_holds_numpy_values(tmp_path):
   text = (tmp_path / 'a.json').read_text()
   assert json.loads(text) == {'a': 0.5, 'b': [0, 1], 'c': [3], 'd': 1.5}
   assert text.startswith('{\n  "a": 0.5') and text.endswith('}\n')
-  with pytest.raises(AttributeError):
+  with pytest.raises(TypeError, match=r'a\.json must hold JSON: got object'):
     files.write_json(tmp_path / 'a.json', {'e': object()})
   assert (tmp_path / 'a.json').read_text() == text
+
+
+def test_json_has_null_for_what_is_not_finite(tmp_path):
+  value = {'a': float('nan'), 'b': np.array([1, np.inf]), 3: (-np.inf, True)}
+  files.write_json(tmp_path / 'a.json', value)
+  assert files.read_json(tmp_path / 'a.json') == {
+    'a': None,
+    'b': [1, None],
+    '3': [None, True],
+  }
+
+
+@pytest.mark.parametrize(
+  ('content', 'reason'),
+  [
+    (b'', 'it is empty'),
+    (b' \n', 'it is empty'),
+    (b'{"a": 1', 'delimiter'),
+    (b'[1]', 'not an object but list'),
+    (b'{"a": "\xff"}', 'utf-8'),
+    (b'[' * 100_000, 'recursion'),
+    (b'{"a": %s}' % (b'9' * 9999), 'digits'),
+    (b'{"a": 1}' + b' ' * 99, 'more than 99 bytes'),
+  ],
+)
+def test_damaged_json_is_refused_in_one_line(tmp_path, content, reason):
+  path = tmp_path / 'a.json'
+  path.write_bytes(content)
+  with pytest.raises(ValueError, match=reason) as caught:
+    files.read_json(path, limit=99 if b'1}  ' in content else 1 << 25)
+  assert str(caught.value).startswith(f'{path} is damaged (')
+  assert '\n' not in str(caught.value)
+  with pytest.raises(FileNotFoundError, match='b.json'):
+    files.read_json(tmp_path / 'b.json')
+
+
+def test_single_array_is_read_as_suspiciously(tmp_path):
+  path = tmp_path / 'a.npy'
+  np.save(path, np.arange(5.0))
+  np.testing.assert_array_equal(files.read_array(path), np.arange(5.0))
+  whole = path.read_bytes()
+  for data in (whole[:-1], whole + b'a', whole[:60], b'', bytes(200)):
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=r'a\.npy is damaged \('):
+      files.read_array(path)
+
+
+def test_a_full_disk_is_said_of_a_file(tmp_path, monkeypatch):
+  monkeypatch.setattr(os, 'fsync', fail)
+  with pytest.raises(OSError, match='No space left') as caught:
+    files.write_whole(tmp_path / 'file', 'new')
+  assert caught.value.filename == str(tmp_path / 'file')
+  with pytest.raises(OSError, match='No space left') as caught:
+    files.append('/dev/full', 'a line')
+  assert caught.value.filename == '/dev/full'
 
 
 @pytest.mark.parametrize('compress', [False, True])

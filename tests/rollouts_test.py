@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import strategies
 
+from nca_tf.datasets import mending
 from nca_tf.datasets import record_file
 from nca_tf.datasets import rollouts
 
@@ -348,3 +349,70 @@ def test_wrong_episodes_are_named(tmp_path, name, change, message):
 def test_a_wrong_shard_size_is_named(tmp_path):
   with pytest.raises(ValueError, match='shard_size must be at least 1, got 0'):
     rollouts.Writer(tmp_path, SPEC, 0)
+
+
+@pytest.mark.parametrize('lost', [0, 1, 2])
+def test_a_lost_shard_comes_back_as_it_was(tmp_path, lost):
+  write(tmp_path, 12, shard_size=4)
+  path = rollouts.shards(tmp_path)[lost]
+  whole = path.read_bytes()
+  path.unlink()
+  missing = mending.find_missing(tmp_path, SPEC, 4)
+  if lost == 2:  # The writer goes on there.
+    assert not missing
+    return
+  assert missing == {path: list(range(4 * lost, 4 * lost + 4))}
+  mending.put_back(path, SPEC, [make(index) for index in missing[path]])
+  assert path.read_bytes() == whole
+  assert not mending.find_missing(tmp_path, SPEC, 4)
+
+
+@pytest.mark.parametrize('places', [[0], [1, 3], [0, 1, 2, 3]])
+def test_damaged_episodes_are_put_back_in_their_shard(tmp_path, places):
+  write(tmp_path, 10, shard_size=4)
+  path = rollouts.shards(tmp_path)[1]
+  whole = path.read_bytes()
+  data = bytearray(whole)
+  for place, record in enumerate(record_file.scan(path)):
+    if place in places:
+      data[record.start + record.size // 2] ^= 1
+  path.write_bytes(data)
+  missing = mending.find_missing(tmp_path, SPEC, 4)
+  assert missing == {path: [4 + place for place in places]}
+  mending.put_back(path, SPEC, [make(index) for index in missing[path]])
+  assert path.read_bytes() == whole
+
+
+def test_several_lost_shards_have_their_borders_again(tmp_path):
+  write(tmp_path, 12, shard_size=3)
+  first, *lost, last = rollouts.shards(tmp_path)
+  for path in lost:
+    path.unlink()
+  missing = mending.find_missing(tmp_path, SPEC, 3)
+  assert missing == {lost[0]: [3, 4, 5], lost[1]: [6, 7, 8]}
+
+
+@pytest.mark.parametrize(
+  ('name', 'value', 'message'),
+  [
+    ('game', 3, 'game must be a text, got 3'),
+    ('observation_shape', 64, 'observation_shape must be a list, got 64'),
+    ('observation_shape', [4, -5, 3], 'observation_shape must be an integer'),
+    ('observation_shape', [4, 2.5, 3], 'observation_shape must be an integer'),
+    ('observation_shape', [9999, 9999], 'must be of at most .* bytes'),
+    ('actions', 0, 'actions must be an integer of at least 1, got 0'),
+    ('actions', '3', "actions must be an integer of at least 1, got '3'"),
+    ('action_kind', 'x', "action_kind must be one of .*, got 'x'"),
+    ('frame_skip', True, 'frame_skip must be an integer of at least 1'),
+    ('source', [], r'source must be an object, got \[\]'),
+    ('unknown', 1, 'unknown'),
+    ('version', None, 'another version'),
+  ],
+)
+def test_a_spec_that_was_edited_is_named(tmp_path, name, value, message):
+  write(tmp_path, 1)
+  file = tmp_path / 'spec.json'
+  file.write_text(json.dumps({**json.loads(file.read_text()), name: value}))
+  with pytest.raises(ValueError, match=message) as caught:
+    rollouts.read(tmp_path)
+  assert str(caught.value).startswith(f'{file} must describe rollouts: ')

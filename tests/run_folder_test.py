@@ -1,8 +1,11 @@
 """Tests of run folders."""
 
 import dataclasses
+import errno
+import fcntl
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -127,13 +130,99 @@ def test_damaged_configuration_is_one_line(tmp_path, text):
   assert list_files(tmp_path) == ['config.json']
 
 
-def test_damaged_stages_are_told_at_the_start(tmp_path):
-  open_folder(tmp_path).close()
+def test_damaged_stages_are_found_out_again(tmp_path, capsys):
+  with open_folder(tmp_path) as folder:
+    folder.finish('vision')
   (tmp_path / 'stages.json').write_text('{"vision"')
-  with pytest.raises(faults.Fault, match='stages.json is damaged'):
+  with open_folder(tmp_path) as folder:
+    assert not folder.is_finished('vision')
+    folder.finish('model')
+  error = capsys.readouterr().err
+  assert re.fullmatch(
+    r'warning: .*stages\.json is damaged \(.*\); it is stages\.json\.dam.*\n',
+    error,
+  )
+  assert (tmp_path / 'stages.json.damaged').read_text() == '{"vision"'
+  with open_folder(tmp_path) as folder:
+    assert folder.is_finished('model')
+
+
+def test_stages_that_are_no_objects_are_not_finished(tmp_path):
+  open_folder(tmp_path).close()
+  (tmp_path / 'stages.json').write_text('{"vision": 3, "model": {"a": 1}}')
+  with open_folder(tmp_path) as folder:
+    assert not folder.is_finished('vision')
+    assert folder.info('model') == {'a': 1}
+
+
+@pytest.mark.parametrize('damage', ['', '{"config": ', '[]', '{}', '\0', None])
+def test_the_copy_of_the_configuration_counts(tmp_path, damage, capsys):
+  open_folder(tmp_path, '--steps=5').close()
+  file = tmp_path / 'config.json'
+  whole = file.read_bytes()
+  file.unlink() if damage is None else file.write_text(damage)
+  with pytest.raises(faults.UsageError, match='steps: folder has 5, command'):
     open_folder(tmp_path)
-  (tmp_path / 'stages.json').unlink()
-  open_folder(tmp_path).close()  # The failed call gave the lock back.
+  open_folder(tmp_path, '--steps=5').close()
+  assert file.read_bytes() == whole
+  assert 'its copy, config.copy.json, counts' in capsys.readouterr().err
+
+
+def test_a_folder_of_an_older_version_gets_a_copy(tmp_path):
+  open_folder(tmp_path).close()
+  (tmp_path / 'config.copy.json').unlink()
+  open_folder(tmp_path).close()
+  copy = (tmp_path / 'config.copy.json').read_bytes()
+  assert copy == (tmp_path / 'config.json').read_bytes()
+
+
+@pytest.mark.parametrize(
+  'number', [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL]
+)
+def test_a_file_system_without_locks_is_used(
+  number, tmp_path, monkeypatch, capsys
+):
+  def refuse(*unused):
+    raise OSError(number, os.strerror(number))
+
+  monkeypatch.setattr(fcntl, 'flock', refuse)
+  with open_folder(tmp_path) as folder:
+    folder.finish('vision')
+  error = capsys.readouterr().err
+  assert error.startswith(f'warning: {tmp_path} is on a file system without')
+  assert error.count('\n') == 1
+
+
+def test_another_fault_of_the_lock_names_it(tmp_path, monkeypatch):
+  def refuse(*unused):
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+  monkeypatch.setattr(fcntl, 'flock', refuse)
+  with pytest.raises(OSError, match=r'run\.lock'):
+    open_folder(tmp_path)
+
+
+def test_folders_that_cannot_be_are_refused_unwritten(tmp_path):
+  (tmp_path / 'file').touch()
+  (tmp_path / 'dangling').symlink_to(tmp_path / 'nothing')
+  (tmp_path / 'circle').symlink_to(tmp_path / 'circle')
+  before = list_files(tmp_path)
+  for name, message in (
+    ('file/below', 'must be below a folder, got .*file/below, but .*file is'),
+    ('dangling', 'symbolic link .*dangling, which leads nowhere'),
+    ('circle', 'symbolic link .*circle, which leads nowhere'),
+    (os.fsdecode(b'r\xfcn'), 'must be in UTF-8'),
+    ('a\0b', 'must have no zero byte'),
+  ):
+    config = Config(run_dir=f'{tmp_path}/{name}')
+    with pytest.raises(faults.UsageError, match=message) as caught:
+      run_folder.RunFolder.open(config, 'play', 'game-0')
+    assert '\n' not in str(caught.value)
+  with pytest.raises(faults.UsageError, match="home of a user .*'~nobody_i"):
+    open_folder('~nobody_is_called_so/run')
+  with pytest.raises(OSError, match='File name too long'):
+    open_folder(tmp_path / ('a' * 300))
+  assert list_files(tmp_path) == before
 
 
 def test_start_killed_before_the_configuration_is_taken_up(tmp_path):
@@ -179,7 +268,7 @@ def test_killed_process_leaves_no_lock(tmp_path):
 def test_failed_write_keeps_the_stages_of_before(tmp_path):
   with open_folder(tmp_path) as folder:
     folder.finish('vision', {'loss': 1})
-    with pytest.raises(AttributeError):
+    with pytest.raises(TypeError, match='must hold JSON: got object'):
       folder.finish('model', {'loss': object()})
     assert folder.info('vision') == {'loss': 1}
     assert not folder.is_finished('model')

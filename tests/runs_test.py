@@ -193,7 +193,7 @@ def test_empty_report_has_no_numbers(tmp_path, capsys):
 def test_failed_report_keeps_the_one_before(tmp_path):
   with start(tmp_path) as run:
     run.publish(report_lib.Report(head='old', numbers=[1]))
-    with pytest.raises(AttributeError):
+    with pytest.raises(TypeError, match='must hold JSON: got object'):
       run.publish(report_lib.Report(head='new', numbers=[object()]))
   assert json.loads((tmp_path / 'scores.json').read_text()) == [1]
   assert (tmp_path / 'summary.md').read_text() == 'old\n'

@@ -100,7 +100,10 @@ def test_a_controller_has_the_sizes_of_its_features(loaded):
 def test_a_missing_checkpoint_is_named(folder, tmp_path):
   copy = shutil.copytree(folder, tmp_path / 'copy')
   shutil.rmtree(copy / 'checkpoints' / 'model')
-  with pytest.raises(faults.Fault, match='model must hold a checkpoint'):
+  with pytest.raises(
+    faults.Fault,
+    match=r'model/ckpt-4 is damaged \(ckpt-4\.index is lost\); the command',
+  ):
     world_model_lib.WorldModel.load(copy)
 
 

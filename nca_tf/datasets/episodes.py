@@ -7,12 +7,17 @@ of a vector in its place; A components of an action, where it has several.
 
 import contextlib
 import dataclasses
+import math
 import zlib
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from nca_tf import checks
+
 _COMPRESSION = 1  # zlib's fastest: higher levels save 5 % for twice the time.
+_LARGEST_FRAME = 1 << 24  # Bytes.
+_LARGEST_EPISODE = 1 << 29  # Bytes of its frames.
 _ACTION_DTYPES = {'discrete': np.int32, 'continuous': np.float32}
 
 
@@ -42,8 +47,29 @@ class Spec:
 
   def __post_init__(self):
     """Makes a spec read from JSON equal to the one that was written."""
-    shape = tuple(int(size) for size in self.observation_shape)
-    object.__setattr__(self, 'observation_shape', shape)
+    if not isinstance(self.observation_shape, list | tuple):
+      raise ValueError(
+        f'observation_shape must be a list, got {self.observation_shape!r}'
+      )
+    shape = tuple(
+      checks.integer('observation_shape', size, 1, _LARGEST_FRAME)
+      for size in self.observation_shape
+    )
+    if not isinstance(self.game, str):
+      raise ValueError(f'game must be a text, got {self.game!r}')
+    if not isinstance(self.source, dict):
+      raise ValueError(f'source must be an object, got {self.source!r}')
+    if math.prod(shape) > _LARGEST_FRAME:
+      raise ValueError(
+        f'observation_shape must be of at most {_LARGEST_FRAME} bytes, got '
+        f'{list(shape)}'
+      )
+    for name, value in (
+      ('observation_shape', shape),
+      ('actions', checks.integer('actions', self.actions, 1)),
+      ('frame_skip', checks.integer('frame_skip', self.frame_skip, 1)),
+    ):
+      object.__setattr__(self, name, value)
     if self.action_kind not in _ACTION_DTYPES:
       raise ValueError(
         f'action_kind must be one of {", ".join(_ACTION_DTYPES)}, '
@@ -124,7 +150,7 @@ def make_episode(
 
 
 def validate(episode: Episode, spec: Spec) -> Episode:
-  """Returns the episode after checking the dtype and size of its arrays."""
+  """Returns the episode after checking its arrays: dtypes, sizes and values."""
   steps = len(episode.reward)
   if steps < 2:
     raise ValueError(f'episode must have 2 steps or more, got {steps}')
@@ -141,7 +167,31 @@ def validate(episode: Episode, spec: Spec) -> Episode:
         f'episode.{name} must be {np.dtype(dtype)} {list(shapes[name])}, '
         f'got {array.dtype} {list(array.shape)}'
       )
+  _check_values(episode, spec)
   return episode
+
+
+def _check_values(episode, spec):
+  """Refuses what no game gives, such as damage with a right checksum."""
+  at, action = np.arange(len(episode.reward)), episode.action
+  ends = ~episode.is_terminal
+  for name, is_right in (
+    ('index', 0 <= episode.index < 2**31),
+    ('seed', episode.seed >= 0),
+    ('reward', np.isfinite(episode.reward).all()),
+    ('is_first', np.array_equal(episode.is_first, at == 0)),
+    ('is_last', np.array_equal(episode.is_last, at == at[-1])),
+    ('is_terminal', ends[:-1].all()),
+    ('discount', np.array_equal(episode.discount, ends.astype(np.float32))),
+    (
+      'action',
+      (0 <= action.min() and action.max() < spec.actions)
+      if spec.action_kind == 'discrete'
+      else np.isfinite(action).all(),
+    ),
+  ):
+    if not is_right:
+      raise ValueError(f'episode.{name} of {episode.index} is out of range')
 
 
 def _dtypes(spec):
@@ -230,8 +280,14 @@ def decompress(episode: Episode, spec: Spec) -> Episode:
     ValueError: The block is damaged, or of another size.
   """
   shape = (len(episode.reward), *spec.observation_shape)
+  size = math.prod(shape) * np.dtype(spec.observation_dtype).itemsize
   try:
-    pixels = zlib.decompress(episode.observation)
+    if size > _LARGEST_EPISODE:
+      raise ValueError(f'{size} bytes')
+    block = zlib.decompressobj()
+    pixels = block.decompress(episode.observation, size + 1)
+    if len(pixels) != size or not block.eof:
+      raise ValueError(f'not {size} bytes')
     array = np.frombuffer(pixels, spec.observation_dtype).reshape(shape)
   except (zlib.error, ValueError) as error:
     raise ValueError(

@@ -6,7 +6,6 @@ and z is sampled anew at every use (World Models, appendix A.2).
 
 import pathlib
 import typing
-import zipfile
 
 import numpy as np
 
@@ -47,7 +46,35 @@ def load(folder, kind='part'):
   paths = sorted(pathlib.Path(folder).glob(f'{kind}-*.npz'))
   if not paths:
     raise ValueError(f'no latents in {folder}')
-  return concatenate([load_fields(each, Latents, 'latents') for each in paths])
+  return concatenate([load_part(path) for path in paths])
+
+
+def load_part(path):
+  """The latents of one file.
+
+  Raises:
+    ValueError: it is damaged.
+  """
+  part = load_fields(path, Latents)
+  steps = part.is_first.shape
+  is_right = (
+    len(steps) == 1
+    and steps[0] > 0
+    and all(field.shape[:1] == steps for field in part)
+    and part.mean.ndim == 2
+    and part.mean.shape == part.log_variance.shape
+    and part.action.ndim <= 2
+    and part.reward.shape == part.is_terminal.shape == part.episode.shape
+    and [field.dtype.kind for field in part[:2]] == ['f', 'f']
+    and part.is_first.dtype == part.is_terminal.dtype == np.bool_
+    and part.action.dtype.kind in 'fi'
+    and (part.reward.dtype.kind, part.episode.dtype.kind) == ('f', 'i')
+    and part.is_first[0]
+    and all(np.isfinite(field).all() for field in part)
+  )
+  if not is_right:
+    raise ValueError(f'{path} is damaged (its arrays are no latents)')
+  return part
 
 
 def concatenate(parts):
@@ -66,18 +93,23 @@ def _steps(latents, episodes):
   return np.concatenate([steps[slices[i]] for i in episodes])
 
 
-def load_fields(path: pathlib.Path, kind: type, content: str):
+def load_fields(path: pathlib.Path, kind: type, limit: int | None = None):
   """A NamedTuple of arrays from the `.npz` file that holds its fields.
 
+  Args:
+    path: the file.
+    kind: the NamedTuple.
+    limit: bytes that they may have unpacked; as many as the file by default,
+      which is right for a file that is not compressed.
+
   Raises:
-    ValueError: the file is damaged, or a field of `kind` is missing; the
-      message calls what the file should hold `content`.
+    ValueError: the file is lost or damaged, or a field of `kind` is missing.
   """
   try:
-    with path.open('rb') as file, np.load(file, allow_pickle=False) as arrays:
-      return kind(**{name: arrays[name] for name in kind._fields})
-  except (KeyError, ValueError, OSError, EOFError, zipfile.BadZipFile) as e:
-    raise ValueError(f'damaged {content} in {path}: {e}') from e
+    limit = path.stat().st_size if limit is None else limit
+    return kind(**files.read_arrays(path, kind._fields, limit))
+  except FileNotFoundError as error:
+    raise ValueError(f'{path} is lost') from error
 
 
 class Streams:

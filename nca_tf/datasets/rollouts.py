@@ -12,7 +12,6 @@ damaged record is skipped and reported; the others are read.
 
 import collections
 import dataclasses
-import json
 import os
 import pathlib
 from collections.abc import Callable, Iterator
@@ -33,11 +32,14 @@ __all__ = [
   'Writer',
   'count',
   'decompress',
+  'is_of_another_version',
   'make_episode',
   'read',
   'read_shard',
   'read_spec',
+  'shard_name',
   'shards',
+  'write_spec',
 ]
 
 _VERSION = 1
@@ -86,7 +88,7 @@ class Writer:
     elif shards(self._folder):
       raise ValueError(f'folder must hold {_SPEC} beside its shards: {folder}')
     else:
-      files.write_json(file, {'version': _VERSION, **dataclasses.asdict(spec)})
+      write_spec(self._folder, spec)
     for path in shards(self._folder):
       if path.suffix == files.PARTIAL:
         _salvage(path)
@@ -108,7 +110,7 @@ class Writer:
     if self._shard is None:
       import tensorflow as tf  # Here, so that specs can be read without it.
 
-      name = _SHARD.format(episode.index)
+      name = shard_name(episode.index)
       self._partial = self._folder / (name + files.PARTIAL)
       self._shard = tf.io.TFRecordWriter(str(self._partial))
     self._shard.write(record)
@@ -187,14 +189,34 @@ def read_spec(folder: str | os.PathLike) -> Spec:
   """Reads a folder's `spec.json`; `ValueError` if there is none."""
   file = pathlib.Path(folder) / _SPEC
   try:
-    values = json.loads(file.read_text(encoding='utf-8'))
-    if values.pop('version') != _VERSION:
+    values = files.read_json(file)
+    if values.pop('version', None) != _VERSION:
       raise ValueError('another version')
     return Spec(**values)
   except FileNotFoundError:
     raise ValueError(f'folder must hold {_SPEC}, got {folder}') from None
-  except (AttributeError, KeyError, TypeError, ValueError) as error:
+  except (TypeError, ValueError) as error:
     raise ValueError(f'{file} must describe rollouts: {error}') from error
+
+
+def is_of_another_version(folder: str | os.PathLike) -> bool:
+  """Tells whether a folder's `spec.json` is whole, but not of this version."""
+  try:
+    version = files.read_json(pathlib.Path(folder) / _SPEC).get('version')
+  except (OSError, ValueError):
+    return False
+  return isinstance(version, int) and version != _VERSION
+
+
+def write_spec(folder: str | os.PathLike, spec: Spec) -> None:
+  """Writes a folder's `spec.json`."""
+  values = {'version': _VERSION, **dataclasses.asdict(spec)}
+  files.write_json(pathlib.Path(folder) / _SPEC, values)
+
+
+def shard_name(first: int) -> str:
+  """Returns the name of the shard that begins with an episode."""
+  return _SHARD.format(first)
 
 
 def _read(paths, spec, frames, on_damage):

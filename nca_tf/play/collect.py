@@ -4,6 +4,7 @@ Source: Ha & Schmidhuber 2018 (arXiv:1803.10122), section 3.1.
 """
 
 import contextlib
+import functools
 import hashlib
 import os
 from collections.abc import Callable, Mapping
@@ -14,6 +15,7 @@ import tensorflow as tf
 
 from nca_tf import environments
 from nca_tf.command_line import faults
+from nca_tf.datasets import mending
 from nca_tf.datasets import rollouts
 from nca_tf.environments import workers
 from nca_tf.environments.workers import player as player_lib
@@ -65,7 +67,8 @@ def collect(
 ) -> int:
   """Records episodes, going on after those that a folder has already.
 
-  Episode `index` is the same whatever was recorded before it, by however many
+  Those that it has lost, with a shard or by damage, are played again: episode
+  `index` is the same whatever was recorded before it, by however many
   processes.
 
   Args:
@@ -91,24 +94,86 @@ def collect(
   """
   options = dict(options or {})
   report = progress or (lambda done, **figures: None)
+
+  how = {'processes': processes, 'options': options}
+  play = functools.partial(_play, env, policy, seed, parameters, **how)
   with _storage_faults(folder):
     spec = make_spec(env, policy, seed, options, parameters)
+    _mend_spec(folder, spec, seed)
     writer = rollouts.Writer(folder, spec, shard_size)
+    missing = mending.find_missing(folder, spec, shard_size)
+  steps = _put_back(missing, spec, play)
   first = writer.next_index
   report(min(first, episodes))
-  if parameters is not None:
-    shape = episodes, np.shape(parameters)[-1]
-    parameters = np.broadcast_to(parameters, shape)[first:]
-  results = workers.play(
+  indices = list(range(first, episodes))
+  return steps + _write(writer, folder, play(indices), report)
+
+
+def _play(env, policy, seed, parameters, indices, **settings):
+  """Yields the results of some of the episodes, in order."""
+  if np.ndim(parameters) == 1:
+    parameters = np.broadcast_to(parameters, [len(indices), len(parameters)])
+  elif parameters is not None:
+    parameters = np.asarray(parameters)[indices]
+  return workers.play(
     env,
     policy,
-    [environments.episode_seed(seed, i) for i in range(first, episodes)],
+    [environments.episode_seed(seed, index) for index in indices],
     parameters=parameters,
-    processes=processes,
     record=True,
-    options=options,
+    **settings,
   )
-  return _write(writer, folder, results, report)
+
+
+def _mend_spec(folder, spec, seed):
+  """Writes `spec.json` anew where it is lost, and the episodes are these."""
+  if not rollouts.shards(folder):
+    return
+  try:
+    rollouts.read_spec(folder)
+    return
+  except ValueError as error:
+    fault = error
+    if rollouts.is_of_another_version(folder):
+      return
+  whole = (
+    episode
+    for path in rollouts.shards(folder)
+    for episode in rollouts.read_shard(
+      path, spec, frames=False, on_damage=lambda line: None
+    )
+  )
+  for episode in whole:
+    if episode.seed != environments.episode_seed(seed, episode.index):
+      raise ValueError(f'{fault}; the episodes beside it are of another seed')
+  faults.warn(f'{fault}; written again')
+  rollouts.write_spec(folder, spec)
+
+
+def _put_back(missing, spec, play) -> int:
+  """Plays episodes that a folder has lost once more; returns their steps."""
+  steps = 0
+  for path, indices in missing.items():
+    faults.warn(f'{path} lost {len(indices)} episodes; played again')
+    lost = []
+    with contextlib.closing(play(indices)) as results:
+      for result in results:
+        lost.append(_make_episode(indices[result.index], result))
+        steps += len(result.actions)
+    with _storage_faults(path.parent):
+      mending.put_back(path, spec, lost)
+  return steps
+
+
+def _make_episode(index, result):
+  return rollouts.make_episode(
+    index,
+    result.seed,
+    result.frames,
+    result.actions,
+    result.rewards,
+    result.terminated,
+  )
 
 
 def _write(writer, folder, results, report) -> int:
@@ -117,16 +182,7 @@ def _write(writer, folder, results, report) -> int:
   with crashes.reported(), contextlib.closing(results):
     for result in results:
       with _storage_faults(folder):
-        writer.append(
-          rollouts.make_episode(
-            first + result.index,
-            result.seed,
-            result.frames,
-            result.actions,
-            result.rewards,
-            result.terminated,
-          )
-        )
+        writer.append(_make_episode(first + result.index, result))
       steps += len(result.actions)
       report(writer.next_index, steps=steps)
   with _storage_faults(folder):

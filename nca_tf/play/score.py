@@ -10,6 +10,7 @@ import numpy as np
 
 from nca_tf import checks
 from nca_tf.analysis import intervals
+from nca_tf.command_line import faults
 from nca_tf.play import crashes
 from nca_tf.runs import progress
 
@@ -73,7 +74,7 @@ def play(config, file: pathlib.Path) -> list[dict[str, Any]]:
     file: JSON lines of index, seed, score, tics and terminated; each finished
       episode is added to it at once.
   """
-  episodes = _read_episodes(file)
+  episodes = read_episodes(file)
   first, total = len(episodes), config.episodes
   label = f'{config.env}, {config.player.label}'
   with (
@@ -99,27 +100,37 @@ def play(config, file: pathlib.Path) -> list[dict[str, Any]]:
   return episodes[:total]
 
 
-def _read_episodes(file: pathlib.Path) -> list[dict[str, Any]]:
-  """Returns the finished episodes up to the first line that is damaged.
-
-  The file is cut off there: the same seeds play the others again, alike.
-  """
+def read_episodes(file: pathlib.Path) -> list[dict[str, Any]]:
+  """Returns the finished episodes, cutting what cannot be read off the end."""
   episodes, end = [], 0
   if not file.exists():
     return episodes
-  for line in file.read_bytes().splitlines(keepends=True):
-    try:
-      episode = json.loads(line)
-      checks.integer('seed', episode['seed'], 0)
-      checks.real('score', episode['score'])
-      checks.integer('tics', episode['tics'], 0)
-      checks.boolean('terminated', episode['terminated'])
-      whole = line.endswith(b'\n') and episode['index'] == len(episodes)
-    except (ValueError, KeyError, TypeError, RecursionError):
-      whole = False
-    if not whole:
+  lines = file.read_bytes().splitlines(keepends=True)
+  for line in lines:
+    episode = _parse(line)
+    if episode is None or episode['index'] != len(episodes):
       break
     episodes.append(episode)
     end += len(line)
-  os.truncate(file, end)
+  rest = lines[len(episodes) :]
+  if rest:
+    if rest[0].endswith(b'\n'):  # Else a kill has torn the last line.
+      faults.warn(
+        f'{file} is damaged from episode {len(episodes)} on; they are '
+        'played again'
+      )
+    os.truncate(file, end)
   return episodes
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+  """Returns the episode of a whole line, or None."""
+  try:
+    episode = json.loads(line)
+    for name in ('index', 'seed', 'tics'):
+      checks.integer(name, episode[name], 0)
+    checks.real('score', episode['score'])
+    checks.boolean('terminated', episode['terminated'])
+    return episode if line.endswith(b'\n') else None
+  except (ValueError, KeyError, TypeError, RecursionError):
+    return None

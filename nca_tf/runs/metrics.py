@@ -7,6 +7,7 @@ import pathlib
 import tensorflow as tf
 
 from nca_tf import files
+from nca_tf.command_line import faults
 
 
 class MetricsLog:
@@ -20,31 +21,37 @@ class MetricsLog:
   def __init__(self, path, tensorboard):
     """Opens the log; `path` is the run folder."""
     self._path = pathlib.Path(path) / 'metrics.jsonl'
+    self._has_warned = False
     self._writer = tf.summary.create_file_writer(str(tensorboard))
 
   def write(self, stage, step, **scalars):
     """Appends one record and its scalars under `stage/`."""
     values = {name: float(value) for name, value in scalars.items()}
     line = json.dumps({'stage': stage, 'step': int(step), **values})
-    with self._path.open('a') as file:
-      file.write(line + '\n')
+    files.append(self._path, line + '\n')
     with self._writer.as_default(step=step):
       for name, value in values.items():
         if math.isfinite(value):
           tf.summary.scalar(f'{stage}/{name}', value)
 
   def records(self, stage=None):
-    """Records written so far (of one stage); a torn last line is left out."""
+    """Records written so far (of one stage).
+
+    Lines that cannot be read are left out, which is said once; not so a torn
+    last line, which a kill leaves.
+    """
     if not self._path.exists():
       return []
-    records = []
-    for line in self._path.read_text().splitlines():
-      try:
-        record = json.loads(line)
-      except json.JSONDecodeError:
-        continue  # cut off by a kill
-      if stage in (None, record['stage']):
+    records, damaged = [], 0
+    for line in self._path.read_bytes().splitlines(keepends=True):
+      record = _parse(line)
+      if record is None:
+        damaged += line.endswith(b'\n')
+      elif stage in (None, record['stage']):
         records.append(record)
+    if damaged and not self._has_warned:
+      self._has_warned = True
+      faults.warn(f'{self._path}: {damaged} damaged lines are left out')
     return records
 
   def rewind(self, stage, step):
@@ -88,3 +95,18 @@ class MetricsLog:
   def flush(self):
     """Makes TensorBoard see what was written."""
     self._writer.flush()
+
+
+def _parse(line):
+  """Returns the record of a line, or None if it is none."""
+  try:
+    record = json.loads(line)
+    is_whole = isinstance(record['stage'], str) and type(record['step']) is int
+    values = [record[name] for name in record if name != 'stage']
+    return record if is_whole and all(map(_is_number, values)) else None
+  except (ValueError, TypeError, KeyError, RecursionError):
+    return None
+
+
+def _is_number(value):
+  return isinstance(value, int | float) and not isinstance(value, bool)

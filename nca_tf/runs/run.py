@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nca_tf import files
 from nca_tf import precision
 from nca_tf.command_line import config_flags
+from nca_tf.command_line import faults
 from nca_tf.runs import commands
 from nca_tf.runs import report as report_lib
 from nca_tf.runs import run_folder
@@ -48,13 +49,28 @@ class Run(run_folder.RunFolder):
 
     return metrics.MetricsLog(self.path, self.tensorboard)
 
-  def stage(self, name: str, work: Callable[[], Any]) -> dict[str, Any]:
+  def stage(
+    self,
+    name: str,
+    work: Callable[[], Any],
+    is_whole: Callable[[], bool] | None = None,
+  ) -> dict[str, Any]:
     """Does a stage unless it is finished, in this process or an earlier one.
 
-    `work` returns what the stage leaves, for JSON, or None. Returned is what it
-    left, as JSON has it.
+    Args:
+      name: Of the stage.
+      work: Returns what the stage leaves, for JSON, or None.
+      is_whole: Asked where it is finished whether its files are still what they
+        were; if not, the stage is done again, from what is left of them.
+
+    Returns:
+      What it left, as JSON has it.
     """
-    if not self.is_finished(name):
+    is_finished = self.is_finished(name)
+    if is_finished and is_whole and not is_whole():
+      faults.warn(f'{self.path}: {name} lost some of its work; made again')
+      is_finished = False
+    if not is_finished:
       self.finish(name, work())
     return self.info(name)
 

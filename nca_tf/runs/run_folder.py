@@ -1,17 +1,19 @@
 """The folder of one run: what it was made with and what is finished.
 
     config.json   the resolved configuration, versions, git revision
+    config.copy.json   the same, should the first be damaged
     stages.json   finished stages and what each of them left
     checkpoints/ tensorboard/ export/ figures/
 
 The same command on the same folder goes on where it stopped. A folder made
-with another configuration is refused before anything is written.
+with another configuration is refused before anything is written. What is
+damaged is made again where it can be.
 """
 
 import contextlib
+import errno
 import fcntl
 import importlib.metadata
-import json
 import os
 import pathlib
 import platform
@@ -25,6 +27,16 @@ from nca_tf.command_line import config_flags
 from nca_tf.command_line import faults
 
 _LOCK = 'run.lock'
+_CONFIG = 'config.json'
+_COPY = 'config.copy.json'
+_STAGES = 'stages.json'
+# What file systems without locks answer, such as some over a network.
+_WITHOUT_LOCKS = (
+  errno.ENOLCK,
+  errno.ENOSYS,
+  errno.EOPNOTSUPP,
+  errno.EINVAL,
+)
 _PACKAGES = (
   'keras',
   'numpy',
@@ -72,19 +84,23 @@ class RunFolder(contextlib.AbstractContextManager):
 
     Raises:
       faults.UsageError: The folder belongs to another configuration or holds
-        other files. Nothing was written.
-      faults.Fault: Another process uses the folder, or its files are damaged.
+        other files, or nothing can have its name. Nothing was written.
+      faults.Fault: Another process uses the folder, or its configuration is
+        damaged, and so is the copy of it.
     """
     path = _find(config, binary, name)
+    _check_place(path)
     _check(path, config, binary)
     path.mkdir(parents=True, exist_ok=True)
     lock = _acquire(path)
     try:
       # Again, now that no other process can have made the folder meanwhile.
-      if not _check(path, config, binary):
-        files.write_json(path / 'config.json', _describe(config, binary))
+      found = _check(path, config, binary) or _describe(config, binary)
+      for name in (_CONFIG, _COPY):
+        if not _is_config(path / name):
+          files.write_json(path / name, found)
+      _set_aside_damage(path / _STAGES)
       run = cls(path, lock)
-      run._stages()  # Damage is reported before hours of work, not after.
     except BaseException:
       lock.close()
       raise
@@ -107,7 +123,7 @@ class RunFolder(contextlib.AbstractContextManager):
     `info` is what it left, for JSON; NumPy values become Python's.
     """
     stages = {**self._stages(), stage: info or {}}
-    files.write_json(self.path / 'stages.json', stages)
+    files.write_json(self.path / _STAGES, stages)
 
   def info(self, stage: str) -> dict[str, Any]:
     """Returns what a finished stage left; `ValueError` for any other."""
@@ -119,7 +135,7 @@ class RunFolder(contextlib.AbstractContextManager):
     return stages[stage]
 
   def _stages(self):
-    return _read_stages(self.path)
+    return read_stages(self.path)
 
 
 def check(config: config_flags.Common, binary: str, name: str) -> None:
@@ -129,10 +145,10 @@ def check(config: config_flags.Common, binary: str, name: str) -> None:
   the same, as other processes may write it meanwhile.
   """
   path = _find(config, binary, name)
-  if _check(path, config, binary):
-    _read_stages(path)
-    if (path / _LOCK).exists():
-      _acquire(path).close()
+  _check_place(path)
+  _check(path, config, binary)
+  if (path / _LOCK).exists():
+    _acquire(path).close()
 
 
 def _find(config, binary, name):
@@ -141,32 +157,111 @@ def _find(config, binary, name):
   return faults.check_path('run_dir', folder)
 
 
-def _check(path, config, binary):
-  """Returns whether the folder was begun, and refuses one of another run."""
-  if not path.exists():
-    return False
-  if not path.is_dir():
-    raise faults.UsageError(f'--run_dir must be a folder, got the file {path}')
-  file = path / 'config.json'
+def read_config(folder: str | os.PathLike) -> dict[str, Any]:
+  """Returns what a run folder says of itself, `binary`, `config` and more.
+
+  Raises:
+    FileNotFoundError: The folder is none of a run.
+    ValueError: Its config.json is damaged, and so is the copy.
+  """
+  file = pathlib.Path(folder, _CONFIG)
+  try:
+    return _read_config(file)
+  except (FileNotFoundError, ValueError) as error:
+    try:
+      found = _read_config(file.with_name(_COPY))
+    except (OSError, ValueError):
+      raise error from None
+    faults.warn(f'{error}; its copy, {_COPY}, counts')
+    return found
+
+
+def read_stages(folder: str | os.PathLike) -> dict[str, dict[str, Any]]:
+  """Returns what the finished stages of a run folder left, by their names.
+
+  Raises:
+    ValueError: The file is damaged.
+  """
+  file = pathlib.Path(folder, _STAGES)
   if not file.exists():
+    return {}
+  stages = files.read_json(file)
+  return {k: info for k, info in stages.items() if isinstance(info, dict)}
+
+
+def _read_config(file):
+  found = files.read_json(file)
+  if not isinstance(found.get('config'), dict):
+    raise ValueError(f'{file} is damaged (no configuration in it)')
+  return found
+
+
+def _is_config(file):
+  try:
+    return bool(_read_config(file))
+  except (FileNotFoundError, ValueError):
+    return False
+
+
+def _set_aside_damage(file):
+  """Renames a file that says which stages are finished, but is damaged."""
+  try:
+    read_stages(file.parent)
+  except ValueError as error:
+    damaged = file.with_name(f'{file.name}.damaged')
+    os.replace(file, damaged)
+    faults.warn(
+      f'{error}; it is {damaged.name} now, and what is finished is found out '
+      'from the other files'
+    )
+
+
+def _check_place(path):
+  """Refuses a path where no folder can be, in words."""
+  if path.is_symlink() and not path.exists():
+    raise faults.UsageError(
+      f'--run_dir must be a folder, got the symbolic link {path}, which leads '
+      'nowhere'
+    )
+  for parent in (path, *path.parents):
+    if parent.exists():
+      if not parent.is_dir():
+        raise faults.UsageError(
+          f'--run_dir must be a folder, got the file {parent}'
+          if parent == path
+          else f'--run_dir must be below a folder, got {path}, but {parent} is '
+          'a file'
+        )
+      return
+
+
+def _check(path, config, binary):
+  """Returns what the folder says of itself, and refuses another run's.
+
+  None is returned where nothing was begun.
+  """
+  if not path.exists():
+    return None
+  if not any((path / name).exists() for name in (_CONFIG, _COPY)):
+    begun = (_LOCK, f'{_CONFIG}{files.PARTIAL}')
     others = sorted(
-      entry.name
-      for entry in path.iterdir()
-      if entry.name not in (_LOCK, f'config.json{files.PARTIAL}')
+      entry.name for entry in path.iterdir() if entry.name not in begun
     )
     if others:
       raise faults.UsageError(
         f'--run_dir must be a new folder or one of an earlier run, got {path} '
         f'with {others[0]!r} but no config.json in it'
       )
-    return False
-  found = _read_json(file)
-  settings = found.get('config')
-  if not isinstance(settings, dict):
-    raise _damaged(file, 'no configuration in it')
+    return None
+  try:
+    found = read_config(path)
+  except ValueError as error:
+    raise faults.Fault(
+      f'{error}; put it back as it was, or choose another --run_dir'
+    ) from error
   wanted = config_flags.identity(config)
   free = config_flags.as_dict(config).keys() - wanted.keys()
-  settings = {k: v for k, v in settings.items() if k not in free}
+  settings = {k: v for k, v in found['config'].items() if k not in free}
   lines = _differences(
     {'binary': found.get('binary'), **settings}, {'binary': binary, **wanted}
   )
@@ -175,7 +270,7 @@ def _check(path, config, binary):
       f'{path} was made with another configuration; choose another --run_dir. '
       + '; '.join(lines)
     )
-  return True
+  return found
 
 
 def _differences(folder, command):
@@ -198,20 +293,30 @@ def _acquire(path):
     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
   except BlockingIOError:
     lock.seek(0)
-    owner = lock.read().strip() or 'unknown'
+    owner = ' '.join(lock.read(20).split()) or 'unknown'
     lock.close()
     raise faults.Fault(
       f'{path} is in use by another process (pid {owner})'
     ) from None
-  lock.truncate(0)
-  lock.write(str(os.getpid()))
-  lock.flush()
+  except OSError as error:
+    if error.errno not in _WITHOUT_LOCKS:
+      lock.close()
+      error.filename = error.filename or str(path / _LOCK)
+      raise
+    faults.warn(
+      f'{path} is on a file system without locks ({error.strerror}); see to it '
+      'that no second process uses it'
+    )
+  try:
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
+  except OSError as error:
+    with contextlib.suppress(OSError):  # It tries to write once more.
+      lock.close()
+    error.filename = error.filename or str(path / _LOCK)
+    raise
   return lock
-
-
-def _read_stages(path):
-  file = path / 'stages.json'
-  return _read_json(file) if file.exists() else {}
 
 
 def _describe(config, binary):
@@ -241,19 +346,3 @@ def _git_revision():
     ).strip()
   except (OSError, subprocess.SubprocessError):
     return None
-
-
-def _read_json(file):
-  try:
-    value = json.loads(file.read_text(encoding='utf-8'))
-  except ValueError as error:  # Also wrong UTF-8.
-    raise _damaged(file, error) from error
-  if not isinstance(value, dict):
-    raise _damaged(file, f'not an object but {type(value).__name__}')
-  return value
-
-
-def _damaged(file, why):
-  return faults.Fault(
-    f'{file} is damaged ({why}); delete the folder or choose another --run_dir'
-  )

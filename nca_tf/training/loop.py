@@ -28,11 +28,15 @@ def fit(stage, step, total, *, checkpoints, log, held_out=None):
       EVALUATIONS times; the scalars it returns are recorded as `held_out_...`.
 
   Raises:
-    Fault: a value that is not finite; the last good checkpoint stays.
+    Fault: a value that is not finite, and the last good checkpoint stays; or
+      the checkpoint is of another model.
   """
   log_every = max(1, min(LOG_EVERY, total // (2 * EVALUATIONS)))
   evaluate_every = log_every * max(1, total // (EVALUATIONS * log_every))
-  start = checkpoints.restore()
+  try:
+    start = checkpoints.restore()
+  except ValueError as error:
+    raise faults.Fault(f'{error}; choose another --run_dir') from error
   log.rewind(stage, start)
   saved = time.monotonic()
   window = []

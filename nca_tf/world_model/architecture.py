@@ -5,16 +5,17 @@ is made.
 """
 
 import dataclasses
-import json
 import pathlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from nca_tf import checks
 from nca_tf import environments
 from nca_tf import random_numbers
 from nca_tf.command_line import faults
 from nca_tf.memory import cell_flags
 from nca_tf.memory import cells
+from nca_tf.runs import run_folder
 
 if TYPE_CHECKING:
   from nca_tf.world_model import model as model_lib
@@ -90,19 +91,52 @@ def read_settings(flag: str, folder) -> dict[str, Any]:
   Raises:
     faults.UsageError: It is no such folder, or M is not finished.
   """
-  path = pathlib.Path(folder)
   try:
-    found = json.loads((path / 'config.json').read_text())
-    finished = json.loads((path / 'stages.json').read_text())
-    settings, binary = found['config'], found['binary']
-  except (OSError, ValueError, KeyError, TypeError):
-    settings, binary, finished = None, None, {}
-  if binary != BINARY or 'model' not in finished:
+    found = run_folder.read_config(folder)
+    finished = run_folder.read_stages(folder)
+  except FileNotFoundError:
+    found, finished = {}, {}
+  except ValueError as error:
+    raise faults.UsageError(
+      f'--{flag}: {error}; repeat the command that made the folder'
+    ) from error
+  if found.get('binary') != BINARY or 'model' not in finished:
     raise faults.UsageError(
       f'--{flag} must be the folder of a finished run of bin/{BINARY}, '
       f'got {str(folder)!r}'
     )
+  settings = found['config']
+  try:
+    _check_settings(settings)
+  except ImportError as error:  # A package that the game needs.
+    raise faults.Fault(str(error)) from error
+  except (KeyError, ValueError) as error:
+    reason = f'{error} is missing' if isinstance(error, KeyError) else error
+    file = pathlib.Path(folder, 'config.json')
+    raise faults.UsageError(
+      f'--{flag}: {file} was changed ({reason}); put it back as it was'
+    ) from error
   return settings
+
+
+def _check_settings(settings):
+  """Raises ValueError, or KeyError, where a world model cannot be like that."""
+  if not isinstance(settings['env'], str):
+    raise ValueError(f'env must be a text, got {settings["env"]!r}')
+  environments.get_spec(settings['env'], **game_options(settings))
+  checks.integer('held_out', settings['held_out'], 2)
+  checks.real('done_weight', settings['done_weight'], 0)
+  checks.boolean('mirror', settings.get('mirror', False))
+  for field in dataclasses.fields(Architecture):
+    value = settings.get(field.name, field.default)
+    if isinstance(field.default, str) and not isinstance(value, str):
+      raise ValueError(f'{field.name} must be a text, got {value!r}')
+    if field.name == 'cell' and value not in cells.names():
+      raise ValueError(f'cell must be one of {cells.names()}, got {value!r}')
+    if isinstance(field.default, bool):
+      checks.boolean(field.name, value)
+    elif isinstance(field.default, int):
+      checks.integer(field.name, value, 1)
 
 
 def game_options(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from nca_tf import environments
 from nca_tf.command_line import faults
 from nca_tf.datasets import latents as latents_lib
 from nca_tf.runs import checkpoints
+from nca_tf.runs import run_folder
 from nca_tf.world_model import agent as agent_lib
 from nca_tf.world_model import architecture as architecture_lib
 from nca_tf.world_model import codec as codec_lib
@@ -134,11 +135,17 @@ def restore(folder, part: str, model) -> None:
   """Sets the weights of V ('vision') or M ('model') from a run folder.
 
   Raises:
-    faults.Fault: There is no checkpoint.
+    faults.Fault: The checkpoint that its training ended with cannot be read.
   """
   path = pathlib.Path(folder) / 'checkpoints' / part
-  if not checkpoints.Checkpoints(path, model=model).restore():
-    raise faults.Fault(f'{path} must hold a checkpoint, it has none')
+  saved = checkpoints.Checkpoints(path, model=model)
+  try:
+    stage = run_folder.read_stages(folder).get(part, {})
+    saved.load(stage.get('step') or checkpoints.latest_step(path))
+  except ValueError as error:
+    raise faults.Fault(
+      f'{error}; the command that made {folder} trains it again'
+    ) from error
 
 
 def is_held_out(episode, held_out: int):
@@ -159,10 +166,24 @@ def read_latents(
   Returns:
     The training episodes (after all of them their mirror images), and those
     held out.
+
+  Raises:
+    faults.Fault: They are lost or damaged, all or some.
   """
+  path = pathlib.Path(folder, 'latents')
 
   def split(kind):
-    whole = latents_lib.load(pathlib.Path(folder, 'latents'), kind)
+    try:
+      whole = latents_lib.load(path, kind)
+      counted = run_folder.read_stages(folder).get('encode', {}).get('frames')
+      # After death there is no frame.
+      found = len(whole.is_first) - int(whole.is_terminal.sum())
+      if found != counted and counted is not None:
+        raise ValueError(f'{path} holds {found} of {counted} frames')
+    except ValueError as error:
+      raise faults.Fault(
+        f'{error}; the command that made {folder} encodes them again'
+      ) from error
     starts = [part.start for part in whole.episodes]
     kept = is_held_out(whole.episode[starts], held_out)
     sides = np.flatnonzero(~kept), np.flatnonzero(kept)

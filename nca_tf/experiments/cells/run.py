@@ -7,12 +7,13 @@ done once.
 """
 
 import functools
-import json
 
 import numpy as np
 
+from nca_tf import files
 from nca_tf import random_numbers
 from nca_tf.command_line import config_flags
+from nca_tf.command_line import faults
 from nca_tf.experiments.cells import report
 from nca_tf.experiments.cells import settings
 from nca_tf.experiments.controller import dream_check
@@ -82,7 +83,11 @@ class Comparison:
     """Does what is not finished of a seed."""
     stage, do = self.run.stage, functools.partial
     for cell in self._config.cell_names:
-      stage(f'world_model-{seed}-{cell}', do(self._learn, seed, cell))
+      stage(
+        f'world_model-{seed}-{cell}',
+        do(self._learn, seed, cell),
+        do(self._is_learnt, seed, cell),
+      )
     for each in self.settings:
       stage(f'check-{seed}-{each.model}', do(self._check, seed, each))
     for each in self.settings:
@@ -94,6 +99,22 @@ class Comparison:
     turn = f'world model {cells.index(cell) + 1} of {len(cells)}'
     self._announce(seed, turn, cell)
     world_model_run.train(self._model_config(seed, cell))
+
+  def _is_learnt(self, seed, cell):
+    """Whether M and its latents are there, where anybody still needs them."""
+    mine = (each for each in self.settings if each.cell == cell)
+    is_over = all(
+      self.run.is_finished(f'check-{seed}-{each.model}')
+      and self.run.is_finished(f'controller-{seed}-{each.name}')
+      for each in mine
+    )
+    try:
+      if not is_over:
+        world_model_lib.WorldModel.load(self._path(seed, f'world_model-{cell}'))
+    except (faults.Fault, faults.UsageError) as error:
+      faults.warn(str(error))
+      return False
+    return True
 
   def _check(self, seed, setting):
     """Scripted policies in the dream of an M, and its held-out measures."""
@@ -118,13 +139,12 @@ class Comparison:
     self._announce(seed, turn, setting.name)
     controller_run.run(self._controller_config(seed, setting))
     path = self._path(seed, f'controller-{setting.name}')
-    lines = (path / 'episodes.jsonl').read_text().splitlines()
-    episodes = map(json.loads, lines)
+    episodes = score.read_episodes(path / 'episodes.jsonl')
     evaluations = path / 'iteration-1' / 'evolution-1' / 'looks.json'
     return {
       'played': {str(each['seed']): each['score'] for each in episodes},
       # Named as in older runs.
-      'looks': json.loads(evaluations.read_text()),
+      'looks': files.read_json(evaluations),
     }
 
   def policies(self) -> dict[str, list[float]]:

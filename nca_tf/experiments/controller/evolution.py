@@ -1,7 +1,7 @@
 """One evolution of a controller in one world model."""
 
-import json
-import zipfile
+import io
+import os
 
 import numpy as np
 import tensorflow as tf
@@ -11,14 +11,17 @@ from nca_tf import files
 from nca_tf import random_numbers
 from nca_tf.command_line import faults
 from nca_tf.environments import workers
+from nca_tf.environments.workers import saved_agent
 from nca_tf.evolution import cma_es
 from nca_tf.evolution import evaluators
 from nca_tf.runs import progress
+from nca_tf.runs import run_files
 from nca_tf.saved_models import export
 from nca_tf.training import compilation
 from nca_tf.world_model import dream as dream_lib
 
 _EVALUATIONS = 'looks.json'
+_STATES = ('state.npz', 'state-before.npz')
 
 
 def episode_seeds(seed: int, purpose: str, count: int) -> list[int]:
@@ -48,9 +51,11 @@ def export_player(world_model, controller, parameters, folder, **info):
 class Evolution:
   """CMA-ES with evaluations in the real game; survives being killed.
 
-  Its folder holds `state.npz` (after every generation), `looks.json` (the
-  scores of every evaluation: the name is that of older runs) and `player/`
-  (the agent whose parameters vary).
+  Its folder holds `state.npz` (after every generation), `state-before.npz` (of
+  the one before), `mean-GENERATION.npy` and, in `looks.json`, the scores of
+  every evaluation (the name is that of older runs), and `player/` (the agent
+  whose parameters vary). What is damaged is made again: all of it follows from
+  the seed.
 
   Attributes:
     world_model: WorldModel.
@@ -79,17 +84,33 @@ class Evolution:
     x0 = np.zeros(n) if x0 is None else x0
     seed = random_numbers.derive(config.seed, f'evolution {name}')
     initial = cma_es.initial(self._settings, x0, config.sigma, seed)
+    self.evaluations = self._read_evaluations()
     self.state = self._restore(initial)
-    path = folder / _EVALUATIONS
-    found = json.loads(path.read_text()) if path.exists() else {}
-    self.evaluations = {int(number): scores for number, scores in found.items()}
-    if not (self.player / 'agent.json').exists():
+    if not is_player(self.player):
       export_player(world_model, self.controller, np.zeros(n), self.player)
 
   @property
   def generation(self) -> int:
     """Generations that are finished."""
     return int(self.state.generation)
+
+  @property
+  def is_whole(self) -> bool:
+    """Whether all generations are there, and all evaluations of them."""
+    return self.generation == self._config.generations and not self._lost()
+
+  def _lost(self):
+    """Generations whose scores are lost, but not their mean vectors."""
+    return [
+      generation
+      for generation in range(1, self.generation + 1)
+      if self._is_evaluated(generation) and generation not in self.evaluations
+    ]
+
+  def _is_evaluated(self, generation):
+    config = self._config
+    is_last = generation == config.generations
+    return is_last or generation % config.select_every == 0
 
   def run(self, log):
     """Runs the generations that are missing, with their evaluations."""
@@ -99,6 +120,8 @@ class Evolution:
     label = f'{self.stage}, {config.in_}'
     bar = progress.Progress(label, total, 'generations', self.generation)
     with self.open_players() as players, bar:
+      for generation in self._lost():
+        self._evaluate(players, generation, self.mean(generation))
       while self.generation < total:
         self.state, scores = step(self.state, players)
         scores, done = np.asarray(scores), self.generation
@@ -108,11 +131,11 @@ class Evolution:
           'spread': np.std(scores),
           'sigma': float(self.state.sigma),
         }
-        if done % config.select_every == 0 or done == total:
-          figures |= self._evaluate(players)
+        if self._is_evaluated(done):
+          mean = self.state.mean.numpy().astype(np.float32)
+          figures |= self._evaluate(players, done, mean)
         log.write(self.stage, done, **figures)
-        arrays = {k: v.numpy() for k, v in self.state._asdict().items()}
-        files.write_arrays(self._folder / 'state.npz', arrays)
+        self._keep_state()
         bar.update(done, **figures)
     log.flush()
 
@@ -127,8 +150,19 @@ class Evolution:
     )
 
   def mean(self, generation: int) -> np.ndarray:
-    """The mean vector that was evaluated after a generation."""
-    return np.load(self._folder / f'mean-{generation}.npy')
+    """The mean vector that was evaluated after a generation.
+
+    Raises:
+      ValueError: It is lost or damaged.
+    """
+    path = self._folder / f'mean-{generation}.npy'
+    try:
+      mean = files.read_array(path)
+    except FileNotFoundError as error:
+      raise ValueError(f'{path} is lost') from error
+    if mean.shape != (self.controller.size,) or not np.isfinite(mean).all():
+      raise ValueError(f'{path} is damaged (no vector of a controller)')
+    return mean
 
   def draw(self, mean, index: int) -> np.ndarray:
     """Candidate `index`, [n], drawn around `mean` as the last generation."""
@@ -182,34 +216,95 @@ class Evolution:
 
     return step
 
-  def _evaluate(self, players):
-    """Plays the selection episodes with the mean vector."""
+  def _evaluate(self, players, generation, mean):
+    """Plays the selection episodes with the mean vector of a generation."""
     config = self._config
-    mean = self.state.mean.numpy().astype(np.float32)
     seeds = episode_seeds(config.seed, 'selection', config.selection_episodes)
     scores = play_scores(players, seeds, mean)
-    np.save(self._folder / f'mean-{self.generation}.npy', mean)
-    self.evaluations[self.generation] = scores
+    stream = io.BytesIO()
+    np.save(stream, mean)
+    path = self._folder / f'mean-{generation}.npy'
+    files.write_whole(path, stream.getvalue())
+    self.evaluations[generation] = scores
+    self.evaluations = dict(sorted(self.evaluations.items()))
     files.write_json(self._folder / _EVALUATIONS, self.evaluations)
     return {'game_mean': np.mean(scores), 'game_median': np.median(scores)}
 
-  def _restore(self, initial):
-    path = self._folder / 'state.npz'
+  def _read_evaluations(self):
+    """The scores by generation; those that are damaged are played again."""
+    path = self._folder / _EVALUATIONS
     if not path.exists():
-      return initial
+      return {}
     try:
-      with np.load(path, allow_pickle=False) as arrays:
-        return type(initial)(
-          *(
-            tf.constant(arrays[name], part.dtype, part.shape)
-            for name, part in initial._asdict().items()
-          )
-        )
-    except (KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
-      raise faults.Fault(
-        f'{path} is damaged ({error}); delete {self._folder}, the same '
-        'command then evolves anew'
-      ) from error
+      found = files.read_json(path)
+    except ValueError as error:
+      faults.warn(f'{error}; what it held is played again')
+      return {}
+    count = self._config.selection_episodes
+    return {
+      int(number): scores
+      for number, scores in found.items()
+      if number.isdecimal()
+      and isinstance(scores, list)
+      and len(scores) == count
+      and all(type(each) in (int, float) for each in scores)
+      and np.isfinite(scores).all()
+    }
+
+  def _keep_state(self):
+    arrays = {k: v.numpy() for k, v in self.state._asdict().items()}
+    path, before = (self._folder / name for name in _STATES)
+    if path.exists():
+      os.replace(path, before)
+    files.write_arrays(path, arrays)
+
+  def _restore(self, initial):
+    """The newest state that can be read, with all that was evaluated till then.
+
+    Without one, or without the mean vectors, the evolution begins anew: it goes
+    the same way again.
+    """
+    for path in (self._folder / name for name in _STATES):
+      if not path.exists():
+        continue
+      try:
+        state = _read_state(path, initial)
+        self._check_means(int(state.generation))
+        return state
+      except ValueError as error:
+        faults.warn(f'{error}; the generations since then are run again')
+    self.evaluations = {}
+    return initial
+
+  def _check_means(self, generation):
+    for each in range(1, generation + 1):
+      if self._is_evaluated(each):
+        self.mean(each)
+
+
+def _read_state(path, initial):
+  """A state of CMA-ES, of the shape of another one.
+
+  Raises:
+    ValueError: It is damaged.
+  """
+  arrays = files.read_arrays(path, initial._fields)
+  for name, part in initial._asdict().items():
+    found = arrays[name]
+    if found.shape != part.shape or found.dtype != part.dtype.as_numpy_dtype:
+      raise ValueError(f'{path} is damaged ({name} is of another search)')
+    if found.dtype.kind == 'f' and np.isnan(found).any():
+      raise ValueError(f'{path} is damaged ({name} has no number)')
+  return type(initial)(*(tf.constant(arrays[name]) for name in initial._fields))
+
+
+def is_player(folder) -> bool:
+  """Whether an agent that `export_player` wrote is there and can be read."""
+  try:
+    saved_agent.read_info(folder)
+  except ValueError:
+    return False
+  return run_files.is_saved_model(folder)
 
 
 def play_scores(players, seeds, parameters) -> list[float]:

@@ -35,7 +35,7 @@ def run(config: settings.Config) -> None:
       training.learn(iteration)
       training.check(iteration)
       training.evolve(iteration)
-    chosen = run.stage('choose', training.choose)
+    chosen = run.stage('choose', training.choose, training.is_chosen)
     figures = run.stage('score', training.score)
     run.stage('figures', lambda: report.draw(training))
     evaluations = training.evaluations(training.iterations)
@@ -82,7 +82,15 @@ class ControllerTraining:
       return {'steps': world_model_run.train(self._model_config(number))}
 
     if number > 1:
-      self.run.stage(f'learn-{number}', learn)
+      self.run.stage(f'learn-{number}', learn, lambda: self._is_learnt(number))
+
+  def _is_learnt(self, number):
+    try:
+      self.world_model(number)
+    except (faults.Fault, faults.UsageError) as error:
+      faults.warn(str(error))
+      return False
+    return True
 
   def check(self, number):
     """Scripted policies in the dream and in the game; may refuse the dream."""
@@ -117,6 +125,7 @@ class ControllerTraining:
       self.run.stage(
         f'evolve-{_name(number, index)}',
         lambda index=index: self.evolution(number, index).run(self.run.log),
+        lambda index=index: self.evolution(number, index).is_whole,
       )
 
   def choose(self):
@@ -142,6 +151,10 @@ class ControllerTraining:
       **winner,
     )
     return {**winner, 'mean': mean, 'finalists': results}
+
+  def is_chosen(self):
+    """Whether the agent that was chosen is there."""
+    return evolution_lib.is_player(self.run.export / 'agent')
 
   def score(self):
     """Plays the final episodes, which nothing was chosen by."""

@@ -1,7 +1,6 @@
 """Settings of a dream that is played: by whom, and how it ends."""
 
 import dataclasses
-import json
 import os
 from typing import ClassVar
 
@@ -175,11 +174,15 @@ def _find_world_model(agent, iteration) -> str:
   """The folder of the world model in which an agent was evolved."""
   run = saved_agent.find(agent).resolve().parents[1]
   try:
-    found = json.loads((run / 'config.json').read_text(encoding='utf-8'))
+    found = run_folder.read_config(run)
     binary, settings = found['binary'], found['config']
-    first, untrained = settings['world_model'], settings['untrained']
-  except (OSError, ValueError, KeyError, TypeError):
+    first, untrained = str(settings['world_model']), settings['untrained']
+  except (FileNotFoundError, KeyError):
     binary = None
+  except ValueError as error:
+    raise faults.UsageError(
+      f'--agent: {error}; put it back, or give --world_model'
+    ) from error
   if binary != controller_settings.NAME:
     raise faults.UsageError(
       f'--agent must be the folder of a run of bin/{controller_settings.NAME}, '

@@ -8,6 +8,7 @@ import dataclasses
 from typing import ClassVar
 
 from nca_tf.command_line import config_flags
+from nca_tf.command_line import faults
 from nca_tf.datasets import rollouts
 from nca_tf.experiments.games import settings
 from nca_tf.runs import progress
@@ -45,17 +46,20 @@ def run(config: Config):
     total = config.episodes
     done = min(rollouts.count(folder), total)
     with progress.Progress(about, total, 'episodes', done) as bar:
-      collect.collect(
-        folder,
-        config.env,
-        config.player,
-        total,
-        config.seed,
-        processes=config.processes,
-        shard_size=config.shard_size,
-        progress=bar.update,
-        options=config.game_options,
-      )
+      try:
+        collect.collect(
+          folder,
+          config.env,
+          config.player,
+          total,
+          config.seed,
+          processes=config.processes,
+          shard_size=config.shard_size,
+          progress=bar.update,
+          options=config.game_options,
+        )
+      except ValueError as error:  # The folder holds other rollouts.
+        raise faults.Fault(f'{error}; choose another --run_dir') from error
     whole = rollouts.count(folder)
     run.finish('record', {'episodes': whole})
     print(f'{whole} episodes in {folder}')

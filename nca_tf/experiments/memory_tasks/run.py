@@ -16,6 +16,7 @@ from nca_tf.memory import extensions
 from nca_tf.memory import sequence_model
 from nca_tf.runs import checkpoints as checkpoints_lib
 from nca_tf.runs import run as run_lib
+from nca_tf.runs import run_files
 from nca_tf.saved_models import export as export_lib
 from nca_tf.training import loop
 from nca_tf.training import sequence as sequence_training
@@ -32,10 +33,17 @@ def run(config: settings.Config) -> None:
     print(training.describe(), flush=True)
     for seed in training.seeds:
       for cell in config.cells:
-        train = functools.partial(training.train, cell, seed)
-        folder.stage(f'{cell}-{seed}', train)
-        export = functools.partial(training.export, cell, seed)
-        folder.stage(f'export-{cell}-{seed}', export)
+        which = cell, seed
+        folder.stage(
+          f'{cell}-{seed}',
+          functools.partial(training.train, *which),
+          functools.partial(training.is_trained, *which),
+        )
+        folder.stage(
+          f'export-{cell}-{seed}',
+          functools.partial(training.export, *which),
+          functools.partial(training.is_exported, *which),
+        )
     folder.publish(report.make(training), numbers='errors.json')
     folder.goodbye(
       SavedModels=str(folder.export),
@@ -151,6 +159,23 @@ class Training:
       'parameters': self.parameters[cell],
     }
 
+  def is_trained(self, cell: str, seed: int) -> bool:
+    """Whether a finished training left what is needed of it."""
+    steps = self.config.own('updates')
+    folder = self.run.checkpoints / f'{cell}-{seed}'
+    if not run_files.has_step(folder, steps):
+      return False
+    sizes = len(self.config.lengths), self.config.test_sequences
+    try:
+      errors = np.array(self.run.info(f'{cell}-{seed}')['errors'], np.float64)
+    except (KeyError, TypeError, ValueError):
+      return False
+    return errors.shape == sizes and bool(np.isfinite(errors).all())
+
+  def is_exported(self, cell: str, seed: int) -> bool:
+    """Whether the SavedModel of a trained cell is there."""
+    return run_files.is_saved_model(self.run.export / f'{cell}-{seed}')
+
   def export(self, cell: str, seed: int) -> None:
     """Writes the SavedModel of a trained cell."""
     folder = self.run.export / f'{cell}-{seed}'
@@ -158,10 +183,12 @@ class Training:
     export_lib.export_sequence_model(model, self.task.input_size, folder)
 
   def load(self, cell: str, seed: int) -> sequence_model.SequenceModel:
-    """A trained model."""
+    """A trained model; ValueError if its checkpoint is lost or damaged."""
     model = self.model(cell, seed)
     where = self.run.checkpoints / f'{cell}-{seed}'
-    checkpoints_lib.Checkpoints(where, model=model).restore()
+    checkpoints_lib.Checkpoints(where, model=model).load(
+      self.config.own('updates')
+    )
     return model
 
   def errors(self, cell: str) -> np.ndarray:

@@ -18,6 +18,7 @@ from nca_tf.environments.pommerman.engine import variants
 from nca_tf.world_model.states import layout as layout_lib
 
 VARIANT = 'PommeFFACompetition-v0'
+_MOST_BYTES = 1 << 29  # Of games unpacked; 1000 games have a tenth of it.
 
 
 class Games(typing.NamedTuple):
@@ -177,4 +178,15 @@ def save(games: Games, path):
 
 def load(path) -> Games:
   """Reads what `save` wrote; ValueError where it is damaged."""
-  return latents.load_fields(path, Games, 'games')
+  games = latents.load_fields(path, Games, _MOST_BYTES)
+  steps = games.is_first.shape
+  is_right = (
+    len(steps) == 1
+    and all(field.shape[:1] == steps for field in games)
+    and games.state.ndim == games.oracle.ndim == 2
+    and games.is_first.dtype == games.is_terminal.dtype == np.bool_
+    and np.array_equal(games.is_first, np.diff(games.game, prepend=-1) != 0)
+  )
+  if not is_right:
+    raise ValueError(f'{path} is damaged (its arrays are no games)')
+  return games

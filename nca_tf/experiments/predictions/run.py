@@ -18,6 +18,7 @@ from nca_tf.experiments.predictions import settings
 from nca_tf.runs import checkpoints
 from nca_tf.runs import progress
 from nca_tf.runs import run as run_lib
+from nca_tf.runs import run_files
 from nca_tf.training import loop
 from nca_tf.training import state as state_training
 from nca_tf.world_model.states import registry
@@ -31,13 +32,24 @@ def run(config: settings.Config) -> None:
   with run_lib.start(config, settings.NAME, config.run_name) as folder:
     comparison = Comparison(folder)
     for seed in config.seeds:
-      collect = functools.partial(comparison.collect, seed)
-      folder.stage(f'collect-{seed}', collect)
-      baselines = functools.partial(comparison.score_baselines, seed)
-      folder.stage(f'baselines-{seed}', baselines)
+      do = functools.partial
+      folder.stage(
+        f'collect-{seed}',
+        do(comparison.collect, seed),
+        do(comparison.is_collected, seed),
+      )
+      folder.stage(
+        f'baselines-{seed}',
+        do(comparison.score_baselines, seed),
+        do(comparison.are_scored, seed, 'oracle', 'copy'),
+      )
       for cell, coding in config.models:
-        score = functools.partial(comparison.score, seed, cell, coding)
-        folder.stage(f'score-{coding}-{cell}-{seed}', score)
+        which = seed, cell, coding
+        folder.stage(
+          f'score-{coding}-{cell}-{seed}',
+          do(comparison.score, *which),
+          do(comparison.is_model_scored, *which),
+        )
     folder.publish(report.make(comparison))
     folder.goodbye(Next=config.next_command(folder.path))
 
@@ -74,6 +86,41 @@ class Comparison:
       with progress.Progress(f'{name}, seed {seed}', games, 'games') as bar:
         played = pommerman_games.collect(games, rng, samples, bar.update)
       pommerman_games.save(played, self._path(name, seed))
+
+  def is_collected(self, seed: int) -> bool:
+    """Whether all games of a seed are there."""
+    wanted = {'games': self.config.games, 'held_out': self.config.held_out}
+    try:
+      return all(
+        self.load(name, seed).is_first.sum() == games
+        for name, games in wanted.items()
+      )
+    except ValueError as error:
+      faults.warn(str(error))
+      return False
+
+  def are_scored(self, seed: int, *names: str) -> bool:
+    """Whether the scores of models or baselines can be read."""
+    try:
+      return all(
+        set(self.scores(name, seed)) <= {1, *settings.HORIZONS}
+        for name in names
+      )
+    except (FileNotFoundError, ValueError) as error:
+      faults.warn(str(error))
+      return False
+
+  def is_model_scored(self, seed: int, cell: str, coding: str) -> bool:
+    """Whether a model is there, with its scores before and after training."""
+    before, after = (
+      settings.label(cell, coding, trained=False),
+      settings.label(cell, coding),
+    )
+    where = self.run.checkpoints / f'{coding}-{cell}-{seed}'
+    steps = self.config.epochs * self._streams(seed).windows_per_epoch
+    return run_files.has_step(where, steps) and self.are_scored(
+      seed, before, after
+    )
 
   def _path(self, name, seed):
     return self.run.path / f'{name}-{seed}.npz'
@@ -114,12 +161,23 @@ class Comparison:
     files.write_whole(self._scores_path(name, seed), text)
 
   def scores(self, name: str, seed: int) -> dict[int, dict[str, np.ndarray]]:
-    """{horizon: {measure: [G, 2]}} of a model or a baseline."""
-    found = json.loads(self._scores_path(name, seed).read_text())
-    return {
-      int(horizon): {key: np.array(sums) for key, sums in each.items()}
-      for horizon, each in found.items()
-    }
+    """{horizon: {measure: [G, 2]}} of a model or a baseline.
+
+    Raises:
+      ValueError: They are damaged.
+    """
+    path = self._scores_path(name, seed)
+    found = files.read_json(path)
+    try:
+      return {
+        int(horizon): {
+          key: np.array(sums, np.float64).reshape(-1, 2)
+          for key, sums in each.items()
+        }
+        for horizon, each in found.items()
+      }
+    except (AttributeError, TypeError, ValueError) as error:
+      raise ValueError(f'{path} is damaged ({error})') from error
 
   def make_model(self, seed: int, cell: str, coding: str):
     """An untrained StateModel."""
@@ -195,7 +253,8 @@ class Comparison:
     """A trained StateModel."""
     model = self.make_model(seed, cell, coding)
     where = self.run.checkpoints / f'{coding}-{cell}-{seed}'
-    checkpoints.Checkpoints(where, model=model).restore()
+    steps = self.config.epochs * self._streams(seed).windows_per_epoch
+    checkpoints.Checkpoints(where, model=model).load(steps)
     return model
 
   def _score_model(self, predictor, games):

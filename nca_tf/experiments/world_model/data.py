@@ -43,10 +43,14 @@ class Recordings:
 
     Raises:
       faults.UsageError: There is no whole episode.
+      faults.Fault: It is not said what they are.
     """
     shards, first = [], 0
     for folder in self._folders:
-      spec = rollouts.read_spec(folder)
+      try:
+        spec = rollouts.read_spec(folder)
+      except ValueError as error:
+        raise faults.Fault(f'{error}; put it back as it was') from error
       last = first - 1
       for path in rollouts.shards(folder):
         episodes = [
@@ -60,6 +64,20 @@ class Recordings:
       folders = ', '.join(str(folder) for folder in self._folders)
       raise faults.UsageError(f'no whole episode in {folders}')
     return shards
+
+  @property
+  def frames(self) -> int:
+    """Real frames of all whole episodes."""
+    return sum(size for shard in self.shards for _, size in shard.episodes)
+
+  @property
+  def episodes(self) -> int:
+    """Number of whole episodes."""
+    return sum(len(shard.episodes) for shard in self.shards)
+
+  def read_again(self) -> None:
+    """Forgets what `shards` found: the files have changed."""
+    self.__dict__.pop('shards', None)
 
   def held_out_frames(self, limit: int) -> dict[int, np.ndarray]:
     """Real frames of up to `limit` held-out episodes by number, in order.
@@ -78,8 +96,18 @@ class Recordings:
     return found
 
   def episode_frames(self, number: int) -> np.ndarray:
-    """Real frames of one held-out episode."""
-    shard = next(each for each in self.shards if number in dict(each.episodes))
+    """Real frames of one held-out episode.
+
+    Raises:
+      faults.Fault: It is lost.
+    """
+    holding = (each for each in self.shards if number in dict(each.episodes))
+    shard = next(holding, None)
+    if shard is None:
+      folders = ', '.join(str(folder) for folder in self._folders)
+      raise faults.Fault(
+        f'episode {number} is lost in {folders}; put its file back'
+      )
     return dict(self._read_frames(shard, held_out=True))[number]
 
   def batches(self, size: int, seed: int, mirror: bool):
@@ -137,18 +165,29 @@ class Recordings:
   def encode(self, codec, folder: pathlib.Path, mirror: bool) -> int:
     """Writes what V makes of every frame, one file per shard.
 
-    Files that are there already are kept. With `mirror` the mirror images are
-    encoded as well. Returns the number of frames recorded.
+    Files that hold the episodes of their shard already are kept, others
+    removed. With `mirror` the mirror images are encoded as well. Returns the
+    number of frames recorded.
     """
     folder.mkdir(exist_ok=True)
-    total = sum(size for shard in self.shards for _, size in shard.episodes)
-    for kind in ('part', 'mirror')[: 1 + mirror]:
+    total = self.frames
+    kinds = ('part', 'mirror')[: 1 + mirror]
+    wanted = {
+      f'{kind}-{index:05d}.npz'
+      for kind in kinds
+      for index, shard in enumerate(self.shards)
+      if shard.episodes
+    }
+    for kind in kinds:
+      for file in folder.glob(f'{kind}-*.npz'):
+        if file.name not in wanted:
+          file.unlink()
       label = 'encode mirrored' if kind == 'mirror' else 'encode'
       done = 0
       with progress.Progress(label, total, 'frames') as bar:
         for index, shard in enumerate(self.shards):
           file = folder / f'{kind}-{index:05d}.npz'
-          if shard.episodes and not file.exists():
+          if shard.episodes and not _holds(file, shard):
             encoded = self._encode(codec, shard, mirror=kind == 'mirror')
             latents_lib.save(encoded, file)
           done += sum(size for _, size in shard.episodes)
@@ -194,6 +233,27 @@ class Recordings:
       if world_model.is_held_out(number, self._held_out) == held_out:
         whole = rollouts.decompress(episode, spec).observation
         yield number, whole[: _real_frames(episode)]
+
+
+def _holds(file, shard):
+  """Tells whether a file has the latents of all episodes of a shard."""
+  if not file.exists():
+    return False
+  try:
+    part = latents_lib.load_part(file)
+  except ValueError as error:
+    faults.warn(f'{error}; encoded again')
+    return False
+  found = [
+    (
+      int(part.episode[steps.start]),
+      steps.stop - steps.start - int(part.is_terminal[steps.stop - 1]),
+    )
+    for steps in part.episodes
+  ]
+  if found != shard.episodes:
+    faults.warn(f'{file} is not of the episodes of {shard.path}; encoded again')
+  return found == shard.episodes
 
 
 def _ignore(line):

@@ -12,6 +12,7 @@ from nca_tf.world_model import mixture
 HORIZON = max(measures_lib.HORIZONS)
 PIXEL_EPISODES = 40  # Decoded for the measures in pixels.
 ARRAYS = 'measures.npz'
+_NAMES = ('done_labels', 'done_logits', 'weights', 'sigmas', 'latents')
 
 _NOTES = """\
 {episodes} held-out episodes, {forecasts} one-step forecasts. NLL: nats per \
@@ -24,6 +25,15 @@ Brackets: 95 % bootstrap intervals over episodes.
 _PIXELS = """\
 pixels k: the same after decoding, 1000 x squared error of grey levels 0..1.
 """
+
+
+def is_whole(run) -> bool:
+  """Whether the files that `measure` leaves can be read."""
+  try:
+    files.read_arrays(run.path / ARRAYS, _NAMES)
+    return bool((run.path / 'summary.txt').read_text(encoding='utf-8').strip())
+  except (FileNotFoundError, ValueError):
+    return False
 
 
 def measure(run, world_model, latents, recordings) -> dict:

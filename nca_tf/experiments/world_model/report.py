@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from nca_tf import files
 from nca_tf import random_numbers
 from nca_tf.analysis import animation
 from nca_tf.analysis import figures
@@ -118,8 +119,7 @@ def draw(run, world_model, latents, recordings):
 
 
 def _draw_measures(run, step):
-  with np.load(run.path / measures.ARRAYS, allow_pickle=False) as arrays:
-    data = dict(arrays)
+  data = files.read_arrays(run.path / measures.ARRAYS)
   names = [name for name in data if name.startswith('curve ')]
   curves = {name.removeprefix('curve '): data[name] for name in names}
   reached = np.all([np.isfinite(values) for values in curves.values()], axis=0)

@@ -5,7 +5,6 @@ a DNC or an LSTM as M's cell. Each stage resumes and is done once.
 """
 
 import functools
-import json
 import pathlib
 import shutil
 
@@ -23,6 +22,8 @@ from nca_tf.play import collect as collect_lib
 from nca_tf.runs import checkpoints
 from nca_tf.runs import progress
 from nca_tf.runs import run as run_lib
+from nca_tf.runs import run_files
+from nca_tf.runs import run_folder
 from nca_tf.saved_models import export
 from nca_tf.training import compilation
 from nca_tf.training import loop
@@ -39,17 +40,19 @@ def run(config: settings.Config) -> None:
   about = f'{config.env}, {config.cell}'
   with run_lib.start(config, settings.NAME, config.run_name, about) as run:
     training = Training(run)
-    training.train()
+    training.train(last='figures')
     world_model = world_model_lib.WorldModel.load(run.path)
     recordings = training.recordings
     _, latents = world_model_lib.read_latents(run.path, config.held_out)
     given = run, world_model, latents, recordings
-    is_measured = run.is_finished('measure')
-    run.stage('measure', lambda: measures.measure(*given))
-    run.stage('export', lambda: _export(run, world_model))
+    is_measured = run.is_finished('measure') and measures.is_whole(run)
+    run.stage('measure', lambda: measures.measure(*given), lambda: is_measured)
+    run.stage(
+      'export', lambda: _export(run, world_model), lambda: _is_exported(run)
+    )
     run.stage('figures', lambda: report.draw(*given))
     if is_measured:  # By an earlier process, which printed it.
-      print((run.path / 'summary.txt').read_text())
+      print((run.path / 'summary.txt').read_text(encoding='utf-8'))
     run.goodbye(
       SavedModels=f'{run.export}/vision, {run.export}/model',
       Next=config.next_command(run.path),
@@ -74,7 +77,15 @@ def collect(label, folder, env, policy, episodes, seed, **options) -> None:
   options['shard_size'] = max(1, min(32, episodes // 4))
   with progress.Progress(label, episodes, 'episodes', done) as bar:
     options['progress'] = bar.update
-    collect_lib.collect(folder, env, policy, episodes, seed, **options)
+    try:
+      collect_lib.collect(folder, env, policy, episodes, seed, **options)
+    except ValueError as error:  # They are not what is to be recorded here.
+      raise faults.Fault(f'{error}; choose another --run_dir') from error
+
+
+def _is_exported(run):
+  names = 'vision', 'model'
+  return all(run_files.is_saved_model(run.export / name) for name in names)
 
 
 def _export(run, world_model):
@@ -98,16 +109,59 @@ class Training:
       folders, config.game_spec, config.held_out
     )
 
-  def train(self) -> None:
-    """Collects episodes, trains V, encodes the episodes and trains M."""
+  def train(self, last: str = 'model') -> None:
+    """Collects episodes, trains V, encodes the episodes and trains M.
+
+    What an earlier process finished and what then got lost is made again: each
+    stage counted what it left. `last` is the last stage that reads the
+    episodes, after which nobody misses them.
+    """
     run = self._run
+    is_over = run.is_finished(last)
     if not self._config.rollouts:
-      run.stage('collect', self._collect)
-    if self._config.initial_vision and not run.is_finished('vision'):
-      _copy_vision(self._config.initial_vision, run)
-    run.stage('vision', self._train_vision)
-    run.stage('encode', self._encode)
-    run.stage('model', self._train_model)
+      whole = functools.partial(self._is_recorded, is_over)
+      run.stage('collect', self._collect, whole)
+    is_trained = functools.partial(run_files.is_trained, run)
+    source = self._config.initial_vision
+    if source and not (run.is_finished('vision') and is_trained('vision')):
+      _copy_vision(source, run)
+    run.stage('vision', self._train_vision, lambda: is_trained('vision'))
+    run.stage('encode', self._encode, self._is_encoded)
+    if not is_over:
+      self._check_frames()
+    run.stage('model', self._train_model, lambda: is_trained('model'))
+
+  def _is_recorded(self, is_over):
+    """Whether all episodes are there; once they are used, only roughly."""
+    folder = self._run.path / 'rollouts'
+    try:
+      rollouts.read_spec(folder)
+      episodes = rollouts.count(folder) if is_over else self.recordings.episodes
+    except (ValueError, faults.Fault):
+      return False
+    return self._run.info('collect').get('episodes') in (None, episodes)
+
+  def _is_encoded(self):
+    config = self._config
+    try:
+      world_model_lib.read_latents(
+        self._run.path, config.held_out, config.mirror
+      )
+    except faults.Fault as error:
+      faults.warn(str(error))
+      return False
+    return True
+
+  def _check_frames(self):
+    """Refuses to go on with fewer frames than were encoded."""
+    counted = self._run.info('encode').get('frames')
+    found = self.recordings.frames
+    if found != counted and counted is not None:
+      folders = ', '.join(self._config.rollouts) or self._run.path / 'rollouts'
+      raise faults.Fault(
+        f'{folders} must hold the {counted} frames that were encoded, got '
+        f'{found}; put back the files that it lost'
+      )
 
   def _collect(self):
     """Records episodes: twice as many, and so on, where they are too short."""
@@ -117,6 +171,7 @@ class Training:
     while True:
       what = config.env, config.policy, total, config.seed
       collect('collect', target, *what, **how)
+      self.recordings.read_again()
       is_last = total >= _MOST_MORE * config.episodes
       if is_last or self._fills_a_batch(target, total):
         return {'episodes': rollouts.count(target)}
@@ -148,10 +203,12 @@ class Training:
   @functools.cached_property
   def _vision(self):
     """V as it was trained, or as its training begins."""
-    config = self._config
+    config, run = self._config, self._run
     vision = config.architecture.make_vision(config.game_spec, config.seed)
-    is_trained = self._run.is_finished('vision')
-    folder = self._run.path if is_trained else self._config.initial
+    is_trained = run.is_finished('vision') and run_files.is_trained(
+      run, 'vision'
+    )
+    folder = run.path if is_trained else config.initial
     if folder:
       world_model_lib.restore(folder, 'vision', vision)
     return vision
@@ -196,6 +253,8 @@ class Training:
 
   def _encode(self):
     folder, mirror = self._run.path / 'latents', self._config.mirror
+    if self._run.is_finished('encode'):
+      self._check_frames()
     return {'frames': self.recordings.encode(self.codec, folder, mirror)}
 
   def _train_model(self):
@@ -244,7 +303,9 @@ class Training:
       log=run.log,
       held_out=evaluate,
     )
-    return run.log.records(stage)[-1]
+    records = run.log.records(stage)
+    # The log may be lost; what is counted is the checkpoint.
+    return {**(records[-1] if records else {}), 'stage': stage, 'step': steps}
 
   def _streams(self, latents, batch, window, purpose='windows'):
     try:
@@ -258,7 +319,16 @@ class Training:
 def _copy_vision(source, run):
   """Takes over V, which counts as finished, and the latents that it made."""
   path = pathlib.Path(source)
-  finished = json.loads((path / 'stages.json').read_text())
+  try:
+    finished = run_folder.read_stages(path)
+  except ValueError as error:
+    raise faults.Fault(f'{error}; repeat the command that made it') from error
   for part in ('checkpoints/vision', 'latents'):
     shutil.copytree(path / part, run.path / part, dirs_exist_ok=True)
-  run.finish('vision', finished['vision'])
+  vision = finished['vision']
+  if not run_files.has_step(run.checkpoints / 'vision', vision.get('step')):
+    raise faults.Fault(
+      f'{path}/checkpoints/vision is damaged; the command that made {path} '
+      'trains it again'
+    )
+  run.finish('vision', vision)

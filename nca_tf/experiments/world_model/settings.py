@@ -195,7 +195,13 @@ def read_config(flag: str, folder) -> Config:
   }
   if isinstance(settings.get('rollouts'), str):  # As it was in version 0.1.
     settings['rollouts'] = tuple(filter(None, [settings['rollouts']]))
-  return Config(**settings)
+  try:
+    return config_flags.restore(Config, settings)
+  except ValueError as error:
+    raise faults.UsageError(
+      f'--{flag}: {os.path.join(folder, "config.json")} was changed ({error}); '
+      'put it back as it was'
+    ) from error
 
 
 def _check_architecture(flag, folder, config):
