@@ -22,6 +22,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from nca_tf import checks
 from nca_tf.memory import access
 from nca_tf.memory import dnc
 from nca_tf.memory import dnc_layer
@@ -100,6 +101,8 @@ def make(name: str, units: int, **options) -> keras.layers.Layer:
     ValueError: there is no such cell, or an option is out of its range.
   """
   entry = get(name)
+  if not isinstance(units, keras.layers.Layer):
+    units = checks.integer('units', units, 1)
   if not entry.has_memory:
     options = {k: v for k, v in options.items() if k not in _MEMORY_OPTIONS}
   return entry.cell(units, **options)

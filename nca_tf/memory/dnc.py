@@ -191,7 +191,7 @@ class DNCCell(keras.layers.Layer):
     """Shapes of the state with the batch axis, nested as the state."""
     sizes = self.state_size
     controller = keras.tree.map_structure(
-      lambda units: (batch_size, units), sizes.controller
+      lambda units: (batch_size, int(units)), sizes.controller
     )
     reads, *memory = (
       (batch_size, *shape) for shape in (sizes.reads, *sizes.access)
