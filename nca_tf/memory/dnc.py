@@ -47,9 +47,10 @@ class DNCCell(keras.layers.Layer):
       output, state = cell(inputs, state)
       sequence = keras.layers.RNN(cell, return_sequences=True)(sequences)
 
-  `keras.layers.RNN` carries the whole state in the compute dtype, and gives
-  wrong symbolic shapes for a returned state, as it assumes states of two axes;
-  `DNC` has neither flaw.
+  `keras.layers.RNN` carries the whole state in the compute dtype, gives wrong
+  symbolic shapes for a returned state, as it assumes states of two axes, and
+  cannot reset the nested state of a stateful layer; `DNC` has none of these
+  flaws.
 
   Args:
     controller: number of LSTM units, or any Keras RNN cell, or a feed-forward
