@@ -29,7 +29,7 @@ def set_precision(name: str) -> Callable[[], None]:
   Raises:
     ValueError: another name.
   """
-  if name not in PRECISIONS:
+  if name not in tuple(PRECISIONS):
     raise ValueError(
       f'name must be one of {", ".join(PRECISIONS)}, got {name!r}'
     )

@@ -131,26 +131,3 @@ def test_sums_over_many_slots_and_all_numbers_of_heads():
 
 def test_more_heads_are_left_to_the_pure_form():
   assert not native.is_usable(native.MOST_HEADS + 1)
-
-
-def test_without_a_compiler_there_is_one_line(monkeypatch, caplog, tmp_path):
-  monkeypatch.setenv('CXX', str(tmp_path / 'missing'))
-  native.load.cache_clear()
-  try:
-    assert not native.is_usable()
-    assert not native.is_usable()
-  finally:
-    native.load.cache_clear()
-  assert caplog.text.count('without its compiled memory access') == 1
-  assert 'CXX may name another' in caplog.text
-
-
-def test_a_compiler_that_fails_is_no_error(monkeypatch, tmp_path):
-  monkeypatch.setenv('CXX', 'false')
-  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
-  native.load.cache_clear()
-  try:
-    assert not native.is_usable()
-  finally:
-    native.load.cache_clear()
-  assert not list(tmp_path.rglob('*.so'))

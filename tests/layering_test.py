@@ -314,7 +314,7 @@ def test_build_has_a_target_for_everything():
     for target in rules[kind].values():
       assert target['deps'] == [':everything']
   data = rules['py_library']['memory']['data']
-  assert [pathlib.Path(name).suffix for name in data] == ['.cc', '.h']
+  assert [pathlib.Path(name).suffix for name in data] == ['.cc', '.h', '.h']
 
 
 @pytest.fixture(name='setup')

@@ -48,4 +48,6 @@ def test_an_unknown_precision_changes_nothing():
   message = "name must be one of float32, float64, mixed_bfloat16, got 'half'"
   with pytest.raises(ValueError, match=message):
     set_precision('half')
+  with pytest.raises(ValueError, match=r"name must be one of .*, got \['float"):
+    set_precision(['float32'])
   assert keras.config.floatx() == 'float64'

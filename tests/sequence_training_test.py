@@ -9,6 +9,7 @@ from nca_tf.datasets.memory_tasks import registry
 from nca_tf.memory import cells
 from nca_tf.memory import sequence_model
 from nca_tf.saved_models import export
+from nca_tf.training import compilation
 from nca_tf.training import sequence as sequence_training
 
 SMALL = {'memory_slots': 5, 'word_size': 4, 'read_heads': 1}
@@ -129,3 +130,63 @@ def test_saved_model_gives_the_same_outputs(cell, tmp_path):
     after = loaded['step'](inputs=tf.constant(inputs[:, t]), **state)
     state = {name: after[f'next_{name}'] for name in state}
   np.testing.assert_allclose(after['outputs'], model(inputs)[:, -1], atol=1e-5)
+
+
+def test_a_saved_file_gives_the_same_outputs(tmp_path):
+  inputs = keras.Input((None, 3))
+  layer = sequence_model.SequenceModel(cells.make('dnc', 4, **SMALL), 2)
+  model = keras.Model(inputs, layer(inputs))
+  model.save(tmp_path / 'model.keras')
+  loaded = keras.saving.load_model(tmp_path / 'model.keras')
+  sequences = np.random.default_rng(0).normal(size=(2, 3, 3)).astype('float32')
+  np.testing.assert_array_equal(loaded(sequences), model(sequences))
+
+
+@pytest.fixture(scope='module', name='parts')
+def make_parts():
+  task = registry.make('copy', bits=3)
+  return make('lstm', task), task
+
+
+def test_numbers_of_a_sweep_train_as_pythons_own(parts):
+  settings = {'longest': 3, 'seed': 1, 'learning_rate': 1e-2, 'batch': 8}
+  settings |= {'warm_up': 4, 'clip': 0.5}
+  swept = {name: np.array(number) for name, number in settings.items()}
+  one, other = (
+    sequence_training.SequenceTrainer(*parts, jit=jit, **given)
+    for jit, given in ((False, settings), (np.bool_(False), swept))
+  )
+  for index in range(2):
+    for got, wanted in zip(other.batch(index), one.batch(index), strict=True):
+      np.testing.assert_array_equal(got, wanted)
+  rates = [float(t.optimizer.learning_rate) for t in (one, other)]
+  assert rates[0] == rates[1]
+
+
+@pytest.mark.parametrize(
+  ('option', 'message'),
+  (
+    ({'longest': 0}, 'longest must be an integer of at least 1, got 0'),
+    ({'longest': 3.0}, 'longest must be an integer of at least 1, got 3.0'),
+    ({'seed': '1'}, "seed must be an integer, got '1'"),
+    ({'batch': True}, 'batch must be an integer of at least 1, got True'),
+    ({'warm_up': -1}, 'warm_up must be an integer of at least 0, got -1'),
+    ({'clip': 0}, 'clip must be a finite number above 0, got 0'),
+    ({'clip': np.inf}, 'clip must be a finite number above 0, got inf'),
+    ({'learning_rate': np.nan}, 'learning_rate must be a finite number of at'),
+    ({'jit': 'off'}, "jit must be True or False, got 'off'"),
+  ),
+)
+def test_wrong_numbers_are_named(option, message, parts):
+  settings = {'longest': 3, 'seed': 1, 'learning_rate': 1e-2, 'jit': False}
+  with pytest.raises(ValueError, match=message):
+    sequence_training.SequenceTrainer(*parts, **{**settings, **option})
+
+
+def test_jit_has_three_values():
+  assert compilation.compiles('on', pays_on_cpu=False)
+  assert not compilation.compiles('off', pays_on_cpu=True)
+  assert compilation.compiles('auto', pays_on_cpu=True)
+  for value in ('On', True, None):
+    with pytest.raises(ValueError, match='jit must be auto, on or off, got'):
+      compilation.compiles(value, pays_on_cpu=True)

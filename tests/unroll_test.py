@@ -266,5 +266,7 @@ def test_wrong_arguments_are_named():
   ):
     with pytest.raises(ValueError, match="kernel must be one of .*'fast'"):
       make(kernel='fast')
-    with pytest.raises(ValueError, match='checkpoint must be at least 1, got'):
+    with pytest.raises(
+      ValueError, match='checkpoint must be an integer of at least 1, got 0'
+    ):
       make(checkpoint=0)

@@ -99,7 +99,7 @@ def check_convention(convention: str) -> str:
     raise ValueError(
       f'convention must be one of {CONVENTIONS}, got {convention!r}'
     )
-  return convention
+  return str(convention)
 
 
 def activate(raw: Interface, convention: str = 'paper') -> Interface:

@@ -21,6 +21,8 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from nca_tf import checks
+
 if TYPE_CHECKING:  # All of these import TensorFlow, or take long as well.
   import keras
   import numpy as np
@@ -99,6 +101,8 @@ def make(name: str, units: int, **options) -> 'keras.layers.Layer':
     ValueError: there is no such cell, or an option is out of its range.
   """
   entry = get(name)
+  if not hasattr(units, 'get_config'):  # It is no layer.
+    units = checks.integer('units', units, 1)
   if not entry.has_memory:
     options = {k: v for k, v in options.items() if k not in _MEMORY_OPTIONS}
   return _load(entry.cell)(units, **options)

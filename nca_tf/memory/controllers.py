@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from nca_tf import checks
+
 
 @keras.saving.register_keras_serializable(package='nca_tf')
 class FeedForward(keras.layers.Layer):
@@ -19,14 +21,17 @@ class FeedForward(keras.layers.Layer):
     units: length of the output.
     reads_size: R W, the length of r.
     **kwargs: Keras' own: name, dtype, trainable.
+
+  Raises:
+    ValueError: a size is no integer of at least 1.
   """
 
   def __init__(self, units: int, reads_size: int, **kwargs):
     super().__init__(**kwargs)
-    self.units = units
-    self.reads_size = reads_size
+    self.units = checks.integer('units', units, 1)
+    self.reads_size = checks.integer('reads_size', reads_size, 1)
     self._dense = keras.layers.Dense(
-      units, activation='tanh', dtype=self.dtype_policy, name='dense'
+      self.units, activation='tanh', dtype=self.dtype_policy, name='dense'
     )
 
   def build(self, input_shape):

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
+from nca_tf import checks
 from nca_tf.memory import access
 from nca_tf.memory import extensions
 
@@ -46,9 +47,10 @@ class DNCCell(keras.layers.Layer):
       output, state = cell(inputs, state)
       sequence = keras.layers.RNN(cell, return_sequences=True)(sequences)
 
-  `keras.layers.RNN` carries the whole state in the compute dtype, and gives
-  wrong symbolic shapes for a returned state, as it assumes states of two axes;
-  `DNC` has neither flaw.
+  `keras.layers.RNN` carries the whole state in the compute dtype, gives wrong
+  symbolic shapes for a returned state, as it assumes states of two axes, and
+  cannot reset the nested state of a stateful layer; `DNC` has none of these
+  flaws.
 
   Args:
     controller: number of LSTM units, or any Keras RNN cell, or a feed-forward
@@ -87,17 +89,19 @@ class DNCCell(keras.layers.Layer):
   ):
     # Our own casts: Keras would squeeze the memory into the compute dtype.
     super().__init__(autocast=False, **kwargs)
-    self.memory_slots = _check_size('memory_slots', memory_slots)
-    self.word_size = _check_size('word_size', word_size)
-    self.read_heads = _check_size('read_heads', read_heads)
+    self.memory_slots = checks.integer('memory_slots', memory_slots, 1)
+    self.word_size = checks.integer('word_size', word_size, 1)
+    self.read_heads = checks.integer('read_heads', read_heads, 1)
     if output_size is not None:
-      output_size = _check_size('output_size', output_size)
+      output_size = checks.integer('output_size', output_size, 1)
     self.convention = access.check_convention(convention)
     self.options = extensions.Options(
-      bool(key_masking), bool(deallocation), bool(link_sharpness)
+      checks.boolean('key_masking', key_masking),
+      checks.boolean('deallocation', deallocation),
+      checks.boolean('link_sharpness', link_sharpness),
     )
     if sparse_links is not None:
-      sparse_links = _check_size('sparse_links', sparse_links)
+      sparse_links = checks.integer('sparse_links', sparse_links, 1)
       if sparse_links > self.memory_slots:
         raise ValueError(
           f'sparse_links must be at most memory_slots = {self.memory_slots}, '
@@ -105,10 +109,11 @@ class DNCCell(keras.layers.Layer):
         )
     self.sparse_links = sparse_links
     if not isinstance(controller, keras.layers.Layer):
-      units = _check_size('controller', controller)
+      units = checks.integer('controller', controller, 1)
       controller = self._make(keras.layers.LSTMCell, units, 'controller')
     self.controller = controller
     self._requested_output_size = output_size
+    self._built_features = None
     sizes = self.read_heads, self.word_size
     size = access.interface_size(*sizes)
     size += extensions.interface_size(self.options, *sizes)
@@ -134,8 +139,8 @@ class DNCCell(keras.layers.Layer):
     """Length of the controller's output h."""
     for name in ('output_size', 'units'):
       size = getattr(self.controller, name, None)
-      if isinstance(size, int):
-        return size
+      if isinstance(size, numbers.Integral):
+        return int(size)
     if self._is_recurrent:
       return keras.tree.flatten(self.controller.state_size)[0]
     if not self.built:
@@ -152,6 +157,11 @@ class DNCCell(keras.layers.Layer):
     if self._requested_output_size is not None:
       return self._requested_output_size
     return self.controller_size + self.reads_size
+
+  @property
+  def input_size(self) -> int | None:
+    """F, the length of one input; None before the cell is built."""
+    return self._built_features
 
   @property
   def state_size(self) -> DNCState:
@@ -178,6 +188,17 @@ class DNCCell(keras.layers.Layer):
     )
     return DNCState(controller, reads, access.AccessState(*memory))
 
+  def state_shapes(self, batch_size: int | None) -> DNCState:
+    """Shapes of the state with the batch axis, nested as the state."""
+    sizes = self.state_size
+    controller = keras.tree.map_structure(
+      lambda units: (batch_size, int(units)), sizes.controller
+    )
+    reads, *memory = (
+      (batch_size, *shape) for shape in (sizes.reads, *sizes.access)
+    )
+    return DNCState(controller, reads, access.AccessState(*memory))
+
   @property
   def _memory_dtype(self) -> str:
     half = self.compute_dtype in ('bfloat16', 'float16')
@@ -201,7 +222,7 @@ class DNCCell(keras.layers.Layer):
 
   def call(self, inputs, states, training=False):
     """One step, [B, F] -> [B, O]; see the class."""
-    state = self.pack_state(states)
+    state = self.pack_state(states, inputs.shape[0])
     hidden, after, _ = self.advance(inputs, state, training)
     return self.read_out(hidden), _cast_like(after, states)
 
@@ -260,14 +281,15 @@ class DNCCell(keras.layers.Layer):
     """W_y h + W_r r from `advance`'s first result, or that result itself."""
     return hidden if self._readout is None else self._readout(hidden)
 
-  def pack_state(self, states) -> DNCState:
+  def pack_state(self, states, batch_size: int | None = None) -> DNCState:
     """Any nesting of the state's tensors as a DNCState.
 
     Args:
       states: flattens to the tensors of `state_size`, in that order.
+      batch_size: that of the inputs, None if it is unknown.
 
     Returns:
-      The same tensors.
+      The tensors in the dtypes that the cell computes with.
 
     Raises:
       ValueError: not as many tensors, or one of another shape.
@@ -277,14 +299,26 @@ class DNCCell(keras.layers.Layer):
     units = keras.tree.flatten(own.controller)
     sizes = [*((size,) for size in units), own.reads, *own.access]
     got = [tuple(tensor.shape[1:]) for tensor in flat]
-    if got != sizes:
+    if got != sizes or any(not tensor.shape for tensor in flat):
       raise ValueError(
         f'states must be {len(sizes)} tensors of shapes {sizes} after the '
         f'batch axis, got {got}'
       )
-    reads, *memory = flat[len(units) :]
-    controller = flat[: len(units)]
+    batches = {tensor.shape[0] for tensor in flat} - {None}
+    if len(batches) > 1 or (batch_size is not None and batches - {batch_size}):
+      wanted = 'one batch size' if batch_size is None else batch_size
+      raise ValueError(
+        f'states must be of the batch size of the inputs, {wanted}, got '
+        f'{sorted(batches)}'
+      )
+    count = len(units)
+    controller = [
+      ops.cast(tensor, self.controller.compute_dtype) for tensor in flat[:count]
+    ]
     controller = keras.tree.pack_sequence_as(own.controller, controller)
+    reads, *memory = (
+      ops.cast(tensor, self._memory_dtype) for tensor in flat[count:]
+    )
     return DNCState(controller, reads, access.AccessState(*memory))
 
   def resize(self, memory_slots: int) -> 'DNCCell':
@@ -317,13 +351,6 @@ class DNCCell(keras.layers.Layer):
     return cls(**{**config, 'controller': controller})
 
 
-def _check_size(name: str, value) -> int:
-  integer = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-  if not integer or value < 1:
-    raise ValueError(f'{name} must be an integer of at least 1, got {value!r}')
-  return int(value)
-
-
 def _as_list(state) -> list:
   return list(state) if isinstance(state, (list, tuple)) else [state]
 
@@ -335,3 +362,30 @@ def _cast_like(after, before):
   )
   flat = [ops.cast(new, old.dtype) for new, old in pairs]
   return keras.tree.pack_sequence_as(before, flat)
+
+
+def _let_keras_see_tuples():
+  """Lets keras.layers.RNN be stateful with a cell whose state has tuples.
+
+  TensorFlow wraps the tuples of variables that a layer holds, and Keras (3.15)
+  sees through such wrappers of lists and dicts alone.
+  """
+  import optree  # Keras requires it.
+  from tensorflow.python.trackable import data_structures
+
+  def unflatten(kind, children):
+    return kind(*children) if hasattr(kind, '_fields') else kind(children)
+
+  try:
+    optree.register_pytree_node(
+      data_structures._TupleWrapper,
+      lambda wrapper: (tuple(wrapper), type(wrapper.__wrapped__)),
+      unflatten,
+      namespace='keras',
+    )
+  except ValueError:  # It is registered: Keras has come to see them itself.
+    pass
+
+
+if keras.backend.backend() == 'tensorflow':
+  _let_keras_see_tuples()

@@ -1,11 +1,14 @@
 """The Differentiable Neural Computer as a layer over sequences."""
 
+import types
 from typing import Any, NamedTuple
 
 import keras
 from keras import ops
 
+from nca_tf import checks
 from nca_tf.memory import dnc
+from nca_tf.memory import keras_loop
 
 Tensor = Any
 
@@ -39,7 +42,9 @@ class DNC(keras.layers.Layer):
 
   Returns the outputs [B, T, O], or the last one [B, O]; with `return_state`
   also the last `DNCState`, and with `return_trace` also a `Trace`, whose gates
-  at masked steps mean nothing.
+  at masked steps mean nothing. Inputs, masks and states are cast to what the
+  cell computes with. For keras.layers.Bidirectional and Keras' other tools it
+  has the options, `states` and `reset_state` of keras.layers.LSTM.
 
   Args:
     cell: a DNCCell; its dtype policy is the layer's.
@@ -47,16 +52,24 @@ class DNC(keras.layers.Layer):
     return_state: append the last state.
     return_trace: append the trace; memory-hungry, [B, T, N, W].
     kernel: 'auto', 'native' or 'pure', see `unroll`, or 'plain' for Keras' loop
-      and the automatic gradient. A mask, a trace and a cell that `unroll`
-      does not support always use Keras' loop; so does 'auto' in eager mode
-      outside training, where no gradient is needed.
+      and the automatic gradient. A mask, a trace, `unroll` and a cell that
+      `unroll.supports` refuses always use Keras' loop; so does 'auto' in eager
+      mode outside training, where no gradient is needed. A graph outside
+      training never holds the compiled kernel, so that it can be exported; one
+      that trains does unless the kernel is 'pure' or 'plain'.
     checkpoint: steps per chunk of `unroll`, to save memory in training.
+    go_backwards: from the last step to the first; outputs come in that order.
+    stateful: each call starts where the last one ended, for a known batch size.
+    unroll: Keras' loop as a graph without a loop, for few steps.
+    zero_output_for_mask: zeros at masked steps instead of the last output.
     **kwargs: Keras' own: name, trainable.
 
   Raises:
-    ValueError: cell is no DNCCell, or a tensor has another shape.
+    ValueError: cell is no DNCCell, an argument is out of its range, a tensor
+      has another shape, or there is no step.
   """
 
+  # More than seven arguments: Keras' tools ask a layer for the last four.
   def __init__(
     self,
     cell: dnc.DNCCell,
@@ -65,6 +78,10 @@ class DNC(keras.layers.Layer):
     return_trace: bool = False,
     kernel: str = 'auto',
     checkpoint: int | None = None,
+    go_backwards: bool = False,
+    stateful: bool = False,
+    unroll: bool = False,
+    zero_output_for_mask: bool = False,
     **kwargs,
   ):
     if not isinstance(cell, dnc.DNCCell):
@@ -72,131 +89,189 @@ class DNC(keras.layers.Layer):
     kwargs['dtype'] = cell.dtype_policy
     super().__init__(autocast=False, **kwargs)
     self.cell = cell
-    self.return_sequences = return_sequences
-    self.return_state = return_state
-    self.return_trace = return_trace
+    self.return_sequences = checks.boolean('return_sequences', return_sequences)
+    self.return_state = checks.boolean('return_state', return_state)
+    self.return_trace = checks.boolean('return_trace', return_trace)
     if kernel not in KERNELS:
       raise ValueError(f'kernel must be one of {KERNELS}, got {kernel!r}')
-    if checkpoint is not None and checkpoint < 1:
-      raise ValueError(f'checkpoint must be at least 1, got {checkpoint}')
-    self.kernel = kernel
+    if checkpoint is not None:
+      checkpoint = checks.integer('checkpoint', checkpoint, 1)
+    self.kernel = str(kernel)
     self.checkpoint = checkpoint
+    self.go_backwards = checks.boolean('go_backwards', go_backwards)
+    if self.go_backwards and self.return_trace:
+      raise ValueError(
+        'return_trace must be False where go_backwards is True, as it is in '
+        'keras.layers.Bidirectional'
+      )
+    self.stateful = checks.boolean('stateful', stateful)
+    self.unroll = checks.boolean('unroll', unroll)
+    self.zero_output_for_mask = checks.boolean(
+      'zero_output_for_mask', zero_output_for_mask
+    )
     self.supports_masking = True
+    self._carried = None
 
   def build(self, sequences_shape, initial_state_shape=None):
-    """Builds the cell."""
+    """Builds the cell, and the states that a stateful layer carries."""
     del initial_state_shape
-    if len(sequences_shape) != 3:
-      raise ValueError(
-        f'sequences must be [B, T, F], got shape {tuple(sequences_shape)}'
-      )
+    self._check_sequences(sequences_shape)
     if not self.cell.built:
       self.cell.build((sequences_shape[0], sequences_shape[2]))
+    if self.stateful and self._carried is None:
+      if sequences_shape[0] is None:
+        raise ValueError(
+          'sequences must be of a known batch size where stateful is True, got '
+          f'shape {tuple(sequences_shape)}'
+        )
+      self._carried = _hold(self.get_initial_state(sequences_shape[0]))
 
   def get_initial_state(self, batch_size: int | None = None) -> dnc.DNCState:
     """The state before the first step: all zeros."""
     return self.cell.get_initial_state(batch_size)
 
+  @property
+  def states(self) -> list | None:
+    """Variables of what a stateful layer carries, in flattening order."""
+    return None if self._carried is None else list(self._carried.states)
+
+  def reset_state(self):
+    """Lets a stateful layer start from zeros."""
+    for variable in self.states or ():
+      variable.assign(ops.zeros_like(variable.value))
+
+  def reset_states(self):
+    """The same, under Keras' older name."""
+    self.reset_state()
+
   def call(self, sequences, mask=None, initial_state=None, training=False):
     """Runs the sequence; see the class."""
+    sequences = ops.cast(sequences, self.compute_dtype)
+    self._check_sequences(sequences.shape)
+    if initial_state is None:
+      initial_state = self.states
     if initial_state is None:
       initial_state = self.get_initial_state(ops.shape(sequences)[0])
-    state = self.cell.pack_state(initial_state)
-    if mask is not None and len(mask.shape) != 2:
-      raise ValueError(f'mask must be [B, T], got shape {tuple(mask.shape)}')
-    sequences = ops.cast(sequences, self.compute_dtype)
+    state = self.cell.pack_state(initial_state, sequences.shape[0])
+    if mask is not None:
+      mask = self._check_mask(mask, sequences.shape)
+    if self.go_backwards:
+      sequences = ops.flip(sequences, axis=1)
+      mask = None if mask is None else ops.flip(mask, axis=1)
     results = None
-    if mask is None and not self.return_trace:
+    if mask is None and not self.return_trace and not self.unroll:
       results = self._unroll_fast(sequences, state, training)
-    hidden, trace, state = results or self._unroll(
-      sequences, mask, state, training
+    hidden, trace, state = results or keras_loop.run(
+      self.cell,
+      sequences,
+      mask,
+      state,
+      training,
+      traced=Trace._fields if self.return_trace else (),
+      all_steps=self.return_sequences or self.return_trace,
+      in_graph=self.unroll,
     )
-    outputs = self.cell.read_out(
-      hidden if self.return_sequences else hidden[:, -1:]
-    )
-    if mask is not None:  # As in Keras: zeros before the first output.
-      seen = ops.cumsum(ops.cast(mask, 'int32'), axis=1) > 0
-      seen = (seen if self.return_sequences else seen[:, -1:])[:, :, None]
-      outputs = ops.where(seen, outputs, ops.zeros_like(outputs))
+    if self.stateful:
+      for kept, new in zip(self.states, keras.tree.flatten(state), strict=True):
+        kept.assign(new)
+    outputs = self._read_out(hidden, mask)
     results = [outputs if self.return_sequences else outputs[:, 0]]
     if self.return_state:
       results.append(state)
     if self.return_trace:
-      results.append(trace)
+      results.append(Trace(*trace))
     return results[0] if len(results) == 1 else tuple(results)
 
+  def _check_sequences(self, shape):
+    shape = tuple(shape)
+    if len(shape) != 3:
+      raise ValueError(f'sequences must be [B, T, F], got shape {shape}')
+    if 0 in shape:
+      raise ValueError(
+        f'sequences must be [B, T, F] with none of them 0, got shape {shape}'
+      )
+    if self.unroll and shape[1] is None:
+      raise ValueError(
+        'sequences must be of a known length where unroll is True, got shape '
+        f'{shape}'
+      )
+    features = self.cell.input_size
+    if features is not None and shape[2] not in (None, features):
+      raise ValueError(
+        f'sequences must be [B, T, {features}], as those that the layer was '
+        f'built for, got shape {shape}'
+      )
+
+  def _check_mask(self, mask, shape):
+    mask = ops.cast(ops.convert_to_tensor(mask), 'bool')
+    pairs = zip(mask.shape, shape[:2], strict=False)
+    if len(mask.shape) != 2 or any(
+      None not in pair and pair[0] != pair[1] for pair in pairs
+    ):
+      raise ValueError(
+        f'mask must be [B, T], got shape {tuple(mask.shape)} for sequences of '
+        f'shape {tuple(shape)}'
+      )
+    return mask
+
+  def _read_out(self, hidden, mask):
+    """The outputs of all steps or of the last one: [B, T or 1, O]."""
+    outputs = self.cell.read_out(
+      hidden if self.return_sequences else hidden[:, -1:]
+    )
+    if mask is None:
+      return outputs
+    seen = mask
+    if not self.zero_output_for_mask:  # As in Keras: zeros before the first.
+      seen = ops.cumsum(ops.cast(mask, 'int32'), axis=1) > 0
+    seen = (seen if self.return_sequences else seen[:, -1:])[:, :, None]
+    return ops.where(seen, outputs, ops.zeros_like(outputs))
+
   def _unroll_fast(self, sequences, state, training):
-    """As `_unroll` but by `unroll`; None where it does not apply."""
+    """As `keras_loop.run` but by `unroll`; None where it does not apply."""
     if self.kernel == 'plain' or keras.backend.backend() != 'tensorflow':
       return None
     import tensorflow as tf
+    from tensorflow.python.eager import record
 
     from nca_tf.memory.unrolled import unroll
 
-    kernel = self.kernel
-    if kernel == 'auto' and not training:
-      if tf.executing_eagerly():
+    kernel, by_hand = self.kernel, True
+    if not training and tf.executing_eagerly():
+      if kernel == 'auto':
         return None
-      # The graph may be saved, and a SavedModel has to load in a process
-      # that does not have the compiled kernel.
-      kernel = 'pure'
+    elif not training:
+      # The graph may be saved, and a SavedModel has to load in a process that
+      # does not have the compiled kernel. Without a tape there is no gradient
+      # to save with it.
+      kernel, by_hand = 'pure', record.could_possibly_record()
     if not unroll.supports(self.cell):
       return None
     hidden, state = unroll.unroll(
-      self.cell, sequences, state, checkpoint=self.checkpoint, kernel=kernel
+      self.cell,
+      sequences,
+      state,
+      checkpoint=self.checkpoint,
+      kernel=kernel,
+      by_hand=by_hand,
     )
-    return hidden, None, state
+    return hidden, (), state
 
-  def _unroll(self, sequences, mask, state, training):
-    """Runs the cell over time in Keras' loop.
+  def compute_output_shape(self, sequences_shape, initial_state_shape=None):
+    """Shapes of the results, as keras.layers.Bidirectional asks for them."""
+    del initial_state_shape
+    batch, steps, _ = sequences_shape
+    middle = (steps,) if self.return_sequences else ()
+    outputs = (batch, *middle, self.cell.output_size)
+    if not self.return_state:
+      return outputs
+    state = self.cell.state_shapes(batch)
+    # Keras takes an empty tuple for the shape of a scalar.
+    return outputs, state._replace(controller=state.controller or {})
 
-    On some backends Keras' own masks assume that the output is one tensor and
-    part of the state. So the mask is passed as a last column of the inputs, and
-    the last output as a last tensor of the state.
-    """
-
-    def pack(flat):
-      return keras.tree.pack_sequence_as(state, flat)
-
-    carried = keras.tree.flatten(state)
-    count = len(carried)
-    if mask is not None:
-      keep = ops.cast(mask, 'bool')[:, :, None]
-      sequences = ops.where(keep, sequences, ops.zeros_like(sequences))
-      column = ops.cast(keep, sequences.dtype)
-      sequences = ops.concatenate([sequences, column], axis=-1)
-      size = self.cell.controller_size + self.cell.reads_size
-      shape = (ops.shape(sequences)[0], size)
-      carried = [*carried, ops.zeros(shape, self.compute_dtype)]
-
-    def step(inputs, carried):
-      seen = inputs if mask is None else inputs[:, :-1]
-      hidden, after, interface = self.cell.advance(
-        seen, pack(carried[:count]), training
-      )
-      flat = keras.tree.flatten(after)
-      if mask is not None:
-        keep = inputs[:, -1] > 0.5  # [B]
-        flat = [
-          _select(keep, new, old)
-          for new, old in zip([*flat, hidden], carried, strict=True)
-        ]
-        after, hidden = pack(flat[:count]), flat[-1]
-      emitted = (hidden,)
-      if self.return_trace:
-        parts = {**after.access._asdict(), **interface._asdict()}
-        emitted = (hidden, *(parts[name] for name in Trace._fields))
-      return emitted, tuple(flat)
-
-    loop = keras.layers.RNN(
-      _Step(step),
-      return_sequences=self.return_sequences or self.return_trace,
-      name='unroll',
-    )
-    _, emitted, last = loop.inner_loop(sequences, tuple(carried), mask=None)
-    hidden, *trace = emitted
-    trace = Trace(*trace) if self.return_trace else None
-    return hidden, trace, pack(list(last)[:count])
+  def compute_output_spec(self, *args, **kwargs):
+    """From a trial run: the state has dtypes of its own."""
+    return keras.Operation.compute_output_spec(self, *args, **kwargs)
 
   def compute_mask(self, inputs, mask=None):
     """Passes the mask on where the output is a sequence."""
@@ -220,6 +295,10 @@ class DNC(keras.layers.Layer):
       'return_trace': self.return_trace,
       'kernel': self.kernel,
       'checkpoint': self.checkpoint,
+      'go_backwards': self.go_backwards,
+      'stateful': self.stateful,
+      'unroll': self.unroll,
+      'zero_output_for_mask': self.zero_output_for_mask,
     }
 
   @classmethod
@@ -229,19 +308,24 @@ class DNC(keras.layers.Layer):
     return cls(**{**config, 'cell': cell})
 
 
-class _Step:
-  """A function in the form of a cell for keras.layers.RNN."""
+def _hold(state):
+  """An object with variables of a state.
 
-  state_size = 1
+  As in Keras they are no weights, which would tie them to a batch size, but an
+  exported model has them: TensorFlow sees what a tf.Module holds, Keras not.
+  """
+  holder = types.SimpleNamespace()
+  if keras.backend.backend() == 'tensorflow':
+    import tensorflow as tf
 
-  def __init__(self, function):
-    self.call = function
-
-  def __call__(self, inputs, states):
-    return self.call(inputs, states)
-
-
-def _select(keep, new, old):
-  """New where `keep` [B], else old; the tensors are [B, ...]."""
-  keep = ops.reshape(keep, (-1, *[1] * (len(new.shape) - 1)))
-  return ops.where(keep, new, old)
+    holder = tf.Module()
+  holder.states = [
+    keras.Variable(
+      tensor,
+      dtype=keras.backend.standardize_dtype(tensor.dtype),
+      trainable=False,
+      name='state',
+    )
+    for tensor in keras.tree.flatten(state)
+  ]
+  return holder

@@ -2,9 +2,11 @@
 
 import keras
 
+from nca_tf import checks
 from nca_tf.memory import cells
 
 
+@keras.saving.register_keras_serializable(package='nca_tf')
 class SequenceModel(keras.layers.Layer):
   """Maps sequences [B, T, F] to outputs [B, T, O].
 
@@ -17,13 +19,18 @@ class SequenceModel(keras.layers.Layer):
     cell: from `cells.make`; a DNC without an output of its own.
     output_size: O.
     **kwargs: Keras' own: name, dtype, trainable.
+
+  Raises:
+    ValueError: the cell is of an unknown kind, or output_size out of its range.
   """
 
   def __init__(self, cell: keras.layers.Layer, output_size: int, **kwargs):
     super().__init__(autocast=False, **kwargs)
     self.cell = cell
     self.unroll = cells.sequence_layer(cell)
-    self.readout = keras.layers.Dense(output_size, name='readout')
+    self.readout = keras.layers.Dense(
+      checks.integer('output_size', output_size, 1), name='readout'
+    )
 
   def build(self, sequences_shape):
     """Builds the cell and the output's matrix."""
@@ -53,6 +60,20 @@ class SequenceModel(keras.layers.Layer):
       [B, T, O] and the arrays of `cells.trace`, None without a memory.
     """
     return self(sequences), cells.trace(self.cell, sequences)
+
+  def get_config(self):
+    """Keras' configuration; the cell as a serialised layer."""
+    return {
+      **super().get_config(),
+      'cell': keras.saving.serialize_keras_object(self.cell),
+      'output_size': self.readout.units,
+    }
+
+  @classmethod
+  def from_config(cls, config):
+    """The model of a configuration."""
+    cell = keras.saving.deserialize_keras_object(config['cell'])
+    return cls(**{**config, 'cell': cell})
 
 
 def make(

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from nca_tf import checks
 from nca_tf import random_numbers
 
 
@@ -43,16 +44,22 @@ class SequenceTrainer:
         shortest; 0 starts with all lengths.
       clip: largest norm of the whole gradient.
       jit: compile with XLA.
+
+    Raises:
+      ValueError: a number is out of its range.
     """
     self.model = model
     self._task = task
-    self._longest = longest
-    self._seed = seed
-    self._batch = batch
-    self._warm_up = warm_up
+    self._longest = checks.integer('longest', longest, task.SHORTEST)
+    self._seed = checks.integer('seed', seed)
+    self._batch = checks.integer('batch', batch, 1)
+    self._warm_up = checks.integer('warm_up', warm_up, 0)
+    if not callable(learning_rate):  # A schedule is.
+      learning_rate = checks.real('learning_rate', learning_rate, 0)
     self.optimizer = keras.optimizers.Adam(learning_rate)
     self.optimizer.build(model.trainable_variables)
-    self._clip = clip
+    self._clip = checks.real('clip', clip, above=0)
+    jit = checks.boolean('jit', jit)
     self._train = tf.function(self._update, autograph=False, jit_compile=jit)
     self._answer = tf.function(self.model, autograph=False, jit_compile=jit)
 

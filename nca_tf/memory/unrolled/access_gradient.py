@@ -45,7 +45,7 @@ def forward(raw, keep, state: access.AccessState, settings, order=None):
   Returns:
     The words read [B, R, W], the next state, and the order.
   """
-  state = kept(state, keep)
+  state = _detached(kept(state, keep), settings)
   interface = access.parse_interface(raw, *settings)
   usage = addressing.usage_update(
     state.usage, state.write_weights, state.read_weights, interface.free_gates
@@ -64,7 +64,7 @@ def backward(raw, keep, before, after, order, d_reads, d_after, settings):
   `d_reads` [B, R, W] and the AccessState `d_after` are gradients of its
   results; returned are those of raw and of the state before.
   """
-  before = kept(before, keep)
+  before = _detached(kept(before, keep), settings)
   interface = access.parse_interface(raw, *settings)
   w = after.write_weights
   d_memory, d_links, d_head = _read_backward(
@@ -124,6 +124,17 @@ def kept(tensors, keep):
       for tensor in tensors
     )
   )
+
+
+def _detached(state, settings):
+  """The same state; DeepMind's convention stops a gradient, see `access`.
+
+  It counts where TensorFlow differentiates this module: for second derivatives,
+  and where the gradient by hand is not used.
+  """
+  if settings.convention != 'deepmind':
+    return state
+  return state._replace(write_weights=ops.stop_gradient(state.write_weights))
 
 
 def _read_backward(interface, before, after, d_reads, d_after):

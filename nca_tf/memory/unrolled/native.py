@@ -1,37 +1,23 @@
 """The compiled memory access: `access_gradient` as two TensorFlow operations.
 
-g++ compiles native_access.cc at the first use into the user's cache folder,
-which takes about 15 s of CPU time. Where that is not possible, `is_usable` is
-false and the log says why. NCA_TF_NATIVE=off turns it off.
+`native_library` compiles native_access.cc at the first use, where a compiler is
+found. Where that is not possible, `is_usable` is false. NCA_TF_NATIVE=off turns
+it off.
 """
 
-import fcntl
 import functools
-import hashlib
 import os
-import pathlib
-import platform
-import shutil
 import subprocess
-import tempfile
 
 import tensorflow as tf
-from absl import logging
 from tensorflow.python.ops import control_flow_util
 
 from nca_tf.memory import access
+from nca_tf.memory.unrolled import access_gradient
+from nca_tf.memory.unrolled import native_library
 
-SOURCES = tuple(
-  pathlib.Path(__file__).with_name(name)
-  for name in ('native_access.cc', 'native_access.h', 'native_addressing.h')
-)
 # The kernel's loops over the heads are unrolled for as many.
 MOST_HEADS = 8
-# Sums may be reordered, which vectorisation needs; NaN and infinity are kept.
-_FLAGS = (
-  '-O3 -march=native -fno-math-errno -fno-trapping-math -fno-signed-zeros '
-  '-fassociative-math -shared -fPIC -w'
-).split()
 
 
 def is_usable(read_heads: int = 1) -> bool:
@@ -53,67 +39,23 @@ def load():
   """The module of operations, or None."""
   if os.environ.get('NCA_TF_NATIVE') == 'off':
     return None
+  reasons = []
   try:
-    return tf.load_op_library(str(build()))
-  except (OSError, subprocess.SubprocessError, tf.errors.OpError) as error:
-    reason = getattr(error, 'stderr', None) or error
-    logging.warning(
-      'the DNC runs without its compiled memory access: %s',
-      str(reason).strip().splitlines()[:1],
-    )
-    return None
-
-
-def build(folder: pathlib.Path | None = None) -> pathlib.Path:
-  """Compiles the library unless it is there.
-
-  Args:
-    folder: of such libraries; `nca_tf/native` in the user's cache.
-
-  Returns:
-    The library's file.
-
-  Raises:
-    OSError: there is no compiler, or the folder cannot be written.
-    subprocess.SubprocessError: the compiler fails.
-  """
-  compiler = shutil.which(os.environ.get('CXX', 'g++'))
-  if compiler is None:
-    raise FileNotFoundError('there is no g++; CXX may name another compiler')
-  cache = os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache'
-  folder = folder or pathlib.Path(cache, 'nca_tf', 'native')
-  folder.mkdir(parents=True, exist_ok=True)
-  command = [compiler, *_FLAGS, *tf.sysconfig.get_compile_flags()]
-  command.append(str(SOURCES[0]))
-  links = tf.sysconfig.get_link_flags()
-  text = [*command, *links, tf.__version__, _processor()]
-  text += [source.read_text() for source in SOURCES]
-  name = hashlib.sha256('\n'.join(text).encode()).hexdigest()[:16]
-  library = folder / f'access-{name}.so'
-  with open(library.with_suffix('.lock'), 'w') as lock:
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    if not library.exists():
-      logging.info('compiling the memory access, once, into %s', library)
-      with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        made = pathlib.Path(scratch) / library.name
-        subprocess.run(
-          [*command, '-o', str(made), *links],
-          check=True,
-          capture_output=True,
-          text=True,
-        )
-        made.rename(library)
-  return library
-
-
-def _processor():
-  """The processor's features, on which -march=native depends."""
-  try:
-    lines = pathlib.Path('/proc/cpuinfo').read_text().splitlines()
-  except OSError:
-    return platform.processor()
-  wanted = ('model name', 'flags')
-  return '\n'.join(sorted({line for line in lines if line.startswith(wanted)}))
+    compiler = native_library.find_compiler()
+    for opened in native_library.folders():
+      try:
+        with opened as folder:
+          library = native_library.build(compiler, folder, reasons)
+          return tf.load_op_library(str(library))
+      except OSError as error:
+        reasons.append(native_library.describe(error))
+  except (LookupError, subprocess.SubprocessError, tf.errors.OpError) as error:
+    reasons.append(native_library.describe(error))
+  native_library.say(
+    'the DNC trains about 2.3 times slower, without its compiled memory '
+    f'access: {"; ".join(dict.fromkeys(reasons))}'
+  )
+  return None
 
 
 def forward(raw, keep, state: access.AccessState, settings, order=None):
@@ -143,6 +85,62 @@ def backward(raw, keep, before, after, order, d_reads, d_after, settings):
     paper=settings.convention == 'paper',
   )
   return d_raw, access.AccessState(*d_state)
+
+
+@tf.RegisterGradient('NcaDncForward')
+def _forward_gradient(op, *d_outputs):
+  """For derivatives of the gradient by hand, which uses both operations."""
+  raw, keep, *state = op.inputs[:8]
+  *outputs, order = op.outputs
+  d_words, *d_after = _known(d_outputs, outputs)
+  d_raw, d_state = load().nca_dnc_backward(
+    raw=raw,
+    keep=keep,
+    state=state,
+    after=outputs[1:5],
+    order=order,
+    d_words=d_words,
+    d_after=d_after,
+    read_heads=op.get_attr('read_heads'),
+    paper=op.get_attr('paper'),
+  )
+  return [d_raw, None, *d_state, None]
+
+
+@tf.RegisterGradient('NcaDncBackward')
+def _backward_gradient(op, *d_outputs):
+  """Second derivatives, of the same equations in TensorFlow's operations."""
+  raw, keep, *rest = op.inputs
+  before, after = access.AccessState(*rest[:6]), rest[6:10]
+  order, d_words, *d_after = rest[10:]
+  convention = 'paper' if op.get_attr('paper') else 'deepmind'
+  settings = access_gradient.Settings(
+    op.get_attr('read_heads'), before.memory.shape[-1], convention
+  )
+  inputs = [raw, *before, *after, d_words, *d_after]
+  with tf.GradientTape() as tape:
+    tape.watch(inputs)
+    d_raw, d_before = access_gradient.backward(
+      raw,
+      None if keep.shape[0] == 0 else keep,
+      before,
+      access.AccessState(*after, None, None),
+      order,
+      d_words,
+      access.AccessState(*d_after),
+      settings,
+    )
+  outputs = [d_raw, *d_before]
+  slopes = tape.gradient(outputs, inputs, _known(d_outputs, outputs))
+  return [slopes[0], None, *slopes[1:11], None, *slopes[11:]]
+
+
+def _known(gradients, tensors):
+  """The gradients of the first tensors, zeros in place of None."""
+  return [
+    tf.zeros_like(tensor) if gradient is None else gradient
+    for gradient, tensor in zip(gradients, tensors, strict=False)
+  ]
 
 
 def _optional(tensor, dtype):
