@@ -74,10 +74,11 @@ def first_step(settings: Settings, sigma0) -> tf.Tensor:
     return tf.cast(sigma0, settings.dtype)
   sigma0 = checks.real('sigma0', sigma0, above=0)
   limits = np.finfo(settings.dtype)
-  if not limits.tiny <= sigma0 <= limits.max:
+  least, most = float(limits.tiny), float(limits.max)
+  if not least <= sigma0 <= most:
     raise ValueError(
-      f'sigma0 must be from {limits.tiny:.3g} to {limits.max:.3g} in '
-      f'{settings.dtype}, got {sigma0}'
+      f'sigma0 must be from {least:.3g} to {most:.3g} in {settings.dtype}, got '
+      f'{sigma0}'
     )
   return tf.constant(sigma0, settings.dtype)
 

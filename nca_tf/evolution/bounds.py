@@ -8,8 +8,8 @@ import tensorflow as tf
 from nca_tf.evolution import arrays
 
 # In widths of the box: a first step above the one is held below the other all
-# through the search. A mean in the middle +- 2 of these reaches both bounds.
-_NARROW, _LARGEST_STD = 1 / 2, 1 / 4
+# through the search. The other is that of pycma.
+_NARROW, _LARGEST_STD = 1 / 2, 1 / 3
 
 
 class Box:

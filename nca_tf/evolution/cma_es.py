@@ -184,7 +184,8 @@ def step(settings: Settings, state: State, f) -> tuple[State, tf.Tensor]:
 def limit_stds(settings: Settings, state: State, largest) -> State:
   """Shrinks the coordinates whose standard deviation is larger than `largest`.
 
-  The step size takes what all of them have in common. The evolution path of the
+  The step size takes what all of them have in common; its path then begins
+  anew, since it asks for a longer step than there may be. The path of the
   covariance, kept in the space of z, shrinks with its coordinates.
 
   Args:
@@ -197,7 +198,11 @@ def limit_stds(settings: Settings, state: State, largest) -> State:
   common = tf.reduce_max(scale)
   scale = scale / common
   root = state.root * (scale if settings.is_diagonal else scale[:, None])
-  return state._replace(sigma=state.sigma * common, root=root)
+  return state._replace(
+    sigma=state.sigma * common,
+    root=root,
+    path_sigma=tf.where(common < 1, tf.zeros_like(scale), state.path_sigma),
+  )
 
 
 def stds(settings: Settings, state: State) -> tf.Tensor:

@@ -38,7 +38,7 @@ class CMAES:
   With bounds the search runs in free coordinates (see `bounds.Box`); x, xbest
   and the mean lie in the box, sigma and stds are of the free coordinates. Where
   sigma0 is more than half the distance between the bounds, the standard
-  deviation is held below a quarter of it, from the start.
+  deviation is held below a third of it, from the start.
 
   What numbers that are not finite mean is in `cma_es`. A search can be pickled
   and copied; the copy compiles its programs anew.
