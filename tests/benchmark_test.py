@@ -60,6 +60,9 @@ def test_all_parts_are_measured_and_reported(finished):
     runs = results[f'quality/{problem} 2']['nca_tf']
     assert len(runs) == 2 and all(100 < run < 1000 for run in runs)
   assert all(row['found'] for row in results['bbob/f1 2']['nca_tf'])
+  for place in ('corner', 'face', 'middle', 'off the middle'):
+    runs = results[f'narrow/{place}']['nca_tf']
+    assert len(runs) == 2 and all(50 < run < 600 for run in runs)
   text = (folder / 'results.md').read_text()
   assert '| nca_tf float64 |' in text
   assert 'rotated ellipsoid 2 over plain' in text
@@ -208,6 +211,8 @@ def test_targets_say_pass_or_miss():
       'speed/2': speeds,
       'quality/sphere 10': runs,
       'quality/rosenbrock 10': {'nca_tf': [120, 120], 'pycma': [100, 100]},
+      'narrow/face': {'nca_tf': [90, 90], 'pycma': [100, 100]},
+      'narrow/corner': {'nca_tf': [None, None], 'pycma': [100, 100]},
     }
   )
   lines = {
@@ -219,3 +224,5 @@ def test_targets_say_pass_or_miss():
   assert lines['speed, n = 2, float64, over evosax'] == 'pass'
   assert lines['evaluations over pycma, sphere 10'] == 'pass'
   assert lines['evaluations over pycma, rosenbrock 10'] == 'miss'
+  assert lines['evaluations over pycma, narrow box, face'] == 'pass'
+  assert lines['evaluations over pycma, narrow box, corner'] == 'miss'

@@ -261,7 +261,7 @@ def test_wrong_bounds(box, message):
 
 
 def test_x0_outside_the_bounds():
-  with pytest.raises(ValueError, match='x must lie within the bounds'):
+  with pytest.raises(ValueError, match='x0 must lie within the bounds'):
     CMAES(np.zeros(2), 1, bounds=(1, 2))
 
 
@@ -338,5 +338,5 @@ def test_without_bipop_all_runs_are_large():
 
 
 def test_wrong_restarts():
-  with pytest.raises(ValueError, match='got -1 and 2'):
+  with pytest.raises(ValueError, match='restarts must be .*at least 0, got -1'):
     fmin(objectives.sphere, np.ones(2), 1, restarts=-1)

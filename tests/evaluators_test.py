@@ -162,9 +162,9 @@ def test_a_killed_worker_changes_no_fitness(tmp_path):
 @pytest.mark.parametrize(
   ('options', 'message'),
   [
-    ({'episodes': 0}, 'episodes must be at least 1, got 0'),
-    ({'seed': -1}, 'seed must be at least 0, got -1'),
-    ({'retries': -1}, 'retries must be at least 0, got -1'),
+    ({'episodes': 0}, 'episodes must be an integer of at least 1, got 0'),
+    ({'seed': -1}, 'seed must be an integer of at least 0, got -1'),
+    ({'retries': -1}, 'retries must be an integer of at least 0, got -1'),
   ],
 )
 def test_wrong_settings_are_named(options, message):

@@ -165,8 +165,8 @@ def test_minimum_is_zero_and_nothing_near_it(ours, minimum, dtype):
   'arguments, message',
   [
     ((3, 4, 1), r'function must be one of \(1, 2, 8, 10, 15\), got 3'),
-    ((1, 1, 1), 'n and instance must be at least 2 and 1, got 1 and 1'),
-    ((1, 2, 0), 'n and instance must be at least 2 and 1, got 2 and 0'),
+    ((1, 1, 1), 'n must be an integer of at least 2, got 1'),
+    ((1, 2, 0), 'instance must be an integer of at least 1, got 0'),
   ],
 )
 def test_wrong_instance(arguments, message):

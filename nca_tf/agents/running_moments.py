@@ -12,6 +12,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from nca_tf import checks
+
 
 class RunningMoments:
   """Count, mean and variance of all values so far, element by element.
@@ -29,8 +31,18 @@ class RunningMoments:
     inputs = moments.normalize(observations, clip=5.0)
   """
 
-  def __init__(self, shape: tuple[int, ...] = ()):
-    """Makes an empty object; `shape` is that of one value."""
+  def __init__(self, shape: int | tuple[int, ...] = ()):
+    """Makes an empty object.
+
+    Args:
+      shape: That of one value.
+
+    Raises:
+      ValueError: The shape is not of integers of at least 0.
+    """
+    if not isinstance(shape, tuple | list):
+      shape = (shape,)
+    shape = tuple(checks.integer('shape', size, 0) for size in shape)
     self.count = 0
     self.mean = np.zeros(shape, np.float64)
     self._squares = np.zeros(shape, np.float64)  # M_2, sum of (x - mean)^2
@@ -83,6 +95,7 @@ class RunningMoments:
 
   def var(self, ddof: int = 0) -> np.ndarray:
     """Variance as of `numpy.var`: NaN while the count is not above `ddof`."""
+    ddof = checks.integer('ddof', ddof, 0)
     if self.count <= ddof:
       return np.full(self.shape, np.nan)
     return self._squares / (self.count - ddof)
@@ -96,6 +109,7 @@ class RunningMoments:
 
     Elements that never changed have `floor`.
     """
+    floor = checks.real('floor', floor, above=0)
     if self.count < 2:
       return np.ones(self.shape)
     return np.maximum(self.std(), floor)
@@ -106,7 +120,10 @@ class RunningMoments:
     The result is clipped to [-clip, clip], unless that is None.
     """
     values = (np.asarray(values, np.float64) - self.mean) / self.scale()
-    return values if clip is None else np.clip(values, -clip, clip)
+    if clip is None:
+      return values
+    clip = checks.real('clip', clip, 0)
+    return np.clip(values, -clip, clip)
 
   def state(self) -> dict[str, int | np.ndarray]:
     """Returns count, mean and squares, for a checkpoint."""
@@ -118,22 +135,37 @@ class RunningMoments:
     """Makes an object from what `state()` gave, also as JSON's lists.
 
     Raises:
-      ValueError: a name is missing, or the values contradict each other.
+      ValueError: a name is missing, a number is out of its range, or the
+        values contradict each other.
     """
     missing = {'count', 'mean', 'squares'} - set(state)
     if missing:
       raise ValueError(
         f'state must have {sorted(missing)}, got {sorted(state)}'
       )
-    mean = np.array(state['mean'], np.float64)
-    squares = np.array(state['squares'], np.float64)
-    if mean.shape != squares.shape or int(state['count']) < 0:
+    count = checks.integer('count', state['count'], 0)
+    try:
+      mean = np.array(state['mean'], np.float64)
+      squares = np.array(state['squares'], np.float64)
+    except (TypeError, ValueError) as error:
+      raise ValueError(f'state must hold numbers ({error})') from error
+    if mean.shape != squares.shape:
       raise ValueError(
-        'state must have a count >= 0 and equal shapes, got count'
-        f' {state["count"]}, mean {mean.shape}, squares {squares.shape}'
+        f'state must have equal shapes, got mean {mean.shape}, squares '
+        f'{squares.shape}'
+      )
+    # Sums of squares may overflow; that does not make them NaN.
+    if not (np.all(np.isfinite(mean)) and np.all(squares >= 0)):
+      raise ValueError(
+        'state must have a finite mean and squares of at least 0, got mean '
+        f'{mean}, squares {squares}'
+      )
+    if not count and (np.any(mean) or np.any(squares)):
+      raise ValueError(
+        f'state must have zeros at count 0, got mean {mean}, squares {squares}'
       )
     moments = cls(mean.shape)
-    moments.count, moments.mean = int(state['count']), mean
+    moments.count, moments.mean = count, mean
     moments._squares = squares
     return moments
 
@@ -147,8 +179,9 @@ def combine_mean_std(
   taking `numpy.std` (ddof 0) for a sample deviation (ddof 1) is 13 % off for
   sets of two.
 
-  A set that is not larger than `ddof` (0 for population deviations, 1 for
-  sample deviations) has no deviation: what is given for it is ignored.
+  The mean of an empty set is ignored. A set that is not larger than `ddof` (0
+  for population deviations, 1 for sample deviations) has no deviation: what is
+  given for it is ignored.
 
   Returns:
     Count, mean and standard deviation (same `ddof`) of the union.
@@ -156,14 +189,15 @@ def combine_mean_std(
   Raises:
     ValueError: a negative count, or shapes that differ.
   """
+  ddof = checks.integer('ddof', ddof, 0)
   union = RunningMoments(np.shape(mean_a))
   sets = {'a': (count_a, mean_a, std_a), 'b': (count_b, mean_b, std_b)}
   for name, (count, mean, std) in sets.items():
-    if count < 0:
-      raise ValueError(f'count_{name} must be at least 0, got {count}')
+    count = checks.integer(f'count_{name}', count, 0)
     squares = np.zeros(np.shape(std))
     if count > max(ddof, 1):  # One value deviates from its mean by nothing.
       squares = np.square(std) * (count - ddof)
+    mean = mean if count else np.zeros(np.shape(mean))
     part = {'count': count, 'mean': mean, 'squares': squares}
     union.merge(RunningMoments.from_state(part))
   return union.count, union.mean, union.std(ddof)

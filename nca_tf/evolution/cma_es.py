@@ -12,6 +12,11 @@ Cholesky factors; its length is distributed as the tutorial's.
   state = initial(settings, np.ones(10), 0.5, seed=3)
   x = ask(settings, state)
   state = tell(settings, state, x, tf.reduce_sum(x**2, 1))
+
+Numbers that are not finite: x0 has none. A candidate failed if its fitness is
+NaN or +inf or any of its coordinates is NaN or infinite, whatever its fitness:
+it has no weight and is never the best. A fitness of -inf is the lowest there
+can be: such a candidate is the best, and every `ftarget` is reached.
 """
 
 from __future__ import annotations
@@ -22,12 +27,24 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from nca_tf import checks
 from nca_tf import random_numbers
 from nca_tf import random_tensors
+from nca_tf.evolution import arrays
 from nca_tf.evolution import square_root
 from nca_tf.evolution.settings import Settings
 
-__all__ = ['Settings', 'State', 'ask', 'initial', 'run', 'stds', 'step', 'tell']
+__all__ = [
+  'Settings',
+  'State',
+  'ask',
+  'initial',
+  'limit_stds',
+  'run',
+  'stds',
+  'step',
+  'tell',
+]
 
 _COMPARED = 512  # Largest population that is ranked by comparing all pairs.
 
@@ -58,18 +75,16 @@ def initial(settings: Settings, x0, sigma0, seed: int = 0) -> State:
     seed: an int; equal seeds give equal searches.
 
   Raises:
-    ValueError: x0 has another shape, or sigma0 is not positive.
+    ValueError: x0 has another shape or is not finite, or sigma0 is not
+      positive, in the type of the search.
   """
-  if np.shape(x0) != (settings.n,):
-    raise ValueError(f'x0 must be of shape ({settings.n},), got {np.shape(x0)}')
-  if not tf.is_symbolic_tensor(sigma0) and not 0 < float(sigma0) < math.inf:
-    raise ValueError(f'sigma0 must be positive, got {sigma0}')
   n, dtype = settings.n, tf.as_dtype(settings.dtype)
-  mean = tf.cast(tf.convert_to_tensor(x0), dtype)
+  seed = checks.integer('seed', seed)
+  mean = arrays.start(settings, x0)
   ones = tf.ones([n], dtype)
   return State(
     mean=mean,
-    sigma=tf.cast(tf.convert_to_tensor(sigma0), dtype),
+    sigma=arrays.first_step(settings, sigma0),
     root=ones if settings.is_diagonal else tf.linalg.diag(ones),
     path_sigma=tf.zeros([n], dtype),
     path_c=tf.zeros([n], dtype),
@@ -97,21 +112,18 @@ def tell(settings: Settings, state: State, x, fitness) -> State:
   Args:
     settings: constants.
     state: as given to `ask`.
-    x: [P, n].
-    fitness: [P], any float, minimised. NaN and +inf mark rows that failed:
-      they get no weight, neither positive nor negative.
+    x: [P, n]; rows that are not finite failed.
+    fitness: [P], any float or integers, minimised. NaN and +inf mark rows that
+      failed: they get no weight, neither positive nor negative.
 
   Raises:
     ValueError: a shape differs.
   """
   x = tf.convert_to_tensor(x, settings.dtype)
-  fitness = tf.convert_to_tensor(fitness)
   shape = (settings.popsize, settings.n)
-  if x.shape != shape or fitness.shape != shape[:1]:
-    raise ValueError(
-      f'x and fitness must be of shapes {shape} and {shape[:1]}, got '
-      f'{tuple(x.shape)} and {tuple(fitness.shape)}'
-    )
+  if x.shape != shape:
+    raise ValueError(f'x must be of shape {shape}, got {tuple(x.shape)}')
+  fitness = arrays.fitness(settings, fitness, x)
   z = _draw(settings, state)
   y = _stretch(settings, state, z)
   # In one graph with `ask`, the compiler computes these two only once.
@@ -133,11 +145,16 @@ def run(
     state: where to begin.
     f: fitness, a function of [P, n] that gives [P], of any float type.
     generations: how many, an int or an int32 tensor.
-    ftarget: ends the loop once the best fitness is at most this.
+    ftarget: ends the loop once the best fitness is at most this, a float or a
+      tensor.
 
   Returns:
     The last state. After convergence it stays finite however long it runs.
   """
+  if not tf.is_tensor(generations):
+    generations = checks.integer('generations', generations, 0, 2**31 - 1)
+  if ftarget is not None and not tf.is_tensor(ftarget):
+    ftarget = tf.constant(ftarget, tf.float64)
   end = state.generation + generations
 
   def is_running(*fields):
@@ -153,12 +170,39 @@ def run(
 
 
 def step(settings: Settings, state: State, f) -> tuple[State, tf.Tensor]:
-  """One generation without a check of its candidates: state, fitness [P]."""
+  """One generation of its own candidates: state, fitness [P].
+
+  The fitness is +inf where a candidate is not finite.
+  """
   z = _draw(settings, state)
   y = _stretch(settings, state, z)
   x = _place(state, y)
-  fitness = f(x)
+  fitness = arrays.fitness(settings, f(x), x)
   return _update(settings, state, z, y, x, fitness), fitness
+
+
+def limit_stds(settings: Settings, state: State, largest) -> State:
+  """Shrinks the coordinates whose standard deviation is larger than `largest`.
+
+  The step size takes what all of them have in common; its path then begins
+  anew, since it asks for a longer step than there may be. The path of the
+  covariance, kept in the space of z, shrinks with its coordinates.
+
+  Args:
+    settings: constants.
+    state: of any generation.
+    largest: float64 [n], inf where there is no limit.
+  """
+  largest = tf.constant(largest, settings.dtype)
+  scale = tf.minimum(largest / stds(settings, state), 1)
+  common = tf.reduce_max(scale)
+  scale = scale / common
+  root = state.root * (scale if settings.is_diagonal else scale[:, None])
+  return state._replace(
+    sigma=state.sigma * common,
+    root=root,
+    path_sigma=tf.where(common < 1, tf.zeros_like(scale), state.path_sigma),
+  )
 
 
 def stds(settings: Settings, state: State) -> tf.Tensor:

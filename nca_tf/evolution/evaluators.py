@@ -7,6 +7,10 @@ minimises the fitness that it returns:
     evaluation = evaluator.evaluate(x, generation)
     optimiser.tell(x, evaluation.fitness)
 
+A fitness of NaN or +inf marks a candidate that failed; -inf is the lowest
+there can be. Evaluators judge the fitness alone: `tell` also counts candidates
+as failed whose coordinates are not finite.
+
 Letters: P candidates, n parameters, E episodes.
 """
 
@@ -16,6 +20,11 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import tensorflow as tf
+
+from nca_tf import checks
+from nca_tf.evolution import arrays
+
+_OTHERS = (bool, object, str)  # Types that are no numbers.
 
 
 class Evaluation(typing.NamedTuple):
@@ -42,14 +51,34 @@ class GraphEvaluator:
 
     It is compiled at its first call, with XLA if `jit`.
     """
-    self._function = tf.function(function, autograph=False, jit_compile=jit)
+    self._plain, self._jit = function, checks.boolean('jit', jit)
+    self._compile()
+
+  def __getstate__(self):
+    """What a copy has: it compiles the function anew."""
+    return {'_plain': self._plain, '_jit': self._jit}
+
+  def __setstate__(self, state):
+    """Prepares the function for its first call."""
+    self.__dict__ |= state
+    self._compile()
+
+  def _compile(self):
+    self._function = tf.function(
+      self._plain, autograph=False, jit_compile=self._jit
+    )
 
   def evaluate(self, parameters, generation: int) -> Evaluation:
-    """Evaluates parameters [P, n]; a fitness of +inf or NaN is not valid."""
+    """Evaluates parameters [P, n]; a fitness of +inf or NaN is not valid.
+
+    `ValueError` if the function gives another shape than [P].
+    """
+    parameters = _matrix(parameters)
+    generation = _generation(generation)
     answer = self._function(
       tf.convert_to_tensor(parameters), tf.constant(generation, tf.int32)
     )
-    fitness = np.asarray(answer, np.float64)
+    fitness = arrays.floats('fitness', answer, (len(parameters),))
     return _evaluation(fitness, np.zeros((len(fitness), 0)))
 
 
@@ -88,17 +117,14 @@ class EpisodeEvaluator:
       seed: Determines all episodes.
       retries: How often those that failed are played once more.
     """
-    if episodes < 1:
-      raise ValueError(f'episodes must be at least 1, got {episodes}')
-    if seed < 0:
-      raise ValueError(f'seed must be at least 0, got {seed}')
-    if retries < 0:
-      raise ValueError(f'retries must be at least 0, got {retries}')
-    self._play, self._retries = play, retries
-    self._episodes, self._seed = episodes, seed
+    self._play = play
+    self._episodes = checks.integer('episodes', episodes, 1)
+    self._seed = checks.integer('seed', seed, 0)
+    self._retries = checks.integer('retries', retries, 0)
 
   def seeds(self, generation: int) -> list[int]:
     """Returns the E seeds that all candidates of a generation play."""
+    generation = _generation(generation)
     words = [
       np.random.SeedSequence((self._seed, generation, episode))
       for episode in range(self._episodes)
@@ -108,11 +134,7 @@ class EpisodeEvaluator:
 
   def evaluate(self, parameters, generation: int) -> Evaluation:
     """Plays E episodes with each of parameters [P, n]."""
-    parameters = np.asarray(parameters)
-    if parameters.ndim != 2:
-      raise ValueError(
-        f'parameters must be of shape [P, n], got {list(parameters.shape)}'
-      )
+    parameters = np.asarray(_matrix(parameters))
     # Episode by episode, so that long lives are spread over the workers.
     pairs = itertools.product(self.seeds(generation), parameters)
     tasks = [Task(i, *pair) for i, pair in enumerate(pairs)]
@@ -122,10 +144,29 @@ class EpisodeEvaluator:
       if not missing:
         break
       for result in self._play(missing):
+        index = checks.integer('index', result.index, 0, len(missing) - 1)
         if result.score is not None:
-          scores[missing[result.index].index] = result.score
+          scores[missing[index].index] = result.score
     scores = scores.reshape(self._episodes, len(parameters)).T
-    return _evaluation(-scores.mean(axis=1), scores)
+    with np.errstate(invalid='ignore'):  # Of inf and -inf: not valid.
+      fitness = -scores.mean(axis=1)
+    return _evaluation(fitness, scores)
+
+
+def _matrix(parameters):
+  """Returns parameters as an array, or as the tensor that they are."""
+  if not tf.is_tensor(parameters):
+    parameters = np.asarray(parameters)
+  if len(parameters.shape) != 2 or parameters.dtype in _OTHERS:
+    raise ValueError(
+      'parameters must be numbers of shape [P, n], got '
+      f'{list(parameters.shape)}'
+    )
+  return parameters
+
+
+def _generation(generation) -> int:
+  return checks.integer('generation', generation, 0, 2**31 - 1)
 
 
 def _evaluation(fitness, scores) -> Evaluation:

@@ -6,13 +6,14 @@ compiled once, and what differs between the searches, such as an instance of
 BBOB, is an input of the graph.
 """
 
-import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from nca_tf import checks
+from nca_tf.evolution import settings
 from nca_tf.evolution import stopping
 from nca_tf.evolution.optimizer import CMAES
 
@@ -26,7 +27,7 @@ class Found(NamedTuple):
 
   evaluations: int  # of all runs
   best: float  # lowest value of the objective
-  x: np.ndarray  # [n], the candidate that has it
+  x: np.ndarray  # [n], the candidate that has it; the start if all failed
   runs: int  # number of runs, the first included
 
 
@@ -55,15 +56,21 @@ class ManySearches:
       jit: Whether to compile with XLA.
       **search: Other arguments of `CMAES`, such as mu.
     """
-    self._objective, self._sigma = objective, sigma
-    self._popsize, self._jit, self._search = popsize, jit, search
+    self._objective = objective
+    self._sigma = checks.real('sigma', sigma, above=0)
+    self._jit = checks.boolean('jit', jit)
+    self._popsize, self._search = popsize, search
     self._graphs = {}
+
+  def __getstate__(self):
+    """What a copy continues from: the compiled programs cannot be pickled."""
+    return {**self.__dict__, '_graphs': {}}
 
   def minimise(
     self,
     starts: Sequence,
     seed: int,
-    options: stopping.Options,
+    options: stopping.Options | dict | None = None,
     data: Sequence = (),
   ) -> Found:
     """Searches until the target, the budget or the last start.
@@ -71,12 +78,19 @@ class ManySearches:
     Args:
       starts: x0 of each run, each with twice the candidates of the one before.
       seed: Of the first run; the seeds of the others follow from it.
-      options: Stop conditions; `maxfevals` is for all runs together.
+      options: Stop conditions; `maxfevals` and `timeout` are for all runs
+        together.
       data: The objective's other arguments.
+
+    Raises:
+      ValueError: An argument is out of range.
     """
-    used, best, x, popsize = 0, math.inf, np.asarray(starts[0]), self._popsize
+    if not len(starts):
+      raise ValueError('starts must hold at least one, got none')
+    seed = checks.integer('seed', seed)
+    left = stopping.Options.of(options)
+    used, best, x, popsize = 0, math.inf, np.array(starts[0]), self._popsize
     for i, x0 in enumerate(starts):
-      left = dataclasses.replace(options, maxfevals=options.maxfevals - used)
       es = CMAES(
         x0,
         self._sigma,
@@ -88,9 +102,12 @@ class ManySearches:
       es.share_programs(self._graphs.setdefault(es.popsize, {}))
       es.optimize(self._objective, data=data, every=_EVERY, jit=self._jit)
       used += es.countevals
-      if es.state.best_fitness < best:
-        best, x = float(es.state.best_fitness), es.state.best_x.numpy()
-      popsize = 2 * es.popsize
-      if best <= options.ftarget or used + popsize > options.maxfevals:
+      left = left.less(es.countevals, es.elapsed)
+      result = es.result
+      if result.fbest < best:
+        best, x = result.fbest, result.xbest
+      popsize = min(2 * es.popsize, settings.LARGEST_POPSIZE)
+      is_over = popsize > left.maxfevals or left.timeout <= 0
+      if is_over or best <= left.ftarget:
         break
     return Found(used, best, x, i + 1)

@@ -19,6 +19,8 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from nca_tf import checks
+
 SCHAFFER_MINIMUM = (10.0, 10.0)
 BBOB_FUNCTIONS = (1, 2, 8, 10, 15)
 
@@ -32,6 +34,7 @@ def sphere(x):
 
 def ellipsoid(x, condition: float = 1e6):
   """Squares with axis weights from 1 to `condition`; minimum 0 at 0."""
+  condition = checks.real('condition', condition, above=0)
   weights = tf.constant(_powers(condition, x.shape[-1]), x.dtype)
   return tf.reduce_sum(weights * tf.square(x), -1)
 
@@ -74,6 +77,7 @@ def rotation(n: int, seed: int) -> np.ndarray:
   unique: Mezzadri, How to generate random matrices from the classical compact
   groups (2007).
   """
+  n, seed = checks.integer('n', n, 1), checks.integer('seed', seed, 0)
   draws = np.random.default_rng((seed, n)).standard_normal((n, n))
   q, r = np.linalg.qr(draws)
   return q * np.sign(np.diag(r))
@@ -110,14 +114,13 @@ class BbobInstance(typing.NamedTuple):
       n: dimension, at least 2.
       instance: at least 1.
     """
+    function = checks.integer('function', function)
     if function not in BBOB_FUNCTIONS:
       raise ValueError(
         f'function must be one of {BBOB_FUNCTIONS}, got {function}'
       )
-    if n < 2 or instance < 1:
-      raise ValueError(
-        f'n and instance must be at least 2 and 1, got {n} and {instance}'
-      )
+    n = checks.integer('n', n, 2)
+    instance = checks.integer('instance', instance, 1)
     rng = np.random.default_rng((function, n, instance))
     seed = 2 * (100 * function + instance)  # Of the first rotation.
     reach = 3.0 if function == 8 else 4.0
@@ -168,6 +171,7 @@ def oscillate(x):
 
 def skew(x, beta: float):
   """Tasy: x_i^(1 + beta (i-1)/(n-1) sqrt(x_i)) where x_i is positive."""
+  beta = checks.real('beta', beta)
   share = tf.constant(np.linspace(0, 1, x.shape[-1]), x.dtype)
   positive = x > 0
   safe = tf.where(positive, x, tf.ones_like(x))

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 import math
-import pathlib
 from typing import NamedTuple
-from zipfile import BadZipFile
 
 import numpy as np
 import tensorflow as tf
 
-from nca_tf import files
+from nca_tf import checks
+from nca_tf.evolution import arrays
 from nca_tf.evolution import cma_es
+from nca_tf.evolution import saved_search
 from nca_tf.evolution import stopping
 from nca_tf.evolution.bounds import Box
 from nca_tf.evolution.settings import Settings
@@ -37,7 +36,12 @@ class CMAES:
   """Minimises a function of n numbers from its values alone.
 
   With bounds the search runs in free coordinates (see `bounds.Box`); x, xbest
-  and the mean lie in the box, sigma and stds are of the free coordinates.
+  and the mean lie in the box, sigma and stds are of the free coordinates. Where
+  sigma0 is more than half the distance between the bounds, the standard
+  deviation is held below a third of it, from the start.
+
+  What numbers that are not finite mean is in `cma_es`. A search can be pickled
+  and copied; the copy compiles its programs anew.
 
     es = CMAES(np.ones(10), 0.5)
     while not es.stop():
@@ -66,7 +70,7 @@ class CMAES:
     """Starts at generation 0.
 
     Args:
-      x0: first mean, [n].
+      x0: first mean, [n], finite.
       sigma0: first step size; x0 +- 2 sigma0 should hold the minimum.
       popsize: candidates per generation; default 4 + floor(3 ln n).
       mu: parents, an int or a share below 1; default half of popsize.
@@ -80,32 +84,40 @@ class CMAES:
     Raises:
       ValueError: an argument is out of range.
     """
-    x0 = np.array(x0, float)
-    if x0.ndim != 1:
-      raise ValueError(f'x0 must be a vector, got shape {x0.shape}')
-    options = stopping.Options.of(options)
+    x0 = arrays.finite('x0', x0)
     n = len(x0)
+    sigma0 = checks.real('sigma0', sigma0, above=0)
+    seed = checks.integer('seed', seed)
+    options = stopping.Options.of(options)
     self.settings = Settings.make(n, popsize, mu, active, covariance, dtype)
+    box = None if bounds is None else Box(bounds, n, self.settings.dtype)
     self._arguments = {
       'x0': x0,
       'sigma0': sigma0,
-      'popsize': popsize,
-      'mu': mu,
-      'active': active,
-      'bounds': bounds,
+      'popsize': self.settings.popsize,
+      'mu': self.settings.mu,
+      'active': bool(active),
+      'bounds': None if box is None else [box.lower, box.upper],
       'seed': seed,
       'dtype': self.settings.dtype,
       'covariance': covariance,
       'options': dataclasses.asdict(options),
     }
-    self._box = None if bounds is None else Box(bounds, n)
-    if self._box is not None:
-      x0 = self._box.out_of(x0)
+    self._box, self._largest_stds = box, None
+    if box is not None:
+      x0 = box.out_of(x0, 'x0')
     self.state = cma_es.initial(self.settings, x0, sigma0, seed)
-    self._stopping = stopping.Stopping(options, n, self.popsize, float(sigma0))
+    if box is not None:
+      self._largest_stds = box.largest_stds(sigma0)
+      self.state = self._limit(self.state)
+    self._stopping = stopping.Stopping(options, n, self.popsize, sigma0)
     self._ftarget = tf.constant(options.ftarget, tf.float64)
-    self._asked = None  # The candidates, and their free coordinates.
+    self._asked = None  # The candidates, and their free coordinates: arrays.
     self._graphs = {}
+
+  def __getstate__(self):
+    """What a copy continues from: the compiled programs cannot be pickled."""
+    return {**self.__dict__, '_graphs': {}}
 
   @property
   def popsize(self) -> int:
@@ -146,7 +158,7 @@ class CMAES:
   def result(self) -> Result:
     """Best and mean so far."""
     state = self.state
-    found = math.isfinite(state.best_fitness)
+    found = int(state.best_evaluation) > 0
     return Result(
       xbest=self._into_box(state.best_x).numpy() if found else None,
       fbest=float(state.best_fitness),
@@ -162,37 +174,32 @@ class CMAES:
     """Candidates [popsize, n]; the same ones until `tell`."""
     graph = self._graph('ask', functools.partial(cma_es.ask, self.settings))
     free = graph(self.state)
-    self._asked = (self._into_box(free).numpy(), free)
+    self._asked = (self._into_box(free).numpy(), free.numpy())
     return self._asked[0].copy()
 
   def tell(self, x, fitness) -> None:
     """Learns from candidates and their fitness, and moves on.
 
     Args:
-      x: [popsize, n], from `ask`; others and another order are allowed.
+      x: [popsize, n], from `ask`; others and another order are allowed. Rows
+        that are not finite failed.
       fitness: [popsize], minimised; NaN and inf mark candidates that failed.
 
     Raises:
       ValueError: a shape differs, or x lies outside the bounds.
     """
-    x = np.asarray(x, self.settings.dtype)
-    fitness = np.asarray(fitness)
-    if not np.issubdtype(fitness.dtype, np.floating):
-      fitness = fitness.astype(float)
-    if fitness.shape != (self.popsize,):
-      raise ValueError(
-        f'fitness must be of shape ({self.popsize},), got {fitness.shape}'
-      )
-    if self._asked is not None and np.array_equal(x, self._asked[0]):
-      free = self._asked[1]
-    else:
-      free = x if self._box is None else self._box.out_of(x)
-    free = tf.cast(free, self.settings.dtype)
-    fitness = tf.constant(fitness)
-    graph = self._graph('tell', functools.partial(cma_es.tell, self.settings))
-    self.state = graph(self.state, free, fitness)
+    shape = (self.popsize, self.settings.n)
+    x = arrays.floats('x', x, shape)
+    fitness = arrays.floats('fitness', fitness, shape[:1])
+    with np.errstate(over='ignore'):
+      free = self._out_of_box(x).astype(self.settings.dtype)
+    fitness = np.where(np.all(np.isfinite(free), 1), fitness, np.inf)
+    graph = self._graph('tell', self._learn)
+    self.state = graph(
+      self.state, tf.constant(free), tf.constant(fitness, tf.float64)
+    )
     self._asked = None
-    self._stopping.feed(stopping.summary(fitness.numpy()))
+    self._stopping.feed(stopping.summary(fitness))
 
   def stop(self) -> dict:
     """Stop conditions met, name to threshold; empty while none is."""
@@ -226,22 +233,32 @@ class CMAES:
 
     Args:
       f: function of a tensor [popsize, n], and of `data`, that gives [popsize].
-      iterations: most generations of this call; None: no limit.
+      iterations: most generations of this call, at least 0; None: no limit.
       callback: called with this object after each generation.
       data: tensors that are inputs of the graph.
       every: generations between two checks of the stop conditions; 1 with a
         callback.
       jit: whether to compile with XLA.
+
+    Raises:
+      ValueError: an argument is out of range, or f gives something else.
     """
-    every = 1 if callback else every
+    if iterations is not None:
+      iterations = checks.integer('iterations', iterations, 0)
+    every = 1 if callback else checks.integer('every', every, 1)
+    jit = checks.boolean('jit', jit)
 
     def chunk(state, count, ftarget, data):
       def fitness(y):
         return f(self._into_box(y), *data)
 
-      return _run(self.settings, state, fitness, count, ftarget, every)
+      def step(state):
+        state, found = cma_es.step(self.settings, state, fitness)
+        return self._limit(state), found
 
-    graph = self._graph((f, every, jit), chunk, jit_compile=jit)
+      return _run(step, self.popsize, state, count, ftarget, every)
+
+    graph = self._graph((f, every), chunk, jit_compile=jit)
     limits = self._stopping.options
     end = math.inf if iterations is None else self.countiter + iterations
     end = min(end, limits.maxiter)
@@ -267,57 +284,85 @@ class CMAES:
 
   def save(self, path) -> None:
     """Writes the whole search to one file, complete or not at all."""
-    arrays = {k: v.numpy() for k, v in self.state._asdict().items()}
-    arrays |= self._stopping.export()
-    arrays['arguments'] = np.array(
-      json.dumps(
-        self._arguments, default=lambda array: np.asarray(array).tolist()
-      )
+    state = {k: v.numpy() for k, v in self.state._asdict().items()}
+    saved_search.write(
+      path,
+      saved_search.SavedSearch(self._arguments, state, self._stopping.export()),
     )
-    files.write_arrays(path, arrays)
 
   @classmethod
   def load(cls, path) -> CMAES:
     """Returns a saved search, which continues exactly as it would have.
 
-    `ValueError` if the file is no saved search.
+    Raises:
+      OSError: the file cannot be opened.
+      ValueError: it is no saved search, or damaged.
     """
-    with pathlib.Path(path).open('rb') as file:
-      try:
-        arrays = dict(np.load(file, allow_pickle=False))
-        search = cls(**json.loads(str(arrays.pop('arguments'))))
-        fields = [arrays.pop(name) for name in cma_es.State._fields]
-        search._stopping.restore(**arrays)
-      except (KeyError, TypeError, ValueError, EOFError, BadZipFile) as error:
-        raise ValueError(f'path must be a saved search, got {path}') from error
-    search.state = cma_es.State(*(tf.constant(field) for field in fields))
+    found = saved_search.read(path)
+    try:
+      search = cls(**found.arguments)
+      search._stopping.restore(**found.records)
+    except (TypeError, ValueError) as error:
+      raise saved_search.damaged(path, error) from error
+    search.state = cma_es.State(**found.state)
+    search.state = cma_es.State(*map(tf.constant, search.state))
     return search
 
   def _into_box(self, free):
     """Returns candidates from their free coordinates."""
     return free if self._box is None else self._box.into(free)
 
+  def _out_of_box(self, x):
+    """Returns the free coordinates of candidates, [popsize, n]."""
+    if self._box is None:
+      return x
+    free = self._box.out_of(x)
+    if self._asked is None:  # After a load.
+      self.ask()
+    # Many free coordinates have one place in the box: candidates of `ask` get
+    # their own ones back, wherever they stand among the others.
+    asked, origins = (part.astype(np.float64) for part in self._asked)
+    places = {row.tobytes(): i for i, row in enumerate(asked)}
+    for i, row in enumerate(x):
+      is_same = np.array_equal(row, asked[i])
+      place = i if is_same else places.get(row.tobytes())
+      if place is not None:
+        free[i] = origins[place]
+    return free
+
+  def _limit(self, state):
+    """Returns a state whose standard deviations suit the box."""
+    if self._largest_stds is None:
+      return state
+    return cma_es.limit_stds(self.settings, state, self._largest_stds)
+
+  def _learn(self, state, free, fitness):
+    """Returns the next state from candidates' free coordinates."""
+    return self._limit(cma_es.tell(self.settings, state, free, fitness))
+
   def _graph(self, key, function, **options):
     """Returns the compiled function of a key, made on the first call."""
+    # Searches that share programs may differ in the step, hence in the limit.
+    key = (key, self._largest_stds is None, *options.items())
     if key not in self._graphs:
       self._graphs[key] = tf.function(function, autograph=False, **options)
     return self._graphs[key]
 
 
-def _run(settings, state, f, count, ftarget, most):
+def _run(step, popsize, state, count, ftarget, most):
   """Runs generations, with what the stop conditions need of each.
 
   Returns the last state, and float64 [most, 4] with `stopping.summary` of the
   up to `count` generations that were run until the target; zeros follow.
   """
-  columns = stopping.places(settings.popsize)
+  columns = stopping.places(popsize)
 
   def is_running(i, records, *fields):
     del records
     return (i < count) & (cma_es.State(*fields).best_fitness > ftarget)
 
-  def step(i, records, *fields):
-    state, fitness = cma_es.step(settings, cma_es.State(*fields), f)
+  def advance(i, records, *fields):
+    state, fitness = step(cma_es.State(*fields))
     fitness = tf.cast(fitness, tf.float64)
     fitness = tf.where(fitness < math.inf, fitness, math.inf)
     record = tf.gather(tf.sort(fitness), columns)
@@ -325,5 +370,5 @@ def _run(settings, state, f, count, ftarget, most):
     return (i + 1, records, *state)
 
   start = (tf.constant(0), tf.zeros([most, len(columns)], tf.float64))
-  _, records, *fields = tf.while_loop(is_running, step, (*start, *state))
+  _, records, *fields = tf.while_loop(is_running, advance, (*start, *state))
   return cma_es.State(*fields), records

@@ -13,7 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nca_tf import checks
 from nca_tf import random_numbers
+from nca_tf.evolution import settings
 from nca_tf.evolution import stopping
 from nca_tf.evolution.optimizer import CMAES
 from nca_tf.evolution.optimizer import Result
@@ -68,9 +70,12 @@ def fmin(
   Raises:
     ValueError: An argument is out of range.
   """
+  seed = checks.integer('seed', seed)
   plan = _Plan(sigma0, restarts, incpopsize, bipop, seed)
   left = stopping.Options.of(options)
   popsize = search.pop('popsize', None)
+  if popsize is not None:
+    popsize = checks.integer('popsize', popsize, 3)
   runs, programs = [], {}
   while True:
     size, step, cap, is_small = plan.next(popsize)
@@ -86,11 +91,7 @@ def fmin(
     popsize = popsize or es.popsize
     runs.append(Run(es.popsize, step, es.result))
     plan.account(es.countevals, is_small)
-    left = dataclasses.replace(
-      left,
-      maxfevals=left.maxfevals - es.countevals,
-      timeout=left.timeout - es.elapsed,
-    )
+    left = left.less(es.countevals, es.elapsed)
     best = min((run.result for run in runs), key=lambda result: result.fbest)
     is_over = left.maxfevals <= 0 or left.timeout <= 0 or plan.is_done()
     if is_over or best.fbest <= left.ftarget:
@@ -102,13 +103,10 @@ class _Plan:
   """Chooses population and step size of the next run."""
 
   def __init__(self, sigma0, restarts, factor, bipop, seed):
-    if restarts < 0 or factor < 1:
-      raise ValueError(
-        'restarts must be at least 0 and incpopsize at least 1, got '
-        f'{restarts} and {factor}'
-      )
-    self._sigma0, self._restarts = sigma0, restarts
-    self._factor, self._bipop = factor, bipop
+    self._sigma0 = checks.real('sigma0', sigma0, above=0)
+    self._restarts = checks.integer('restarts', restarts, 0)
+    self._factor = checks.real('incpopsize', factor, 1)
+    self._bipop = checks.boolean('bipop', bipop)
     self._generator = random_numbers.generator(seed, 'restarts')
     self._large = 0
     self._cost = {True: 0, False: 0}  # Evaluations of small and of large runs.
@@ -136,7 +134,8 @@ class _Plan:
       sigma = float(self._sigma0 * 10 ** (-2 * steps))
       return max(size, 3), sigma, self._last / 2, True
     growth = self._factor**self._large
-    size = None if popsize is None else int(popsize * growth)
+    largest = settings.LARGEST_POPSIZE
+    size = None if popsize is None else int(min(popsize * growth, largest))
     return size, self._sigma0, math.inf, False
 
   def account(self, evaluations, is_small):

@@ -10,6 +10,10 @@ import math
 
 import numpy as np
 
+from nca_tf import checks
+
+LARGEST_POPSIZE = 1 << 24  # Beyond all use, and its weights fit the memory.
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Settings:
@@ -50,7 +54,7 @@ class Settings:
 
     Args:
       n: dimension, at least 1.
-      popsize: candidates per generation; default 4 + floor(3 ln n).
+      popsize: candidates per generation, at least 3; default 4 + floor(3 ln n).
       mu: parents, an int, or a share of popsize below 1; default half.
       active: whether bad candidates get negative weights.
       covariance: 'full' or 'diagonal' (Ros and Hansen, A simple modification
@@ -65,10 +69,8 @@ class Settings:
       raise ValueError(
         f"covariance must be 'full' or 'diagonal', got {covariance!r}"
       )
-    dtype = getattr(dtype, 'name', dtype)  # Also tf.float32 and the like.
-    dtype = np.dtype(dtype or ('float64' if n <= 100 else 'float32')).name
-    if dtype not in ('float32', 'float64'):
-      raise ValueError(f'dtype must be float32 or float64, got {dtype}')
+    dtype = _dtype(dtype or ('float64' if n <= 100 else 'float32'))
+    active = checks.boolean('active', active)
     raw, mueff, mueff_minus = _raw_weights(popsize, mu)
     c1 = 2 / ((n + 1.3) ** 2 + mueff)
     cmu = 2 * (1 / 4 + mueff + 1 / mueff - 2) / ((n + 2) ** 2 + mueff)
@@ -94,21 +96,38 @@ class Settings:
     )
 
 
+def _dtype(dtype):
+  """The name of a type that NumPy or TensorFlow knows."""
+  dtype = getattr(dtype, 'name', dtype)  # Also tf.float32 and the like.
+  try:
+    name = np.dtype(dtype).name
+  except (TypeError, ValueError):
+    name = repr(dtype)
+  if name not in ('float32', 'float64'):
+    raise ValueError(f'dtype must be float32 or float64, got {name}')
+  return name
+
+
 def _sizes(n, popsize, mu):
   """Checked n, popsize and mu as ints."""
-  if n < 1:
-    raise ValueError(f'n must be at least 1, got {n}')
-  popsize = 4 + int(3 * math.log(n)) if popsize is None else popsize
-  if popsize < 3 or popsize != int(popsize):
-    raise ValueError(f'popsize must be an int of at least 3, got {popsize}')
-  parents = popsize // 2 if mu is None else mu
-  if isinstance(parents, float) and 0 < parents < 1:
-    parents = max(1, round(parents * popsize))
-  if not 1 <= parents <= popsize or parents != int(parents):
+  n = checks.integer('n', n, 1)
+  if popsize is None:
+    popsize = 4 + int(3 * math.log(n))
+  popsize = checks.integer('popsize', popsize, 3, LARGEST_POPSIZE)
+  if mu is None:
+    return n, popsize, popsize // 2
+  try:
+    return n, popsize, checks.integer('mu', mu, 1, popsize)
+  except ValueError:
+    pass
+  try:
+    share = checks.real('mu', mu, above=0, below=1)
+  except ValueError:
     raise ValueError(
-      f'mu must be a share below 1 or an int from 1 to popsize, got {mu}'
-    )
-  return int(n), int(popsize), int(parents)
+      'mu must be a share between 0 and 1, or an integer from 1 to popsize '
+      f'{popsize}, got {mu!r}'
+    ) from None
+  return n, popsize, max(1, round(share * popsize))
 
 
 def _raw_weights(popsize, mu):

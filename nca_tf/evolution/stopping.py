@@ -9,15 +9,22 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+from collections.abc import Mapping
 
 import numpy as np
 
-_COLUMNS = 4  # Of a record: best, lower quarter, median, worst fitness.
+from nca_tf import checks
+
+_COLUMNS = 4  # Of a record: best, third quarter, median, worst fitness.
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """Thresholds of the stop conditions, with pycma's defaults."""
+  """Thresholds of the stop conditions, with pycma's defaults.
+
+  Any number but NaN, infinities among them: inf switches a limit off, 0 a
+  tolerance. `ValueError` for others, and for a limit below 0.
+  """
 
   ftarget: float = -math.inf  # fitness to reach
   maxfevals: float = math.inf  # evaluations; `fmin`: over all restarts
@@ -30,18 +37,38 @@ class Options:
   tolconditioncov: float = 1e14  # largest condition of the covariance
   # Generations without progress; default 100 + 100 n^1.5 / popsize.
   tolstagnation: float | None = None
-  tolflatfitness: int = 1  # generations whose best quarter is all equal
+  # Generations in a row that are tolerated although the best three quarters of
+  # their fitness are all equal.
+  tolflatfitness: float = 1
+
+  def __post_init__(self):
+    """Makes every threshold a plain number."""
+    for field in dataclasses.fields(self):
+      value = getattr(self, field.name)
+      if value is not None or field.default is not None:
+        value = _threshold(field.name, value)
+      object.__setattr__(self, field.name, value)
 
   @classmethod
   def of(cls, options) -> Options:
     """Options from None, a dict or Options; `ValueError` for an unknown key."""
     if isinstance(options, cls):
       return options
+    if not isinstance(options, Mapping | None):
+      raise ValueError(f'options must be a dict or Options, got {options!r}')
     names = [field.name for field in dataclasses.fields(cls)]
     unknown = sorted(set(options or {}) - set(names))
     if unknown:
       raise ValueError(f'options must be among {names}, got {unknown}')
     return cls(**(options or {}))
+
+  def less(self, evaluations: int, seconds: float) -> Options:
+    """Options of the next run, after one that cost so much."""
+    return dataclasses.replace(
+      self,
+      maxfevals=max(0, self.maxfevals - evaluations),
+      timeout=max(0, self.timeout - seconds),
+    )
 
 
 def summary(fitness) -> np.ndarray:
@@ -52,8 +79,19 @@ def summary(fitness) -> np.ndarray:
 
 def places(popsize: int) -> list[int]:
   """Returns the indices of a record's columns in the sorted fitness."""
-  quarter = min(popsize - 1, math.ceil(0.1 + popsize / 4))
-  return [0, quarter, popsize // 2, popsize - 1]
+  return [0, int(0.75 * popsize), popsize // 2, popsize - 1]
+
+
+def _threshold(name, value):
+  """Returns a number that may be infinite, integers as such."""
+  least = 0 if name in ('maxfevals', 'maxiter', 'timeout') else None
+  if isinstance(value, float | np.floating) and np.isinf(value):
+    if least is None or value > 0:
+      return float(value)
+  try:
+    return checks.integer(name, value, least)
+  except ValueError:
+    return checks.real(name, value, least)
 
 
 class Stopping:
@@ -122,6 +160,15 @@ class Stopping:
       tolconditioncov=self._conditioning(state) > options.tolconditioncov,
     )
 
+  def __getstate__(self):
+    """What a copy continues from: another machine has another clock."""
+    return {**self.__dict__, '_elapsed': self.elapsed}
+
+  def __setstate__(self, state):
+    """Goes on, the clock included."""
+    self.__dict__ |= state
+    self._since = time.monotonic()
+
   @property
   def elapsed(self) -> float:
     """Seconds since the start, those before a load included."""
@@ -153,11 +200,15 @@ class Stopping:
 
   def _is_stagnant(self):
     """Whether neither best nor median improved, by medians over windows."""
-    window = int(max(self.options.tolstagnation, self._count) / 10)
+    tolerance = max(self.options.tolstagnation, self._count)
+    if tolerance == math.inf:
+      return False
+    window = int(tolerance / 10)
     if self._count <= max(100, 2 * window, self._n * (5 + 100 / self._popsize)):
       return False
     recent = self._records[-2 * window :]
-    old, new = np.median(recent[:window], 0), np.median(recent[window:], 0)
+    with np.errstate(invalid='ignore'):  # Between -inf and inf.
+      old, new = np.median(recent[:window], 0), np.median(recent[window:], 0)
     return bool(new[0] >= old[0] and new[2] >= old[2])
 
   def _conditioning(self, state):

@@ -85,13 +85,17 @@ def values(objective, x):
   return make_objective(objective)(np.array(x)).tolist()
 
 
-def minimise(objective, x0, sigma0, popsize, seed, maxfevals, ftarget):
+def minimise(
+  objective, x0, sigma0, popsize, seed, maxfevals, ftarget, bounds=None
+):
   """Runs pycma once; returns the evaluations used and the best value."""
   import cma
 
   options = {'maxfevals': maxfevals, 'ftarget': ftarget, **_quiet(seed)}
   if popsize:
     options['popsize'] = popsize
+  if bounds:
+    options['bounds'] = bounds
   es = cma.CMAEvolutionStrategy(x0, sigma0, options)
   f = make_objective(objective)
   while not es.stop():

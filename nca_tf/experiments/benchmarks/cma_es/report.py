@@ -7,6 +7,7 @@ import numpy as np
 from nca_tf.analysis import table
 from nca_tf.experiments.benchmarks import measurement
 from nca_tf.experiments.benchmarks.cma_es import bbob
+from nca_tf.experiments.benchmarks.cma_es import narrow
 from nca_tf.experiments.benchmarks.cma_es import quality
 from nca_tf.experiments.benchmarks.cma_es import settings
 from nca_tf.experiments.benchmarks.cma_es import speed
@@ -31,6 +32,7 @@ def make(results) -> report_lib.Report:
   targets = measurement.Targets('verdict', ('miss', 'pass'))
   _judge_speed(found['speed'], targets)
   _judge_quality(found['quality'], targets)
+  _judge_narrow(found['narrow'], targets)
   tables |= targets.tables()
   return report_lib.Report(tables, '\n'.join(notes), '# CMA-ES', results)
 
@@ -101,6 +103,14 @@ def _judge_quality(found, targets):
       targets.add(f'{title} over plain', ratio, *settings.ROTATION_TARGET)
 
 
+def _judge_narrow(found, targets):
+  for title, runs in found.items():
+    if runs.get('pycma'):
+      ratio = quality.ratio(runs['nca_tf'], runs['pycma'])
+      what = f'evaluations over pycma, narrow box, {title}'
+      targets.add(what, ratio, high=settings.NARROW_TARGET)
+
+
 def _tabulate_bbob(found):
   columns = ['function', 'n', 'found', "pycma's", 'evaluations per n']
   columns += ["pycma's", 'ratio', 'median error', "pycma's"]
@@ -158,5 +168,11 @@ _PARTS = {
     'BBOB: evaluations are the expected running time, those of all runs over '
     "the successes; the instances are this library's own, the same for both.",
     _tabulate_bbob,
+  ),
+  'narrow': (
+    f'Evaluations to {narrow.FTARGET:g} in a box of {narrow.WIDTH:g}',
+    'Narrow box: a sphere in 5 dimensions, its minimum in four places, first '
+    f'step {narrow.SIGMA:g}.',
+    _tabulate_quality,
   ),
 }

@@ -1,4 +1,4 @@
-"""CMA-ES beside pycma and evosax: speed, evaluations, functions of BBOB.
+"""CMA-ES beside pycma and evosax: speed, evaluations, BBOB, narrow boxes.
 
 Everything runs on one core with one thread, and in turn: a chunk of each
 implementation after the other.
@@ -10,6 +10,7 @@ import pathlib
 
 from nca_tf.experiments.benchmarks import peers as peers_lib
 from nca_tf.experiments.benchmarks.cma_es import bbob
+from nca_tf.experiments.benchmarks.cma_es import narrow
 from nca_tf.experiments.benchmarks.cma_es import quality
 from nca_tf.experiments.benchmarks.cma_es import report
 from nca_tf.experiments.benchmarks.cma_es import settings
@@ -47,6 +48,12 @@ def _stages(config, peers):
         stages[f'bbob/f{function} {n}'] = functools.partial(
           bbob.measure, function, n, peers, config
         )
+  if 'narrow' in config.parts:
+    programs = {}
+    for name in narrow.MINIMA:
+      stages[f'narrow/{name}'] = functools.partial(
+        narrow.measure, name, programs, peers, config
+      )
   return stages
 
 

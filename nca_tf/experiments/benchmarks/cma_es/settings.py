@@ -32,10 +32,11 @@ SPEED_TARGETS = (
 PRODUCT_TARGET = 4.0
 RATIO_TARGET = (0.9, 1.1)  # Median evaluations over pycma's.
 ROTATION_TARGET = (0.95, 1.05)  # Rotated over plain ellipsoid.
+NARROW_TARGET = 1.1  # Median evaluations over pycma's in a narrow box.
 
 # Those of `objectives.BBOB_FUNCTIONS`, which imports TensorFlow.
 FUNCTIONS = (1, 2, 8, 10, 15)
-_PARTS = ('speed', 'quality', 'bbob')
+_PARTS = ('speed', 'quality', 'bbob', 'narrow')
 _option = config_flags.option
 
 
@@ -45,7 +46,7 @@ class Config(one_core.Config):
 
   precision: str = _option(
     'float64',
-    'Number type of quality and bbob; speed measures both.',
+    'Number type of all but speed, which measures both.',
     choices=('float32', 'float64'),
   )
   parts: tuple[str, ...] = _option(
@@ -64,7 +65,7 @@ class Config(one_core.Config):
   quality_dimensions: tuple[int, ...] = _option(
     (10, 40), 'Dimensions of quality.', minimum=2
   )
-  seeds: int = _option(25, 'Runs per problem of quality.', minimum=1)
+  seeds: int = _option(25, 'Runs per problem of quality and narrow.', minimum=1)
   bbob_dimensions: tuple[int, ...] = _option(
     (2, 10, 40), 'Dimensions of bbob.', minimum=2
   )
