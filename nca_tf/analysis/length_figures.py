@@ -45,24 +45,24 @@ def error_over_length(
   threshold = 0.01 if largest <= 1 else 0.1
   axes.set_yscale('symlog', linthresh=threshold)
   axes.set_ylim(-0.05 * threshold, 1.5 * max(largest, threshold))
-  axes.axvspan(longest, max(*lengths, longest), color='0.94', zorder=0)
+  last = max(*lengths, longest)
+  axes.axvspan(longest, last, color='0.94', zorder=0)
   ends = []
   for number, (name, rows) in enumerate(arrays.items()):
     if rows.ndim != 2 or rows.shape[1] != len(lengths):
       raise ValueError(
         f'errors[{name!r}] must be [seeds, {len(lengths)}], got {rows.shape}'
       )
-    colour = canvas.COLOURS[number % len(canvas.COLOURS)]
+    style, mean = canvas.line_style(number), rows.mean(0)
     for row in rows:
-      axes.plot(lengths, row, color=colour, lw=0.8, alpha=0.5)
-    mean = rows.mean(0)
-    axes.plot(lengths, mean, color=colour, lw=2.5, marker='o', ms=5)
-    ends.append((mean[-1], name, colour))
+      axes.plot(lengths, row, color=style['color'], lw=0.8, alpha=0.5)
+    axes.plot(lengths, mean, clip_on=False, **style)
+    ends.append((mean[-1], name, style['color']))
   if bar is not None:
     axes.axhline(bar, color='0.55', lw=1, ls='--')
-  axes.set_xlim(min(lengths), max(*lengths, longest))
+  axes.set_xlim(min(lengths), last + (last == min(lengths)) / 10)
   canvas.clean(axes, title, f'{x} (shaded: longer than in training)', y)
-  axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
+  canvas.count_along(axes)
   axes.yaxis.set_major_formatter(ticker.FormatStrFormatter('%g'))
   canvas.label_ends(axes, ends)
   return figure

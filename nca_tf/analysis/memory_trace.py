@@ -64,7 +64,7 @@ def memory_trace(
       axes.axvline(mark, color='white', lw=3)
       axes.axvline(mark, color=canvas.VERMILION, lw=1.2)
   stack[-1].set_xlabel('step', fontsize=11)
-  stack[-1].xaxis.set_major_locator(ticker.MaxNLocator(10, integer=True))
+  stack[-1].xaxis.set_major_locator(_whole(10))
   figure.suptitle(title, fontsize=13)
   return figure
 
@@ -102,12 +102,17 @@ def memory_matrices(memory, steps: Sequence[int], title: str = '') -> Figure:
     )
     axes.set_title(f'step {step}', fontsize=11)
     axes.set_xlabel('word', fontsize=11)
-    axes.xaxis.set_major_locator(ticker.MaxNLocator(4, integer=True))
+    axes.xaxis.set_major_locator(_whole(4))
   row[0].set_ylabel('slot', fontsize=11)
-  row[0].yaxis.set_major_locator(ticker.MaxNLocator(8, integer=True))
+  row[0].yaxis.set_major_locator(_whole(8))
   figure.colorbar(picture, ax=list(row), pad=0.01, label='content')
   figure.suptitle(title, fontsize=13)
   return figure
+
+
+def _whole(most):
+  """Marks at most so many whole numbers, and at least one."""
+  return ticker.MaxNLocator(most, integer=True, min_n_ticks=1)
 
 
 def _panels(trace):
@@ -154,7 +159,7 @@ def _draw(figure, axes, name, rows, labels, largest):
   axes.tick_params(labelsize=9)
   if labels is None:
     axes.set_ylabel('slot', fontsize=10)
-    axes.yaxis.set_major_locator(ticker.MaxNLocator(4, integer=True))
+    axes.yaxis.set_major_locator(_whole(4))
   else:
     axes.set_yticks(range(len(labels)), labels)
   bar = figure.colorbar(picture, ax=axes, pad=0.01, aspect=8)

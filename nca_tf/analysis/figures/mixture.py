@@ -38,6 +38,11 @@ def mixture_histograms(weights, sigmas, latents) -> Figure:
     sigmas.ravel(), bins, weights=weights.ravel(), color=canvas.GREEN, alpha=0.8
   )
   width.set_xscale('log')
+  few = logs.max() - logs.min() < 1.5
+  subs = (1, 2, 5) if few else (1,)
+  width.xaxis.set_major_locator(ticker.LogLocator(subs=subs, numticks=5))
+  width.xaxis.set_major_formatter(ticker.FormatStrFormatter('%g'))
+  width.xaxis.set_minor_formatter(ticker.NullFormatter())
   width.axvline(1, color=canvas.GREY, ls='--', lw=1.5)
   canvas.clean(
     width, 'Component width', 'sigma (dashed: the prior, 1)', 'mixture weight'
@@ -62,9 +67,10 @@ def mixture_histograms(weights, sigmas, latents) -> Figure:
 def _entropy(axes, weights):
   logs = np.log(np.maximum(weights, 1e-12))
   nats = np.maximum(-(weights * logs).sum(-1).ravel(), 0)
-  limit = max(math.log(weights.shape[-1]), 1e-3)
+  limit = max(math.log(weights.shape[-1]), 0.1)
   axes.hist(nats, np.linspace(0, limit, 50), color=canvas.BLUE, alpha=0.8)
-  axes.axvline(limit, color=canvas.GREY, ls='--', lw=1.5)
+  most = math.log(weights.shape[-1])
+  axes.axvline(most, color=canvas.GREY, ls='--', lw=1.5)
   canvas.clean(
     axes,
     'Mixture weights',

@@ -65,15 +65,10 @@ def _error_line(axes, number, name, horizons, values):
       f' got {means.tolist()}'
     )
   means = np.where(means > 0, means, np.nan)
-  colour = canvas.COLOURS[number % len(canvas.COLOURS)]
-  axes.plot(
-    horizons,
-    means,
-    color=colour,
-    marker='osD^vX'[number % 6],
-    ms=5,
-    lw=2 + (number == 0),
-  )
+  style = canvas.line_style(number)
+  # Markers of many horizons would hide the line.
+  axes.plot(horizons, means, markevery=max(1, len(means) // 12), **style)
+  colour = style['color']
   if len(values) == 3:
     axes.fill_between(
       horizons, values[1], values[2], color=colour, alpha=0.2, lw=0

@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from nca_tf import files
 from nca_tf import random_numbers
 from nca_tf.analysis import animation
 from nca_tf.analysis import figures
@@ -13,8 +14,20 @@ from nca_tf.world_model import forecast as forecast_lib
 from nca_tf.world_model import imagination
 
 _SECONDS = 3  # Of the dream, where a step is a tic of the game.
+_BUDGET = 150_000  # Bytes of each dream of a training, of which it shows ten.
 _SPEED = 0.5  # Of the animation, compared with the game.
 _WARM = 60  # Most steps that M sees before it dreams.
+# Units of what is drawn of the trainings.
+_VISION_UNITS = {
+  'reconstruction': 'squared error per frame',
+  'kl': 'nats per frame',
+  'total': 'per frame',
+}
+_MODEL_UNITS = {
+  'nll': 'nats per latent dimension',
+  'done_loss': 'nats per step, weighted',
+  'loss': 'nats',
+}
 
 
 def draw_reconstructions(run, codec, frames, step):
@@ -60,12 +73,16 @@ class DreamPicture:
     ]
     ended = np.logical_or.accumulate(done > 0.5)
     pages = animation.side_by_side(
-      columns, captions=captions, done={'dream of M': ended}
+      columns,
+      scale=3 if folder else 2,
+      captions=captions,
+      done={'dream of M': ended},
     )
-    gif = animation.gif_bytes(pages, self._frames_per_second)
+    budget = animation.BUDGET if folder else _BUDGET
+    gif = animation.gif_bytes(pages, self._frames_per_second, budget=budget)
     self._run.log.animation('figures/dream', gif, pages.shape[1:3], step)
     if folder:
-      animation.write_gif(pages, folder / 'dream.gif', self._frames_per_second)
+      files.write_whole(folder / 'dream.gif', gif)
 
   def _imagine(self, step):
     model, warm = self._model, self._warm
@@ -95,8 +112,8 @@ def draw(run, world_model, latents, recordings):
   picture.draw(step, run.figures)
   _draw_measures(run, step)
   for stage, keys in (
-    ('vision', ('reconstruction', 'kl', 'total')),
-    ('model', ('nll', 'done_loss', 'loss')),
+    ('vision', _VISION_UNITS),
+    ('model', _MODEL_UNITS),
   ):
     records = run.log.records(stage)
     if records:  # A V of another run was not trained in this one.

@@ -36,7 +36,8 @@ def run(config: settings.Config) -> None:
   """Makes what the run folder lacks, and reports."""
   name = f'{config.env}-{config.cell}-{config.seed}'
   about = f'{config.env}, {config.cell}'
-  with run_lib.start(config, settings.NAME, name, about) as run:
+  curve = f'{config.cell}-{config.seed}'
+  with run_lib.start(config, settings.NAME, name, about, curve=curve) as run:
     training = Training(run)
     training.train()
     world_model = world_model_lib.WorldModel.load(run.path)
@@ -64,7 +65,8 @@ def train(config: settings.Config) -> int:
     The number of recorded frames.
   """
   about = f'{config.env}, {config.cell}'
-  with run_lib.start(config, settings.NAME, '', about) as run:
+  curve = f'{config.cell}-{config.seed}'
+  with run_lib.start(config, settings.NAME, '', about, curve=curve) as run:
     Training(run).train()
     return run.info('encode')['frames']
 
