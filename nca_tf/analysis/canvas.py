@@ -12,6 +12,7 @@ from matplotlib import ticker
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from nca_tf import checks
 from nca_tf import files
 
 # Okabe and Ito (2008), "Color Universal Design": told apart by everyone.
@@ -29,6 +30,8 @@ DPI = 100
 
 def new_figure(width: int = 1000, height: int = 400) -> Figure:
   """Empty figure of a size in pixels, laid out so that nothing overlaps."""
+  width = checks.integer('width', width, least=1)
+  height = checks.integer('height', height, least=1)
   figure = Figure((width / DPI, height / DPI), dpi=DPI, layout='constrained')
   FigureCanvasAgg(figure)
   figure.set_facecolor('white')

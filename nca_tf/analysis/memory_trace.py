@@ -11,6 +11,7 @@ from matplotlib import colors
 from matplotlib import ticker
 from matplotlib.figure import Figure
 
+from nca_tf import checks
 from nca_tf.analysis import canvas
 
 # Pixels of one row of values, and the least of one panel.
@@ -83,14 +84,15 @@ def memory_matrices(memory, steps: Sequence[int], title: str = '') -> Figure:
   memory = np.asarray(memory)
   if memory.ndim != 3:
     raise ValueError(f'memory must be of shape [T, N, W], got {memory.shape}')
+  steps = [checks.integer('steps', step) for step in steps]
   inside = all(0 <= step < len(memory) for step in steps)
   if not 1 <= len(steps) <= 8 or not inside:
     raise ValueError(
-      f'steps must be 1 to 8 numbers in 0..{len(memory) - 1}, got {list(steps)}'
+      f'steps must be 1 to 8 numbers in 0..{len(memory) - 1}, got {steps}'
     )
   figure = canvas.new_figure(1000, 400)
   row = figure.subplots(1, len(steps), sharey=True, squeeze=False)[0]
-  limit = max(float(np.abs(memory[list(steps)]).max()), 1e-6)
+  limit = max(float(np.abs(memory[steps]).max()), 1e-6)
   for axes, step in zip(row, steps, strict=True):
     picture = axes.imshow(
       memory[step],

@@ -18,7 +18,8 @@ def mixture_histograms(weights, sigmas, latents) -> Figure:
     latents: [S, D] latents; their prior is standard normal.
 
   Raises:
-    ValueError: shapes that do not fit, or weights that do not sum to 1.
+    ValueError: shapes that do not fit, weights that do not sum to 1, sigmas
+      that are not positive, or numbers that are not finite.
   """
   weights, sigmas = np.asarray(weights, np.float64), np.asarray(sigmas)
   latents = np.asarray(latents, np.float64)
@@ -29,6 +30,10 @@ def mixture_histograms(weights, sigmas, latents) -> Figure:
     )
   if not np.allclose(weights.sum(-1), 1, atol=1e-3):
     raise ValueError('weights must sum to 1 over the last axis')
+  if not (np.all(sigmas > 0) and np.all(np.isfinite(sigmas))):
+    raise ValueError('sigmas must be positive and finite')
+  if not (latents.size and np.all(np.isfinite(latents))):
+    raise ValueError('latents must be finite numbers, at least one')
   figure = canvas.new_figure(1000, 340)
   entropy, width, values = figure.subplots(1, 3)
   _entropy(entropy, weights)
