@@ -320,3 +320,14 @@ def test_words_lie_apart_and_on_the_canvas(name):
     across = min(box.x1, another.x1) - max(box.x0, another.x0)
     along = min(box.y1, another.y1) - max(box.y0, another.y0)
     assert across < -2 or along < 2, (text, other)
+
+
+@pytest.mark.parametrize(
+  'name',
+  ['memory trace, large', 'memory matrices, eight', 'reconstructions, eight'],
+)
+def test_files_of_noise_are_small_enough_for_a_page(name, tmp_path):
+  function, *arguments = GALLERY[name]
+  path = tmp_path / 'figure.png'
+  figures.save(function(*arguments), path)
+  assert path.stat().st_size < 1e6
