@@ -15,6 +15,7 @@ from nca_tf.analysis import classification
 from nca_tf.analysis import figures
 from nca_tf.analysis import length_figures
 from nca_tf.analysis import memory_trace
+from nca_tf.analysis import score_figures
 
 
 def drawn(figure):
@@ -135,6 +136,17 @@ def test_horizon_errors_of_zero_leave_a_gap():
   assert texts(figure) == ['M']
   line = figure.axes[0].get_lines()[0].get_ydata()
   np.testing.assert_array_equal(line, [1.0, np.nan, np.nan])
+  drawn(figure)
+
+
+@pytest.mark.parametrize('score', [-1.0, 0.0, 5.0])
+def test_scores_of_rewards_and_of_tics_are_in_view(score):
+  figure = score_figures.scores_over_generations(
+    {}, {'controller': ([1, 2], [[score], [score, score]])}, {'stay': score}
+  )
+  low, high = figure.axes[0].get_ylim()
+  assert low <= score < high
+  assert low == 0 if score >= 0 else low < -1
   drawn(figure)
 
 

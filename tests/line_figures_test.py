@@ -10,17 +10,6 @@ from nca_tf.analysis import length_figures
 from nca_tf.analysis import score_figures
 
 
-@pytest.mark.parametrize('score', [-1.0, 0.0, 5.0])
-def test_scores_of_rewards_and_of_tics_are_in_view(score):
-  figure = score_figures.scores_over_generations(
-    {}, {'controller': ([1, 2], [[score], [score, score]])}, {'stay': score}
-  )
-  low, high = figure.axes[0].get_ylim()
-  assert low <= score < high
-  assert low == 0 if score >= 0 else low < -1
-  figures.to_image(figure)
-
-
 def test_a_search_has_one_colour_in_the_dream_and_in_the_game():
   curves = {name: ([1, 2], [1.0, 2.0]) for name in ('dream 1', 'dream 2')}
   scores = {

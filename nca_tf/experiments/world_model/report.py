@@ -26,6 +26,7 @@ _VISION_UNITS = {
 _MODEL_UNITS = {
   'nll': 'nats per latent dimension',
   'done_loss': 'nats per step, weighted',
+  'reward_loss': 'squared error',
   'loss': 'nats',
 }
 
@@ -111,12 +112,11 @@ def draw(run, world_model, latents, recordings):
   picture = DreamPicture(run, model, codec, latents, recordings)
   picture.draw(step, run.figures)
   _draw_measures(run, step)
-  for stage, keys in (
-    ('vision', _VISION_UNITS),
-    ('model', _MODEL_UNITS),
-  ):
+  for stage, units in (('vision', _VISION_UNITS), ('model', _MODEL_UNITS)):
     records = run.log.records(stage)
-    if records:  # A V of another run was not trained in this one.
+    known = set().union(*records)  # Not all models predict rewards.
+    keys = {name: unit for name, unit in units.items() if name in known}
+    if keys:  # A V of another run was not trained in this one.
       figure = figures.learning_curves(records, keys, stage)
       run.show(f'learning_curves_{stage}', figure, step)
   if cells.has_memory(model.cell):
