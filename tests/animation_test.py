@@ -127,6 +127,36 @@ def test_gif_is_small_and_written_whole(tmp_path):
   assert path.read_bytes() == animation.gif_bytes(frames, 15)
 
 
+@pytest.mark.parametrize('budget', [60_000, 20_000])
+def test_a_large_gif_keeps_within_its_budget(budget):
+  frames = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), np.uint8)
+  assert len(animation.gif_bytes(frames, 10)) > 1.3 * budget
+  data = animation.gif_bytes(frames, 10, budget=budget)
+  assert budget / 3 < len(data) <= budget
+  pictures, durations, _ = opened(data)
+  assert (len(pictures) < 40) == (budget < 40_000)  # Colours go first.
+  assert sum(durations) == 4000
+  assert durations[-1] == 100  # The last frame is there, for its own time.
+  for shown, frame in ((pictures[0], frames[0]), (pictures[-1], frames[-1])):
+    assert np.abs(shown.astype(int) - frame).mean() < 40
+
+
+def test_no_budget_is_too_small_for_the_first_and_the_last_frame():
+  frames = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
+  pictures, durations, _ = opened(animation.gif_bytes(frames, 10, budget=1))
+  assert (len(pictures), durations) == (2, [400, 100])
+
+
+def test_long_names_are_cut_where_their_column_ends():
+  frames = frames_of(2)
+  long = 'agent-vizdoom-dnc-reads-with-a-long-name'
+  (page, *_) = animation.side_by_side({long: frames, 'b': frames}, scale=2)
+  heading = page[: animation.HEADING]
+  border = animation.GAP + 2 * 64
+  assert np.all(heading[:, border : border + animation.GAP] == animation.PAPER)
+  assert np.any(heading[:, border - 25 : border] > 200)
+
+
 @pytest.mark.parametrize(
   'call, message',
   [
@@ -151,6 +181,15 @@ def test_gif_is_small_and_written_whole(tmp_path):
     (lambda f: animation.gif_bytes(f[:0]), r'T > 0, got \(0, 64, 64, 3\)'),
     (lambda f: animation.gif_bytes(f / 255), 'frames must be uint8, got float'),
     (lambda f: animation.gif_bytes(f, 60), 'fps .*at most 50, got 60'),
+    (lambda f: animation.gif_bytes(f, 0), 'fps .*above 0 .*, got 0'),
+    (lambda f: animation.gif_bytes(f, float('nan')), 'fps .*, got nan'),
+    (lambda f: animation.gif_bytes(f, '15'), "fps must be a .*, got '15'"),
+    (lambda f: animation.gif_bytes(f, budget=2.5), 'budget .*, got 2.5'),
+    (lambda f: animation.side_by_side({'a': f}, scale=2.0), 'scale .*got 2.0'),
+    (
+      lambda f: animation.side_by_side({'a': f}, scale=True),
+      'scale .*got True',
+    ),
   ],
 )
 def test_wrong_values_are_named(call, message):

@@ -92,6 +92,15 @@ def test_precision_and_recall_agree_with_scikit_learn():
     ),
     (lambda: roc_curve([0], [0.1]), 'both classes'),
     (lambda: precision_recall_at([0], [0.1], 0), 'one positive, got none'),
+    (
+      lambda: precision_recall_at([1], [0.1], float('nan')),
+      'threshold must be a finite number, got nan',
+    ),
+    (lambda: precision_recall_at([1], [0.1], '0'), "threshold .*got '0'"),
+    (lambda: roc_auc([0, 1], ['a', 'b']), 'scores must be a list of numbers'),
+    (lambda: Table(['a'], digits=-1), 'digits .*at least 0, got -1'),
+    (lambda: Table(['a'], digits=1.5), 'digits .*got 1.5'),
+    (lambda: Table(['a'], digits=True), 'digits .*got True'),
   ],
 )
 def test_wrong_values_are_named(call, message):
@@ -100,7 +109,7 @@ def test_wrong_values_are_named(call, message):
 
 
 def test_table_is_aligned():
-  table = Table(['policy', 'n', 'score'], digits=1)
+  table = Table(['policy', 'n', 'score'], digits=np.int64(1))
   table.add('random', 200, Interval(292.13, 272.5, 311.9))
   table.add('a|b', np.int64(8), np.float32(3.0))
   table.add('none', None, float('nan'))

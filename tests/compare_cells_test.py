@@ -5,6 +5,7 @@ The runs play a made-up game: tests of train_controller play the real one.
 
 import json
 
+import event_files
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -213,15 +214,26 @@ def test_report_has_every_setting_policy_and_warning(made_up):
 def test_report_puts_the_settings_into_one_chart_of_tensorboard(made_up):
   report.publish(made_up)
   report.publish(made_up)  # Again, as a resumed run does: nothing twice.
-  for name in NAMES:
-    (path,) = (made_up.run.tensorboard / name).iterdir()
-    tags = [
-      (event.step, value.tag)
-      for event in tf.compat.v1.train.summary_iterator(str(path))
-      for value in event.summary.value
-      if value.tag == 'score/mean'
-    ]
-    assert tags == [(4, 'score/mean'), (8, 'score/mean')]
+  folder = made_up.run.tensorboard
+  found = event_files.read_steps(folder)
+  curves = [f'{name}/seed-{seed}' for name in NAMES for seed in (0, 1, 5)]
+  assert found.keys() == {'.', *NAMES, *curves}
+  for name in (*NAMES, *curves):
+    assert found[name]['score/mean'] == [4, 8], name
+  assert found['dnc/seed-1']['score/final'] == [8]
+  means = event_files.read_scalars(folder / 'lstm' / 'seed-5', 'score/mean')
+  rank = NAMES.index('lstm')
+  assert means == {4: 100.0, 8: pytest.approx(150 + 50 * rank)}
+  given = event_files.read_hyperparameters(folder / 'dnc-reads' / 'seed-5')
+  assert (given['cell'], given['seed']) == ('dnc', 5)
+  assert given['features'] == 'z, h, reads'
+
+
+def test_controls_are_the_same_agents_with_an_untrained_model(made_up):
+  assert report.find_controls(made_up) == {
+    'untrained-dnc-reads': 'dnc-reads',
+    'untrained-lstm': 'lstm',
+  }
 
 
 def test_score_draws_seeds_and_episodes_again():

@@ -2,6 +2,7 @@
 
 import json
 
+import event_files
 import numpy as np
 import pytest
 
@@ -201,6 +202,25 @@ def test_a_run_leaves_tables_numbers_and_pictures(finished):
     assert word in text
   for name in ('epochs', 'horizons'):
     assert (folder / 'figures' / f'{name}.png').stat().st_size > 5000
+
+
+def test_tensorboard_has_a_curve_per_model_and_seed(finished):
+  folder, _ = finished
+  found = event_files.read_steps(folder / 'tensorboard')
+  assert found.keys() == {'.', 'categorical-lstm-0'}
+  tags = found['categorical-lstm-0']
+  assert tags['pommerman/loss'] == list(
+    range(1, len(tags['pommerman/loss']) + 1)
+  )
+  assert {'pommerman/held_out_wrong', 'pommerman/steps_per_second'} < set(tags)
+  given = event_files.read_hyperparameters(
+    folder / 'tensorboard' / 'categorical-lstm-0'
+  )
+  assert (given['cell'], given['coding'], given['seed']) == (
+    'lstm',
+    'categorical',
+    0,
+  )
 
 
 def test_open_loop_predictions_begin_with_the_one_step_ahead(

@@ -13,6 +13,7 @@ from nca_tf.analysis import Interval
 from nca_tf.analysis import canvas
 from nca_tf.analysis import classification
 from nca_tf.analysis import figures
+from nca_tf.analysis import length_figures
 from nca_tf.analysis import memory_trace
 from nca_tf.analysis import score_figures
 
@@ -344,6 +345,41 @@ def test_saving_is_whole_or_not_at_all(tmp_path, monkeypatch):
     (
       lambda: memory_trace.memory_matrices(np.zeros((3, 2)), [0]),
       r'memory must be .*got \(3, 2\)',
+    ),
+    (
+      lambda: memory_trace.memory_matrices(np.zeros((3, 2, 2)), [1.0]),
+      'steps must be an integer, got 1.0',
+    ),
+    (
+      lambda: figures.mixture_histograms(
+        np.ones((2, 2, 1)), -np.ones((2, 2, 1)), np.ones((2, 2))
+      ),
+      'sigmas must be positive',
+    ),
+    (
+      lambda: figures.mixture_histograms(
+        np.ones((2, 2, 1)), np.ones((2, 2, 1)), np.full((2, 2), np.nan)
+      ),
+      'latents must be finite',
+    ),
+    (lambda: figures.horizon_errors([0, 1], {'M': [1, 1]}), r'got \[0, 1\]'),
+    (lambda: figures.done_scores([1], [0.5, 0.6], 0.5), r'\(1,\) and \(2,\)'),
+    (lambda: figures.done_scores([1], [0.5], np.nan), 'threshold .*got nan'),
+    (lambda: figures.done_scores([1], [0.5], '0.5'), "threshold .*got '0.5'"),
+    (lambda: canvas.new_figure(0), 'width .*at least 1, got 0'),
+    (lambda: canvas.new_figure(10.5), 'width .*got 10.5'),
+    (lambda: canvas.new_figure(10, True), 'height .*got True'),
+    (
+      lambda: length_figures.error_over_length([2, 1], {'a': [[1, 1]]}, 1),
+      r'lengths must increase, got \[2, 1\]',
+    ),
+    (
+      lambda: length_figures.error_over_length([1], {'a': [[-1.0]]}, 1),
+      r"errors\['a'\] must not be negative",
+    ),
+    (
+      lambda: length_figures.error_over_length([1], {'a': [[1.0]]}, 1.5),
+      'longest must be an integer of at least 1, got 1.5',
     ),
     (
       lambda: figures.save(canvas.new_figure(), 'a.doom'),

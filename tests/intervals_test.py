@@ -127,6 +127,16 @@ def test_one_value_has_no_interval():
   assert Interval(614.04, 541.3, 690.2).text() == '614.0 [541.3, 690.2]'
 
 
+def test_numbers_of_numpy_are_as_good_as_those_of_python():
+  values = scores(20)
+  plain = bootstrap_mean(values, rng=3, level=0.9, resamples=50)
+  given = {'level': np.float64(0.9), 'resamples': np.int64(50)}
+  assert bootstrap_mean(values, rng=np.uint8(3), **given) == plain
+  assert bootstrap_mean(values, rng=np.array(3), **given) == plain
+  assert plain.text(np.int32(2)) == plain.text(2)
+  assert intervals.share(np.int64(3), np.int32(7)) == intervals.share(3, 7)
+
+
 @pytest.mark.parametrize(
   'call, message',
   [
@@ -146,6 +156,33 @@ def test_one_value_has_no_interval():
       'as many values as a when paired, got 2, 1',
     ),
     (lambda: bootstrap_statistic([], np.mean, rng=0), 'groups .*got none'),
+    (lambda: bootstrap_mean(['a'], rng=0), 'values must be a list of numbers'),
+    (lambda: bootstrap_mean([1, [2]], rng=0), 'values must be a list of num'),
+    (lambda: bootstrap_mean([1, 1j], rng=0), 'values must be a list of num'),
+    (lambda: bootstrap_mean([1, 2], rng=True), 'rng must be .*got True'),
+    (lambda: bootstrap_mean([1, 2], rng=2.5), 'rng must be .*got 2.5'),
+    (lambda: bootstrap_mean([1, 2], rng=-1), 'rng must be .*got -1'),
+    (lambda: bootstrap_mean([1, 2], rng='0'), "rng must be .*got '0'"),
+    (lambda: bootstrap_mean([1, 2], rng=0, level=np.nan), 'level .*got .*nan'),
+    (lambda: bootstrap_mean([1, 2], rng=0, level='.9'), "level .*got '.9'"),
+    (
+      lambda: bootstrap_nested([[1, 2]], rng=0, resamples=10.0),
+      'resamples must be an integer .*got 10.0',
+    ),
+    (
+      lambda: bootstrap_difference([1, 2], [1, 3], rng=0, resamples=True),
+      'resamples .*got True',
+    ),
+    (
+      lambda: bootstrap_statistic([1, 2], np.mean, rng=0, resamples='9'),
+      "resamples .*got '9'",
+    ),
+    (lambda: intervals.share(1, 0), 'count .*at least 1, got 0'),
+    (lambda: intervals.share(3, 2), 'successes .*at most 2, got 3'),
+    (lambda: intervals.share(-1, 2), 'successes .*at least 0.*got -1'),
+    (lambda: intervals.share(0.5, 2), 'successes .*got 0.5'),
+    (lambda: Interval(1, 0, 2).text(-1), 'digits .*got -1'),
+    (lambda: Interval(1, 0, 2).text(1.0), 'digits .*got 1.0'),
   ],
 )
 def test_wrong_values_are_named(call, message):

@@ -2,6 +2,7 @@
 
 import json
 
+import event_files
 import numpy as np
 import pytest
 from PIL import Image
@@ -60,7 +61,10 @@ def test_metrics_fall_with_the_generations(finished):
   assert records[0]['median_distance'] > 8
   assert records[-1]['median_distance'] < 1e-3
   assert records[0]['share_within'] == 0 and records[-1]['share_within'] == 1
-  assert list((folder / 'tensorboard').iterdir())
+  ((curve, tags),) = event_files.read_steps(folder / 'tensorboard').items()
+  assert curve == 'cma-es-0'
+  assert tags['search/median_distance'] == list(range(31))
+  assert tags['search/searches_per_second'] == [30]
 
 
 def test_finished_search_is_not_run_again(finished, monkeypatch):

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 
+import event_files
 import numpy as np
 import processes
 import pytest
@@ -108,6 +109,20 @@ def test_run_leaves_what_it_promises(finished):
   assert [name for name in expected if not (folder / name).exists()] == []
   assert 'in the dream' in output and 'metronome' in output
   assert f'bin/evaluate --agent={folder}' in output
+
+
+def test_tensorboard_has_a_curve_per_evolution(finished):
+  folder, _ = finished
+  found = event_files.read_steps(folder / 'tensorboard')
+  names = [f'lstm-0/evolution-{name}' for name in ('1', '1-2', '2', '2-2')]
+  assert found.keys() == {'lstm-0', *names}
+  for name in names:
+    tags = found[name]
+    steps = tags['controller/mean']
+    assert steps == list(range(1, len(steps) + 1))
+    assert tags['controller/generations_per_second'] == steps[1:]
+    given = event_files.read_hyperparameters(folder / 'tensorboard' / name)
+    assert given['cell'] == 'lstm' and given['popsize']
 
 
 def test_evolutions_differ_and_all_their_evaluations_compete(finished):

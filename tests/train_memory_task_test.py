@@ -2,6 +2,7 @@
 
 import json
 
+import event_files
 import numpy as np
 import pytest
 from PIL import Image
@@ -61,7 +62,22 @@ def test_pictures_and_saved_models_are_there(finished):
       assert len(picture.convert('L').getcolors()) > 10
   for cell in ('dnc-0', 'lstm-0'):
     assert (finished / 'export' / cell / 'saved_model.pb').exists()
-  assert list((finished / 'tensorboard').iterdir())
+
+
+def test_tensorboard_lays_the_cells_over_each_other(finished):
+  folder = finished / 'tensorboard'
+  found = event_files.read_steps(folder)
+  assert found.keys() == {'.', 'dnc-0', 'lstm-0'}
+  assert found['dnc-0'] == found['lstm-0']
+  assert found['dnc-0']['copy/loss'] == list(range(1, 21))
+  assert {'copy/steps_per_second', 'copy/held_out_error_at_6'} < set(
+    found['dnc-0']
+  )
+  for cell in ('dnc', 'lstm'):
+    given = event_files.read_hyperparameters(folder / f'{cell}-0')
+    assert (given['cell'], given['seed'], given['task']) == (cell, 0, 'copy')
+    assert given['parameters'] == errors(finished)['parameters'][cell]
+  assert event_files.size_of(folder) < 1e6
 
 
 def test_an_interrupted_run_goes_on_to_the_same_result(

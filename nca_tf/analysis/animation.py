@@ -9,9 +9,12 @@ from PIL import ImageColor
 from PIL import ImageDraw
 from PIL import ImageFont
 
+from nca_tf import checks
 from nca_tf import files
 
 GAP, HEADING, CAPTION = 6, 18, 16
+BUDGET = 4_000_000  # Bytes of a file.
+_FEW_COLOURS = 64
 PAPER, INK, RED = (24, 24, 24), (235, 235, 235), (214, 39, 40)
 
 
@@ -37,8 +40,9 @@ def side_by_side(
   Raises:
     ValueError: shapes or lengths that differ, or an unknown name in `done`.
   """
+  scale = checks.integer('scale', scale, least=1)
   columns = {name: np.asarray(frames) for name, frames in columns.items()}
-  shape = _check(columns, scale, captions, done or {})
+  shape = _check(columns, captions, done or {})
   steps, height, width = shape[0], shape[1] * scale, shape[2] * scale
   top = HEADING + GAP
   bottom = top + height + GAP
@@ -73,21 +77,26 @@ def side_by_side(
   return page
 
 
-def gif_bytes(frames, fps: float = 15, colours: Sequence[str] = ()) -> bytes:
+def gif_bytes(
+  frames, fps: float = 15, colours: Sequence[str] = (), budget: int = BUDGET
+) -> bytes:
   """An endless GIF with one palette for all frames.
 
   GIFs count hundredths of a second: the frames last unequally long by one of
   them, so that the whole keeps its length. Frames that do not change are
-  written as one that lasts longer.
+  written as one that lasts longer. What is too large for the budget gets fewer
+  colours, and then as many frames as there is room for, but never fewer than
+  the first and the last.
 
   Args:
     frames: uint8 [T, H, W, 3], T > 0.
     fps: frames per second, at most 50, above which players slow down.
     colours: names or '#rrggbb' that must stay what they are, however few
       pixels have them; at most 16.
+    budget: bytes to stay below.
 
   Raises:
-    ValueError: a wrong shape, or frames per second out of range.
+    ValueError: a wrong shape, or frames per second or a budget out of range.
   """
   frames = np.asarray(frames)
   if frames.ndim != 4 or frames.shape[-1] != 3 or not len(frames):
@@ -96,14 +105,33 @@ def gif_bytes(frames, fps: float = 15, colours: Sequence[str] = ()) -> bytes:
     )
   if frames.dtype != np.uint8:
     raise ValueError(f'frames must be uint8, got {frames.dtype}')
-  if not 0 < fps <= 50:
-    raise ValueError(f'fps must be above 0 and at most 50, got {fps}')
-  palette = _palette(frames, colours)
+  fps = checks.real('fps', fps, above=0, most=50)
+  budget = checks.integer('budget', budget, least=1)
+  count, stride = 256, 1
+  data = _encode(frames, stride, fps, colours, count)
+  while len(data) > budget and stride < len(frames):
+    # Fewer colours save a quarter; frames farther apart differ more.
+    saved = 0.75 if count == 256 else 1
+    least = stride if count == 256 else stride + 1
+    count = max(_FEW_COLOURS, 5 * len(colours))
+    stride = max(least, round(saved * stride * len(data) / budget))
+    data = _encode(frames, stride, fps, colours, count)
+  return data
+
+
+def _encode(frames, stride, fps, colours, count):
+  """The GIF of every so many frames, and of the last; each stays till the next.
+
+  Its palette has `count` colours.
+  """
+  last = len(frames) - 1
+  chosen = np.unique(np.append(np.arange(0, last, stride), last))
+  palette = _palette(frames, colours, count)
   pictures = [
     Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE)
-    for frame in frames
+    for frame in frames[chosen]
   ]
-  ends = np.round(np.arange(len(frames) + 1) * 100 / fps).astype(int)
+  ends = np.round(np.append(chosen, len(frames)) * 100 / fps).astype(int)
   stream = io.BytesIO()
   pictures[0].save(
     stream,
@@ -123,12 +151,12 @@ def write_gif(frames, path, fps: float = 15) -> None:
   files.write_whole(path, gif_bytes(frames, fps))
 
 
-def _palette(frames, colours):
-  """256 colours, chosen in at most 64 frames spread over the whole time."""
+def _palette(frames, colours, count):
+  """Colours, chosen in at most 64 frames spread over the whole time."""
   chosen = np.unique(np.linspace(0, len(frames) - 1, 64).astype(int))
   sheet = frames[chosen].reshape(-1, frames.shape[2], 3)
   # Each colour that must be there comes with three mixtures with white.
-  count = 256 - 4 * len(colours)
+  count -= 4 * len(colours)
   palette = Image.fromarray(sheet).quantize(count, Image.Quantize.MEDIANCUT)
   values = palette.getpalette()[: 3 * count]
   for colour in colours:
@@ -146,12 +174,16 @@ def _border(frames, ended, thick=3):
 
 
 def _text(text, width, height, colour, font):
+  if font.getlength(text) > width - 2:
+    while text and font.getlength(f'{text}...') > width - 2:
+      text = text[:-1]
+    text += '...'
   picture = Image.new('RGB', (width, height), PAPER)
   ImageDraw.Draw(picture).text((1, 0), text, fill=colour, font=font)
   return np.array(picture)
 
 
-def _check(columns, scale, captions, done):
+def _check(columns, captions, done):
   if not columns:
     raise ValueError('columns must name at least one column, got none')
   shapes = {name: frames.shape for name, frames in columns.items()}
@@ -161,8 +193,6 @@ def _check(columns, scale, captions, done):
   for name, frames in columns.items():
     if frames.dtype != np.uint8:
       raise ValueError(f'columns[{name!r}] must be uint8, got {frames.dtype}')
-  if scale < 1:
-    raise ValueError(f'scale must be at least 1, got {scale}')
   if captions is not None and len(captions) != shape[0]:
     raise ValueError(f'captions must be {shape[0]} texts, got {len(captions)}')
   for name, ended in done.items():

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from nca_tf import checks
+
 
 class PrecisionRecall(typing.NamedTuple):
   """Share of alarms that were right, share of positives that were found."""
@@ -80,6 +82,7 @@ def precision_recall_at(labels, scores, threshold: float) -> PrecisionRecall:
   Raises:
     ValueError: no positive label, or as `roc_auc`.
   """
+  threshold = checks.real('threshold', threshold)
   labels, scores = _pairs(labels, scores)
   if not labels.any():
     raise ValueError('labels must hold at least one positive, got none')
@@ -92,7 +95,10 @@ def precision_recall_at(labels, scores, threshold: float) -> PrecisionRecall:
 
 
 def _pairs(labels, scores):
-  labels, scores = np.asarray(labels), np.asarray(scores, np.float64)
+  try:
+    labels, scores = np.asarray(labels), np.asarray(scores, np.float64)
+  except (TypeError, ValueError) as error:
+    raise ValueError(f'scores must be a list of numbers: {error}') from error
   if labels.ndim != 1 or labels.shape != scores.shape:
     raise ValueError(
       'labels and scores must be lists of one length, got shapes'

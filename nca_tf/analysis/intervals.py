@@ -16,6 +16,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from nca_tf import checks
+
 # Numbers held at once while resampling; 32 MiB of float64.
 CHUNK = 2**22
 
@@ -35,6 +37,7 @@ class Interval(typing.NamedTuple):
 
   def text(self, digits: int = 1) -> str:
     """Reads like '614.0 [541.3, 690.2]', '614.0' alone, or '-' for NaN."""
+    digits = checks.integer('digits', digits, least=0)
     if math.isnan(self.mean):
       return '-'
     if math.isnan(self.low):
@@ -67,7 +70,7 @@ def bootstrap_mean(
     resamples: how many.
   """
   values = _vector('values', values)
-  rng = _begin(rng, level, resamples)
+  rng, level, resamples = _begin(rng, level, resamples)
   draws = None
   if len(values) > 1:
     draws = _resampled_means(values, resamples, rng)
@@ -101,7 +104,7 @@ def bootstrap_difference(
         f'b must have as many values as a when paired, got {len(a)}, {len(b)}'
       )
     return bootstrap_mean(a - b, rng=rng, level=level, resamples=resamples)
-  rng = _begin(rng, level, resamples)
+  rng, level, resamples = _begin(rng, level, resamples)
   draws = None
   if len(a) > 1 and len(b) > 1:
     draws = _resampled_means(a, resamples, rng)
@@ -135,7 +138,7 @@ def bootstrap_nested(
   if not len(groups):
     raise ValueError('groups must hold at least one list of values, got none')
   groups = [_vector('groups', values) for values in groups]
-  rng = _begin(rng, level, resamples)
+  rng, level, resamples = _begin(rng, level, resamples)
   value = np.mean([values.mean() for values in groups])
   if max(len(groups), *map(len, groups)) == 1:
     return _interval(value, None, level)
@@ -182,7 +185,7 @@ def bootstrap_statistic(
   groups = list(groups)
   if not groups:
     raise ValueError('groups must hold at least one episode, got none')
-  rng = _begin(rng, level, resamples)
+  rng, level, resamples = _begin(rng, level, resamples)
   value = float(statistic(groups))
   if not math.isfinite(value):
     raise ValueError(f'statistic must be finite for all groups, got {value}')
@@ -208,7 +211,12 @@ def share(successes: int, count: int) -> Interval:
   Args:
     successes: from 0 to `count`.
     count: number of trials, at least 1.
+
+  Raises:
+    ValueError: no trials, or more successes than trials.
   """
+  count = checks.integer('count', count, least=1)
+  successes = checks.integer('successes', successes, least=0, most=count)
   value, z = successes / count, 1.959964
   scale = 1 + z * z / count
   centre = (value + z * z / (2 * count)) / scale
@@ -235,7 +243,10 @@ def _interval(value, draws, level):
 
 
 def _vector(name, values):
-  values = np.asarray(values, np.float64)
+  try:
+    values = np.asarray(values, np.float64)
+  except (TypeError, ValueError) as error:
+    raise ValueError(f'{name} must be a list of numbers: {error}') from error
   if values.ndim != 1 or not len(values):
     raise ValueError(
       f'{name} must be a list of at least one number, got shape {values.shape}'
@@ -249,11 +260,10 @@ def _vector(name, values):
 
 
 def _begin(rng, level, resamples):
-  """Checks the arguments; returns the generator."""
-  if rng is None:
-    raise ValueError('rng must be a numpy Generator or a seed, got None')
-  if not 0 < level < 1:
-    raise ValueError(f'level must be between 0 and 1, got {level}')
-  if resamples < 1:
-    raise ValueError(f'resamples must be at least 1, got {resamples}')
-  return np.random.default_rng(rng)
+  """Checks the arguments; returns the generator and the other two."""
+  if not isinstance(rng, np.random.Generator):
+    if rng is None:
+      raise ValueError('rng must be a numpy Generator or a seed, got None')
+    rng = np.random.default_rng(checks.integer('rng', rng, least=0))
+  level = checks.real('level', level, above=0, below=1)
+  return rng, level, checks.integer('resamples', resamples, least=1)

@@ -11,6 +11,7 @@ from matplotlib import colors
 from matplotlib import ticker
 from matplotlib.figure import Figure
 
+from nca_tf import checks
 from nca_tf.analysis import canvas
 
 # Pixels of one row of values, and the least of one panel.
@@ -64,7 +65,7 @@ def memory_trace(
       axes.axvline(mark, color='white', lw=3)
       axes.axvline(mark, color=canvas.VERMILION, lw=1.2)
   stack[-1].set_xlabel('step', fontsize=11)
-  stack[-1].xaxis.set_major_locator(ticker.MaxNLocator(10, integer=True))
+  stack[-1].xaxis.set_major_locator(_whole(10))
   figure.suptitle(title, fontsize=13)
   return figure
 
@@ -83,14 +84,15 @@ def memory_matrices(memory, steps: Sequence[int], title: str = '') -> Figure:
   memory = np.asarray(memory)
   if memory.ndim != 3:
     raise ValueError(f'memory must be of shape [T, N, W], got {memory.shape}')
+  steps = [checks.integer('steps', step) for step in steps]
   inside = all(0 <= step < len(memory) for step in steps)
   if not 1 <= len(steps) <= 8 or not inside:
     raise ValueError(
-      f'steps must be 1 to 8 numbers in 0..{len(memory) - 1}, got {list(steps)}'
+      f'steps must be 1 to 8 numbers in 0..{len(memory) - 1}, got {steps}'
     )
   figure = canvas.new_figure(1000, 400)
   row = figure.subplots(1, len(steps), sharey=True, squeeze=False)[0]
-  limit = max(float(np.abs(memory[list(steps)]).max()), 1e-6)
+  limit = max(float(np.abs(memory[steps]).max()), 1e-6)
   for axes, step in zip(row, steps, strict=True):
     picture = axes.imshow(
       memory[step],
@@ -102,12 +104,17 @@ def memory_matrices(memory, steps: Sequence[int], title: str = '') -> Figure:
     )
     axes.set_title(f'step {step}', fontsize=11)
     axes.set_xlabel('word', fontsize=11)
-    axes.xaxis.set_major_locator(ticker.MaxNLocator(4, integer=True))
+    axes.xaxis.set_major_locator(_whole(4))
   row[0].set_ylabel('slot', fontsize=11)
-  row[0].yaxis.set_major_locator(ticker.MaxNLocator(8, integer=True))
+  row[0].yaxis.set_major_locator(_whole(8))
   figure.colorbar(picture, ax=list(row), pad=0.01, label='content')
   figure.suptitle(title, fontsize=13)
   return figure
+
+
+def _whole(most):
+  """Marks at most so many whole numbers, and at least one."""
+  return ticker.MaxNLocator(most, integer=True, min_n_ticks=1)
 
 
 def _panels(trace):
@@ -154,7 +161,7 @@ def _draw(figure, axes, name, rows, labels, largest):
   axes.tick_params(labelsize=9)
   if labels is None:
     axes.set_ylabel('slot', fontsize=10)
-    axes.yaxis.set_major_locator(ticker.MaxNLocator(4, integer=True))
+    axes.yaxis.set_major_locator(_whole(4))
   else:
     axes.set_yticks(range(len(labels)), labels)
   bar = figure.colorbar(picture, ax=axes, pad=0.01, aspect=8)

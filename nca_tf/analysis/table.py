@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from nca_tf import checks
 from nca_tf.analysis.intervals import Interval
 
 
@@ -32,7 +33,7 @@ class Table:
     if not columns:
       raise ValueError('columns must name at least one column, got none')
     self._columns = [str(column) for column in columns]
-    self._digits = digits
+    self._digits = checks.integer('digits', digits, least=0)
     self._rows = []
     self._numeric = [True] * len(columns)
 

@@ -31,10 +31,13 @@ class Run(run_folder.RunFolder):
     config: The resolved configuration.
     computes: False where this process does without TensorFlow, whose import
       takes seconds. TensorBoard's files are then left out.
+    curve: Name of its curves in TensorBoard, such as `dnc-0`; empty where the
+      run has several or none, and its pictures are of all.
   """
 
   config: config_flags.Common | None = None
   computes: bool = True
+  curve: str = ''
   _restore_precision = staticmethod(lambda: None)
 
   def close(self) -> None:
@@ -45,9 +48,27 @@ class Run(run_folder.RunFolder):
   @functools.cached_property
   def log(self) -> 'metrics.MetricsLog':
     """Its records: `metrics.jsonl` and TensorBoard."""
+    return self.open_log(self.curve)
+
+  def open_log(
+    self, curve: str, tag: str = '', **settings: Any
+  ) -> 'metrics.MetricsLog':
+    """Its records, with a curve of their own in TensorBoard.
+
+    Args:
+      curve: Its name, such as `dnc-0`: a folder below `tensorboard/`.
+      tag: What its tags begin with, in place of the stage: those of all curves
+        of one chart are equal.
+      **settings: What this curve has and the run's configuration does not.
+    """
     from nca_tf.runs import metrics
 
-    return metrics.MetricsLog(self.path, self.tensorboard)
+    return metrics.MetricsLog(
+      self.path,
+      self.tensorboard / curve,
+      {**config_flags.identity(self.config), **settings},
+      tag,
+    )
 
   def stage(
     self,
@@ -129,6 +150,7 @@ def start(
   name: str,
   about: str = '',
   computes: bool = True,
+  curve: str = '',
 ) -> Run:
   """Opens the folder of a run, says so, and sets the precision.
 
@@ -140,6 +162,7 @@ def start(
     about: What is run, for the screen.
     computes: Whether this process uses Keras and TensorFlow; if not, neither
       is imported, and the run writes nothing for TensorBoard.
+    curve: Name of its curves in TensorBoard, such as `dnc-0`.
 
   Returns:
     The run, locked until it is closed; use it in a `with` statement.
@@ -149,7 +172,7 @@ def start(
     faults.Fault: Another process uses it, or its files are damaged.
   """
   run = Run.open(config, binary, re.sub(r'[^\w.+-]+', '-', name))
-  run.config, run.computes = config, computes
+  run.config, run.computes, run.curve = config, computes, curve
   print(f'{binary}: {about + ", " if about else ""}in {run.path}', flush=True)
   if computes:
     run._restore_precision = precision.set_precision(config.precision)

@@ -39,7 +39,7 @@ def fit(stage, step, total, *, checkpoints, log, held_out=None):
     raise faults.Fault(f'{error}; choose another --run_dir') from error
   log.rewind(stage, start)
   saved = time.monotonic()
-  window = []
+  window, began = [], None  # The first window compiles.
   with progress.Progress(stage, total, 'steps', start) as bar:
     for index in range(start, total):
       window.append(_finite(stage, index, step(index), checkpoints))
@@ -50,6 +50,9 @@ def fit(stage, step, total, *, checkpoints, log, held_out=None):
         name: sum(scalars[name] for scalars in window) / len(window)
         for name in window[0]
       }
+      if began:
+        seconds = time.monotonic() - began
+        log.show(stage, done, steps_per_second=len(window) / seconds)
       window = []
       if held_out and (done % evaluate_every == 0 or done == total):
         found = held_out(done)
@@ -59,6 +62,7 @@ def fit(stage, step, total, *, checkpoints, log, held_out=None):
       if done == total or time.monotonic() - saved > SAVE_SECONDS:
         checkpoints.save(done)
         saved = time.monotonic()
+      began = time.monotonic()
   log.flush()
 
 

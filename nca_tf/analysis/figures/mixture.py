@@ -18,7 +18,8 @@ def mixture_histograms(weights, sigmas, latents) -> Figure:
     latents: [S, D] latents; their prior is standard normal.
 
   Raises:
-    ValueError: shapes that do not fit, or weights that do not sum to 1.
+    ValueError: shapes that do not fit, weights that do not sum to 1, sigmas
+      that are not positive, or numbers that are not finite.
   """
   weights, sigmas = np.asarray(weights, np.float64), np.asarray(sigmas)
   latents = np.asarray(latents, np.float64)
@@ -29,6 +30,10 @@ def mixture_histograms(weights, sigmas, latents) -> Figure:
     )
   if not np.allclose(weights.sum(-1), 1, atol=1e-3):
     raise ValueError('weights must sum to 1 over the last axis')
+  if not (np.all(sigmas > 0) and np.all(np.isfinite(sigmas))):
+    raise ValueError('sigmas must be positive and finite')
+  if not (latents.size and np.all(np.isfinite(latents))):
+    raise ValueError('latents must be finite numbers, at least one')
   figure = canvas.new_figure(1000, 340)
   entropy, width, values = figure.subplots(1, 3)
   _entropy(entropy, weights)
@@ -38,6 +43,11 @@ def mixture_histograms(weights, sigmas, latents) -> Figure:
     sigmas.ravel(), bins, weights=weights.ravel(), color=canvas.GREEN, alpha=0.8
   )
   width.set_xscale('log')
+  few = logs.max() - logs.min() < 1.5
+  subs = (1, 2, 5) if few else (1,)
+  width.xaxis.set_major_locator(ticker.LogLocator(subs=subs, numticks=5))
+  width.xaxis.set_major_formatter(ticker.FormatStrFormatter('%g'))
+  width.xaxis.set_minor_formatter(ticker.NullFormatter())
   width.axvline(1, color=canvas.GREY, ls='--', lw=1.5)
   canvas.clean(
     width, 'Component width', 'sigma (dashed: the prior, 1)', 'mixture weight'
@@ -62,9 +72,10 @@ def mixture_histograms(weights, sigmas, latents) -> Figure:
 def _entropy(axes, weights):
   logs = np.log(np.maximum(weights, 1e-12))
   nats = np.maximum(-(weights * logs).sum(-1).ravel(), 0)
-  limit = max(math.log(weights.shape[-1]), 1e-3)
+  limit = max(math.log(weights.shape[-1]), 0.1)
   axes.hist(nats, np.linspace(0, limit, 50), color=canvas.BLUE, alpha=0.8)
-  axes.axvline(limit, color=canvas.GREY, ls='--', lw=1.5)
+  most = math.log(weights.shape[-1])
+  axes.axvline(most, color=canvas.GREY, ls='--', lw=1.5)
   canvas.clean(
     axes,
     'Mixture weights',

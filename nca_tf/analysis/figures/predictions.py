@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib import ticker
 from matplotlib.figure import Figure
 
+from nca_tf import checks
 from nca_tf.analysis import canvas
 from nca_tf.analysis import classification
 
@@ -26,9 +27,9 @@ def horizon_errors(
   Raises:
     ValueError: lengths that differ, or a negative error.
   """
-  if not errors or np.any(np.diff(horizons) <= 0):
+  if not errors or np.any(np.diff([0, *horizons]) <= 0):
     raise ValueError(
-      'horizons must increase and errors name a predictor, got'
+      'horizons must increase from 1 on and errors name a predictor, got'
       f' {list(horizons)} and {list(errors)}'
     )
   figure = canvas.new_figure(1000, 520)
@@ -65,15 +66,10 @@ def _error_line(axes, number, name, horizons, values):
       f' got {means.tolist()}'
     )
   means = np.where(means > 0, means, np.nan)
-  colour = canvas.COLOURS[number % len(canvas.COLOURS)]
-  axes.plot(
-    horizons,
-    means,
-    color=colour,
-    marker='osD^vX'[number % 6],
-    ms=5,
-    lw=2 + (number == 0),
-  )
+  style = canvas.line_style(number)
+  # Markers of many horizons would hide the line.
+  axes.plot(horizons, means, markevery=max(1, len(means) // 12), **style)
+  colour = style['color']
   if len(values) == 3:
     axes.fill_between(
       horizons, values[1], values[2], color=colour, alpha=0.2, lw=0
@@ -149,8 +145,17 @@ def done_scores(labels, scores, threshold: float) -> Figure:
     labels: [N], 1 where the episode ended.
     scores: [N] predicted probabilities.
     threshold: above it the dream ends an episode.
+
+  Raises:
+    ValueError: lengths that differ, or a threshold that is no number.
   """
+  threshold = checks.real('threshold', threshold)
   labels, scores = np.asarray(labels).astype(bool), np.asarray(scores)
+  if labels.shape != scores.shape or labels.ndim != 1:
+    raise ValueError(
+      'labels and scores must be lists of one length, got shapes '
+      f'{labels.shape} and {scores.shape}'
+    )
   figure = canvas.new_figure(1000, 420)
   left, right = figure.subplots(1, 2, width_ratios=(3, 2))
   bins = np.linspace(0, 1, 51)

@@ -49,7 +49,7 @@ def reconstructions(frames, decoded) -> Figure:
 
 def learning_curves(
   records: Sequence[Mapping],
-  keys: Sequence[str],
+  keys: Sequence[str] | Mapping[str, str],
   title: str = '',
 ) -> Figure:
   """One small panel per quantity over the updates.
@@ -61,8 +61,8 @@ def learning_curves(
   Args:
     records: dicts with 'step' and any of the quantities, as in metrics.jsonl;
       a record that lacks a quantity, or holds NaN for it, is passed over.
-    keys: names of quantities, one panel each; what was measured on held-out
-      data has the prefix 'held_out_'.
+    keys: names of quantities, one panel each, perhaps with their units; what
+      was measured on held-out data has the prefix 'held_out_'.
     title: above all panels.
 
   Raises:
@@ -70,6 +70,7 @@ def learning_curves(
   """
   if not keys:
     raise ValueError('keys must name at least one quantity, got none')
+  units = dict(keys) if isinstance(keys, Mapping) else {}
   columns = min(3, len(keys))
   rows = math.ceil(len(keys) / columns)
   figure = canvas.new_figure(1000, 60 + 280 * rows)
@@ -90,8 +91,8 @@ def learning_curves(
     values = np.concatenate([training[1], holding[1]])
     if values.min() > 0 and values.max() > 10 * values.min():
       axes.set_yscale('log')
-    canvas.clean(axes, key.replace('_', ' '), 'updates')
-    axes.xaxis.set_major_locator(ticker.MaxNLocator(5, integer=True))
+    canvas.clean(axes, key.replace('_', ' '), 'updates', units.get(key, ''))
+    canvas.count_along(axes, 5)
     axes.xaxis.set_major_formatter(ticker.EngFormatter(sep=''))
     axes.legend(fontsize=9, frameon=False)
   figure.suptitle(title, fontsize=13)

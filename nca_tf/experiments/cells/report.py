@@ -3,7 +3,6 @@
 import shutil
 
 import numpy as np
-import tensorflow as tf
 
 from nca_tf.analysis import intervals
 from nca_tf.analysis import score_figures
@@ -35,6 +34,7 @@ def publish(comparison):
   figure = score_figures.repeated_scores_over_generations(
     {each.name: comparison.evaluations(each) for each in comparison.settings},
     {name: np.mean(scores) for name, scores in comparison.policies().items()},
+    find_controls(comparison),
   )
   comparison.run.publish(
     report_lib.Report(
@@ -45,6 +45,17 @@ def publish(comparison):
     )
   )
   _write_curves(comparison)
+
+
+def find_controls(comparison):
+  """The setting that each one with an untrained M is a control of."""
+  return {
+    control.name: setting.name
+    for control in comparison.settings
+    for setting in comparison.settings
+    if control == setting._replace(name=control.name, untrained=True)
+    and not setting.untrained
+  }
 
 
 def _seeds(comparison):
@@ -141,16 +152,24 @@ def _numbers(comparison):
 
 
 def _write_curves(comparison):
-  """One TensorBoard run per setting, so that one chart holds them all."""
+  """One TensorBoard curve per setting and per seed of it, in one chart."""
+  run = comparison.run
   for setting in comparison.settings:
-    folder = comparison.run.tensorboard / setting.name
-    shutil.rmtree(folder, ignore_errors=True)  # Of fewer seeds.
-    evaluations = zip(*comparison.evaluations(setting), strict=True)
-    writer = tf.summary.create_file_writer(str(folder))
-    with writer.as_default():
-      for generation, scores in evaluations:
-        means = [np.mean(each) for each in scores]
-        tf.summary.scalar('score/mean', np.mean(means), generation)
-        tf.summary.scalar('score/best_seed', np.max(means), generation)
-        tf.summary.scalar('score/worst_seed', np.min(means), generation)
-    writer.close()
+    # Of an earlier report, perhaps of fewer seeds.
+    shutil.rmtree(run.tensorboard / setting.name, ignore_errors=True)
+    generations, scores = comparison.evaluations(setting)
+    means = np.array([[np.mean(each) for each in seeds] for seeds in scores])
+    what = setting._asdict()
+    whole = run.open_log(setting.name, **what)
+    for generation, row in zip(generations, means, strict=True):
+      best, worst = np.max(row), np.min(row)
+      score = {'mean': np.mean(row), 'best_seed': best, 'worst_seed': worst}
+      whole.show('score', generation, **score)
+    whole.flush()
+    for number, seed in enumerate(run.config.seeds):
+      log = run.open_log(f'{setting.name}/seed-{seed}', **what, seed=seed)
+      for generation, row in zip(generations, means, strict=True):
+        log.show('score', generation, mean=row[number])
+      played = list(comparison.played(setting)[number].values())
+      log.show('score', max(generations), final=np.mean(played))
+      log.flush()

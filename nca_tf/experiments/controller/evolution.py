@@ -2,6 +2,7 @@
 
 import io
 import os
+import time
 
 import numpy as np
 import tensorflow as tf
@@ -117,14 +118,19 @@ class Evolution:
     config, total = self._config, self._config.generations
     log.rewind(self.stage, self.generation)
     step = self._in_dream() if config.in_ == 'dream' else self._in_game()
-    label = f'{self.stage}, {config.in_}'
+    label, is_compiled = f'{self.stage}, {config.in_}', False
     bar = progress.Progress(label, total, 'generations', self.generation)
     with self.open_players() as players, bar:
       for generation in self._lost():
         self._evaluate(players, generation, self.mean(generation))
       while self.generation < total:
+        began = time.monotonic()
         self.state, scores = step(self.state, players)
         scores, done = np.asarray(scores), self.generation
+        if is_compiled:
+          rate = 1 / (time.monotonic() - began)
+          log.show(self.stage, done, generations_per_second=rate)
+        is_compiled = True
         figures = {
           'mean': np.mean(scores),
           'best': np.max(scores),

@@ -29,7 +29,10 @@ def run(config: settings.Config) -> None:
   """Makes what the run folder lacks, and reports."""
   model = config.world_model_config
   about = f'{model.env}, {model.cell}'
-  with run_lib.start(config, settings.NAME, config.run_name, about) as run:
+  curve = f'{model.cell}-{config.seed}'
+  with run_lib.start(
+    config, settings.NAME, config.run_name, about, curve=curve
+  ) as run:
     training = ControllerTraining(run)
     for iteration in training.iterations:
       training.learn(iteration)
@@ -124,9 +127,22 @@ class ControllerTraining:
     for index in self.indices:
       self.run.stage(
         f'evolve-{_name(number, index)}',
-        lambda index=index: self.evolution(number, index).run(self.run.log),
+        lambda index=index: self.evolution(number, index).run(
+          self._open_log(number, index)
+        ),
         lambda index=index: self.evolution(number, index).is_whole,
       )
+
+  def _open_log(self, number, index):
+    """The records of an evolution, one of several curves of one chart."""
+    cell = self._config.world_model_config.cell
+    return self.run.open_log(
+      f'{self.run.curve}/evolution-{_name(number, index)}',
+      'controller',
+      cell=cell,
+      iteration=number,
+      evolution=index,
+    )
 
   def choose(self):
     """The best evaluated controllers play a runoff; the winner is exported."""

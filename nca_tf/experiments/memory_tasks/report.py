@@ -18,6 +18,12 @@ on up to {longest} {length}.
 Brackets: 95 % bootstrap intervals; seeds are resampled, then the sequences of \
 each. Differences are of the seeds' means, resampled for each cell.
 """
+# Units of the loss by kind of task.
+_LOSSES = {
+  'bits': 'nats per bit',
+  'classes': 'nats per answer',
+  'number': 'squared error',
+}
 
 
 def make(training) -> report_lib.Report:
@@ -82,7 +88,11 @@ def _figures(training, means):
       bar=0.5 if task.KIND == 'number' else 0.01,
     ),
   )
-  quantities = ['loss', 'error', 'gradient_norm']
+  quantities = {
+    'loss': _LOSSES[task.KIND],
+    'error': task.UNIT,
+    'gradient_norm': '',
+  }
   for cell in config.cells:
     for seed in training.seeds:
       records = training.run.log.records(f'{cell}-{seed}')
@@ -110,10 +120,10 @@ def _memory_figures(training, cell):
   shown = sorted({0, int(steps[0]) // 2, int(steps[0]), len(outputs) - 1})
   matrices = trace['memory'], shown, f'{title}: memory'
   yield 'memory', memory_trace.memory_matrices(*matrices)
-  yield 'answer', _draw_answer(training.task.KIND, batch, outputs, title)
+  yield 'answer', draw_answer(training.task.KIND, batch, outputs, title)
 
 
-def _draw_answer(kind, batch, outputs, title):
+def draw_answer(kind, batch, outputs, title):
   """Inputs, targets and outputs of one sequence, one above the other."""
   if kind == 'bits':
     outputs = 1 / (1 + np.exp(-outputs))
@@ -134,7 +144,9 @@ def _draw_answer(kind, batch, outputs, title):
   for axes, (name, values, limit) in zip(panels, rows, strict=True):
     picture = axes.imshow(values.T, vmax=limit, **style)
     canvas.clean(axes, name)
-    axes.yaxis.set_major_locator(ticker.MaxNLocator(4, integer=True))
+    whole = ticker.MaxNLocator(4, integer=True, min_n_ticks=1)
+    axes.yaxis.set_major_locator(whole)
+    axes.set_ylabel('component', fontsize=10)
     figure.colorbar(picture, ax=axes, pad=0.01, aspect=8)
   panels[-1].set_xlabel('step', fontsize=11)
   figure.suptitle(title, fontsize=13)

@@ -140,6 +140,8 @@ class Training:
         f'error_at_{n}': mean for n, mean in zip(lengths, means, strict=True)
       }
 
+    which = {'cell': cell, 'seed': seed}
+    sizes = {'units': self.units[cell], 'parameters': self.parameters[cell]}
     loop.fit(
       f'{cell}-{seed}',
       trainer.step,
@@ -149,7 +151,7 @@ class Training:
         model=trainer.model,
         optimizer=trainer.optimizer,
       ),
-      log=self.run.log,
+      log=self.run.open_log(f'{cell}-{seed}', config.task, **which, **sizes),
       held_out=evaluate,
     )
     errors = trainer.evaluate(config.lengths, config.test_sequences, steps)

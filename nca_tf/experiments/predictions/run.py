@@ -200,11 +200,14 @@ class Comparison:
     predictor = rollout.Predictor(model)
     name = settings.label(cell, coding, trained=False)
     self._keep(name, seed, self._score_model(predictor, games))
-    self._train(model, predictor, streams, games, f'{coding}-{cell}-{seed}')
+    stage = f'{coding}-{cell}-{seed}'
+    which = {'cell': cell, 'coding': coding, 'seed': self.config.seed + seed}
+    log = self.run.open_log(stage, 'pommerman', **which)
+    self._train(model, predictor, streams, games, stage, log)
     name = settings.label(cell, coding)
     self._keep(name, seed, self._score_model(predictor, games))
 
-  def _train(self, model, predictor, streams, games, stage):
+  def _train(self, model, predictor, streams, games, stage, log):
     config = self.config
     total = config.epochs * streams.windows_per_epoch
     trainer = state_training.StateTrainer(
@@ -235,7 +238,7 @@ class Comparison:
         optimizer=trainer.optimizer,
         state=trainer.state,
       ),
-      log=self.run.log,
+      log=log,
       held_out=evaluate,
     )
 

@@ -85,7 +85,7 @@ def convergence(distances, tolerance: float, title: str) -> Figure:
     np.median(distances, 0),
     color=canvas.BLUE,
     lw=2.5,
-    label=f'median of {len(distances)} seeds',
+    label=f'median of {len(distances)} seed{"s"[: len(distances) > 1]}',
   )
   left.axhline(
     tolerance, color=canvas.GREY, ls='--', lw=1.5, label=f'{tolerance:g}'
@@ -105,7 +105,7 @@ def convergence(distances, tolerance: float, title: str) -> Figure:
   )
   for axes in (left, right):
     axes.set_xlim(0, generations[-1])
-    axes.xaxis.set_major_locator(ticker.MaxNLocator(7, integer=True))
+    canvas.count_along(axes, 7)
   figure.suptitle(title, fontsize=12)
   return figure
 

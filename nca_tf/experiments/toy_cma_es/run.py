@@ -7,6 +7,8 @@ candidates, a quarter of them parents, start N(0, 1)^2, at most 63 generations
 the usual rule; `--sigma=0.3 --restarts=9` is the hard start.
 """
 
+import time
+
 import numpy as np
 import tensorflow as tf
 
@@ -100,7 +102,10 @@ def first_within(distances, tolerance: float = settings.TOLERANCE):
 
 def run(config: settings.Config):
   """Searches from all seeds, draws the pictures, prints how many succeed."""
-  with run_lib.start(config, settings.NAME, config.run_name) as run:
+  curve = f'cma-es-{config.seed}'
+  with run_lib.start(
+    config, settings.NAME, config.run_name, curve=curve
+  ) as run:
     figures = run.stage('search', lambda: _search(config, run))
     if config.restarts:
       restarts = run.stage('restarts', lambda: _restart(config))
@@ -115,11 +120,15 @@ def _search(config, run):
   """Runs all seeds; writes the pictures and TensorBoard's scalars."""
   run.log.rewind('search', -1)  # Records of a search that was killed.
   searches = Searches(config)
-  rows = []
+  rows, began = [], None  # The first search compiles.
   with progress.Progress(settings.NAME, config.seeds, 'seeds') as bar:
     for index in range(config.seeds):
       rows.append(searches.run(index))
       bar.update(index + 1)
+      began = began or time.monotonic()
+  if config.seeds > 1:
+    rate = (config.seeds - 1) / (time.monotonic() - began)
+    run.log.show('search', config.generations, searches_per_second=rate)
   rows = np.stack(rows)  # [S, G + 1, 4]
   distances = _distance(rows[..., :2])
   sigmas = rows[..., 2].astype(config.precision)

@@ -14,8 +14,21 @@ from nca_tf.world_model import forecast as forecast_lib
 from nca_tf.world_model import imagination
 
 _SECONDS = 3  # Of the dream, where a step is a tic of the game.
+_BUDGET = 150_000  # Bytes of each dream of a training, of which it shows ten.
 _SPEED = 0.5  # Of the animation, compared with the game.
 _WARM = 60  # Most steps that M sees before it dreams.
+# Units of what is drawn of the trainings.
+_VISION_UNITS = {
+  'reconstruction': 'squared error per frame',
+  'kl': 'nats per frame',
+  'total': 'per frame',
+}
+_MODEL_UNITS = {
+  'nll': 'nats per latent dimension',
+  'done_loss': 'nats per step, weighted',
+  'reward_loss': 'squared error',
+  'loss': 'nats',
+}
 
 
 def draw_reconstructions(run, codec, frames, step):
@@ -70,12 +83,16 @@ class DreamPicture:
     ]
     ended = np.logical_or.accumulate(done > 0.5)
     pages = animation.side_by_side(
-      columns, captions=captions, done={'dream of M': ended}
+      columns,
+      scale=3 if folder else 2,
+      captions=captions,
+      done={'dream of M': ended},
     )
-    gif = animation.gif_bytes(pages, self._frames_per_second)
+    budget = animation.BUDGET if folder else _BUDGET
+    gif = animation.gif_bytes(pages, self._frames_per_second, budget=budget)
     self._run.log.animation('figures/dream', gif, pages.shape[1:3], step)
     if folder:
-      animation.write_gif(pages, folder / 'dream.gif', self._frames_per_second)
+      files.write_whole(folder / 'dream.gif', gif)
 
   def _imagine(self, step):
     model, warm = self._model, self._warm
@@ -104,14 +121,11 @@ def draw(run, world_model, latents, recordings):
   picture = DreamPicture(run, model, codec, latents, recordings)
   picture.draw(step, run.figures)
   _draw_measures(run, step)
-  for stage, keys in (
-    ('vision', ('reconstruction', 'kl', 'total')),
-    ('model', ('nll', 'done_loss', 'reward_loss', 'loss')),
-  ):
+  for stage, units in (('vision', _VISION_UNITS), ('model', _MODEL_UNITS)):
     records = run.log.records(stage)
-    if stage == 'model' and model.reward_head is None:
-      keys = [key for key in keys if key != 'reward_loss']
-    if records:  # A V of another run was not trained in this one.
+    known = set().union(*records)  # Not all models predict rewards.
+    keys = {name: unit for name, unit in units.items() if name in known}
+    if keys:  # A V of another run was not trained in this one.
       figure = figures.learning_curves(records, keys, stage)
       run.show(f'learning_curves_{stage}', figure, step)
   if cells.has_memory(model.cell):

@@ -38,7 +38,10 @@ _MOST_MORE = 16  # Times the episodes that were asked for.
 def run(config: settings.Config) -> None:
   """Makes what the run folder lacks, and reports."""
   about = f'{config.env}, {config.cell}'
-  with run_lib.start(config, settings.NAME, config.run_name, about) as run:
+  curve = f'{config.cell}-{config.seed}'
+  with run_lib.start(
+    config, settings.NAME, config.run_name, about, curve=curve
+  ) as run:
     training = Training(run)
     training.train(last='figures')
     world_model = world_model_lib.WorldModel.load(run.path)
@@ -66,7 +69,8 @@ def train(config: settings.Config) -> int:
     The number of recorded frames.
   """
   about = f'{config.env}, {config.cell}'
-  with run_lib.start(config, settings.NAME, '', about) as run:
+  curve = f'{config.cell}-{config.seed}'
+  with run_lib.start(config, settings.NAME, '', about, curve=curve) as run:
     Training(run).train()
     return run.info('encode')['frames']
 

@@ -39,7 +39,7 @@ def make(results) -> report_lib.Report:
     '\n'.join(notes),
     '# DNC, whole training steps on one core',
     results,
-    [('growth', _draw_growth(grown, results))] if grown else [],
+    [('growth', draw_growth(grown, results))] if grown else [],
   )
 
 
@@ -153,17 +153,15 @@ def _curve(found, axis, name):
   return curve
 
 
-def _draw_growth(grown, results):
+def draw_growth(grown, results):
   """Draws a panel per size that grows, a line per implementation."""
   figure = canvas.new_figure(420 * len(grown), 420)
   panels = figure.subplots(1, len(grown), squeeze=False)[0]
   letters = {'slots': 'N', 'batch': 'B', 'steps': 'T', 'heads': 'R'}
   for panel, (axis, curves) in zip(panels, grown.items(), strict=True):
-    panel.set_prop_cycle(color=canvas.COLOURS)
-    for name, curve in curves.items():
-      panel.plot(
-        *zip(*curve.items(), strict=True), marker='o', ms=4, label=name
-      )
+    for number, (name, curve) in enumerate(curves.items()):
+      style = canvas.line_style(number, lw=1.5)
+      panel.plot(*zip(*curve.items(), strict=True), label=name, **style)
     panel.set_xscale('log', base=2)
     panel.set_yscale('log')
     base = results[f'growth/{axis}']['base']
