@@ -38,6 +38,7 @@ setuptools.setup(
     'matplotlib',
     # TF-Agents turns one-element arrays into int, which 2.4 refuses.
     'numpy<2.4',
+    'optree',
     'pillow',
     'protobuf',
     'scikit-learn',

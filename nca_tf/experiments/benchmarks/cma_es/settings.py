@@ -32,7 +32,7 @@ SPEED_TARGETS = (
 PRODUCT_TARGET = 4.0
 RATIO_TARGET = (0.9, 1.1)  # Median evaluations over pycma's.
 ROTATION_TARGET = (0.95, 1.05)  # Rotated over plain ellipsoid.
-NARROW_TARGET = 1.1  # Median evaluations over pycma's in a narrow box.
+NARROW_TARGET = 1.0  # Median evaluations over pycma's in a narrow box.
 
 # Those of `objectives.BBOB_FUNCTIONS`, which imports TensorFlow.
 FUNCTIONS = (1, 2, 8, 10, 15)
