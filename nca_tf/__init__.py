@@ -1,7 +1,9 @@
 """Recurrent memory and world models for reinforcement learning."""
 
+import importlib
 import os
 import pathlib
+import warnings
 
 __version__ = '0.1.0'
 
@@ -42,3 +44,23 @@ def _use_compilation_cache():
 
 
 _use_compilation_cache()
+
+
+# Modules that stood elsewhere before, and where they are now.
+_MOVED = {
+  'bootstrap': 'nca_tf.command_line.bootstrap',
+  'config_flags': 'nca_tf.command_line.config_flags',
+  'faults': 'nca_tf.command_line.faults',
+  'flag_parser': 'nca_tf.command_line.flag_parser',
+  'statistics': 'nca_tf.agents.running_moments',
+}
+
+
+def __getattr__(name):
+  """Returns a module by the name that it had in the first version."""
+  if name not in _MOVED:
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+  warnings.warn(
+    f'nca_tf.{name} is {_MOVED[name]} now', DeprecationWarning, stacklevel=2
+  )
+  return importlib.import_module(_MOVED[name])

@@ -1,5 +1,6 @@
 """Tests of the environment that importing the library sets."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -106,3 +107,27 @@ def test_layers_go_into_models_of_both_names():
       ]
     )
     assert model(inputs).shape[:1] == (2,)
+
+
+@pytest.mark.parametrize(
+  ('package', 'name'),
+  [
+    ('nca_tf', 'config_flags'),
+    ('nca_tf', 'faults'),
+    ('nca_tf', 'flag_parser'),
+    ('nca_tf', 'bootstrap'),
+    ('nca_tf', 'statistics'),
+    ('nca_tf.training', 'metrics'),
+    ('nca_tf.training', 'run_folder'),
+    ('nca_tf.training', 'progress'),
+    ('nca_tf.training', 'checkpoints'),
+  ],
+)
+def test_modules_that_moved_are_found_by_their_first_name(package, name):
+  with pytest.warns(
+    DeprecationWarning, match=f'{package}.{name} is nca_tf.* now'
+  ):
+    module = getattr(importlib.import_module(package), name)
+  assert module.__name__.startswith('nca_tf.') and module.__doc__
+  with pytest.raises(AttributeError, match='has no attribute'):
+    importlib.import_module(package).nothing  # noqa: B018

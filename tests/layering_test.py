@@ -240,7 +240,7 @@ def test_environments_leave_tensorflow_out_of_processes_that_play():
 
 def test_bootstrap_needs_only_the_standard_library():
   allowed = ('contextlib', 'fcntl', 'hashlib', 'importlib', 'os', 'pathlib')
-  allowed += ('shutil', 'subprocess', 'sys', 'tempfile', 'time')
+  allowed += ('shutil', 'subprocess', 'sys', 'tempfile', 'time', 'warnings')
   for module in ('nca_tf', 'nca_tf.command_line.bootstrap'):
     for name in get_imports(get_modules()[module]):
       assert name.split('.')[0] in allowed, name
