@@ -198,7 +198,16 @@ def growth(axes, names):
 
 
 PREDICTORS = 'M', 'untrained M', 'copy last frame', 'constant velocity'
+
+
+def trajectories(steps, numbers, scale=1.0):
+  real = scale * np.random.default_rng(0).normal(size=(steps, numbers))
+  return figures.trajectories(real, real + scale)
+
+
 GALLERY = {
+  'trajectories, one number': (trajectories, 1, 1),
+  'trajectories, many': (trajectories, 100, 17, 1e6),
   'reconstructions, one': (reconstructions, 1),
   'reconstructions, eight': (reconstructions, 8),
   'learning curves, one point': (learning_curves, ['loss'], 1),
