@@ -16,6 +16,7 @@ GROUPS = (
   (
     'checks',
     'files',
+    'keras_2',
     'precision',
     'random_numbers',
     'random_tensors',
