@@ -33,7 +33,7 @@ def integer(
     if (least is None or number >= least) and (most is None or number <= most):
       return number
   raise ValueError(
-    f'{name} must be an integer{_range(least, most)}, got {_shorten(value)}'
+    f'{name} must be an integer{_range(least, most)}, got {shorten(value)}'
   )
 
 
@@ -75,7 +75,7 @@ def real(
       return number
   raise ValueError(
     f'{name} must be a finite number{_range(least, most, above, below)}, got '
-    f'{_shorten(value)}'
+    f'{shorten(value)}'
   )
 
 
@@ -83,7 +83,7 @@ def boolean(name: str, value: Any) -> bool:
   """Returns a Python or NumPy boolean, or raises `ValueError`."""
   found = _unwrap(value)
   if not isinstance(found, bool):
-    raise ValueError(f'{name} must be True or False, got {_shorten(value)}')
+    raise ValueError(f'{name} must be True or False, got {shorten(value)}')
   return found
 
 
@@ -108,6 +108,7 @@ def _range(least=None, most=None, above=None, below=None):
   return ' ' + ' and '.join(found) if found else ''
 
 
-def _shorten(value):
+def shorten(value: Any) -> str:
+  """Returns how a message shows a value: in one line of 60 characters."""
   text = ' '.join(repr(value).split())
   return text if len(text) <= 60 else f'{text[:57]}...'

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 
 import pytest
 
@@ -94,6 +95,20 @@ def test_folder_without_the_package_is_refused(tmp_path):
   original.load.cache_clear()
   with pytest.raises(faults.UsageError, match='--package must be a folder'):
     resolve(f'--package={tmp_path}')
+
+
+@pytest.mark.parametrize('code', ['x = 1', 'raise OSError("odd\\nlines")', '('])
+def test_other_packages_of_the_name_are_refused(tmp_path, code):
+  (tmp_path / 'pommerman').mkdir()
+  (tmp_path / 'pommerman' / '__init__.py').write_text(code)
+  original.load.cache_clear()
+  with pytest.raises(
+    faults.UsageError, match='--package must be a f'
+  ) as caught:
+    resolve(f'--package={tmp_path}')
+  assert 'what is installed: ' in str(caught.value)
+  assert '\n' not in str(caught.value)
+  assert 'pommerman' not in sys.modules and 'gym' not in sys.modules
 
 
 def test_simple_agents_play_each_pair_once(tmp_path, capsys, monkeypatch):

@@ -72,8 +72,7 @@ class FiveSteps(gymnasium.Env):
 
   def reset(self, *, seed=None, options=None):
     """Starts an episode that `seed`, where given, determines wholly."""
-    super().reset(seed=seed)
-    del options
+    super().reset(seed=game.check_reset(seed, options))
     self._tics, self._over = 0, False
     self._place = int(self.np_random.integers(SIZE // 8))
     return self._observe(), {'tics': 0}
@@ -81,7 +80,7 @@ class FiveSteps(gymnasium.Env):
   def step(self, action):
     """Plays `frame_skip` tics."""
     if self._over:
-      raise RuntimeError('the episode is over: call reset() before step()')
+      raise game.ResetNeeded('the episode is over: call reset() before step()')
     if action not in (0, 1):
       raise ValueError(f'action must be 0 or 1, got {action!r}')
     before = self._tics
@@ -96,6 +95,10 @@ class FiveSteps(gymnasium.Env):
     self._over = terminated or truncated
     reward = float(self._tics - before)
     return self._observe(), reward, terminated, truncated, {'tics': self._tics}
+
+  def close(self):
+    """Drops the game; `reset` starts another one."""
+    self._over = True
 
   def _observe(self):
     frame = np.zeros(SPEC.observation_shape, np.uint8)

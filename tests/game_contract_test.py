@@ -135,8 +135,8 @@ def test_held_actions_end_at_the_limit_in_tics(name):
   ('options', 'message'),
   [
     ({'action_kind': 'x'}, "action_kind must be 'discrete'.*, got 'x'"),
-    ({'frame_skip': 0}, 'frame_skip must be at least 1, got 0'),
-    ({'time_limit': 0}, 'time_limit must be at least 1, got 0'),
+    ({'frame_skip': 0}, 'frame_skip must be an integer of at least 1 .*got 0'),
+    ({'time_limit': 0}, 'time_limit must be an integer of at least 1 .*got 0'),
   ],
 )
 def test_wrong_options_are_named(name, options, message):

@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pytest
 
+from nca_tf.environments import pommerman
 from nca_tf.environments.pommerman.engine import engine
 from nca_tf.environments.pommerman.engine import observation
 from nca_tf.environments.pommerman.engine import variants
@@ -167,3 +168,18 @@ def test_wrong_variants_are_refused():
     variants.get_variant('Pomme')
   with pytest.raises(ValueError, match='first_collapse must be at most 56'):
     variants.get_variant('PommeFFA-v1', first_collapse=57, max_steps=60)
+
+
+def test_the_package_gives_its_parts_as_its_example_says():
+  rng = np.random.default_rng(0)
+  rules = pommerman.variants.get_variant('OneVsOne-v0')
+  state = pommerman.engine.reset(rules, games=3, rng=rng)
+  seen = pommerman.observation.observe(state)
+  outcome = pommerman.engine.step(state, np.zeros((3, 2), int), observe=True)
+  assert seen['board'].shape == outcome.observations['board'].shape
+  pommerman.engine.restart(state, np.ones(3, bool), rng)
+  record = pommerman.json_state.dump(state, 1)
+  loaded = pommerman.json_state.load(rules, record)
+  np.testing.assert_array_equal(loaded.board[0], state.board[1])
+  assert pommerman.seeded_board.make(rules, 3)[0].shape == (8, 8)
+  assert pommerman.replay.KINDS

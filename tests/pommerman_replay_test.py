@@ -4,8 +4,10 @@ import pathlib
 
 import numpy as np
 import pytest
+from damage import damage
 
 from nca_tf.command_line import config_flags
+from nca_tf.environments.pommerman.engine import variants
 from nca_tf.environments.pommerman.recordings import replay
 from nca_tf.environments.pommerman.recordings import trace
 from nca_tf.experiments.games import replay_traces
@@ -110,22 +112,34 @@ def test_games_that_differ_once_go_on():
     ('env', np.array(['Pomme-v9'] * 6), "unknown variant 'Pomme-v9'"),
     ('env', np.array(['PommeFFA-v1'] * 6), 'PommeFFA-v1 has other sizes'),
     ('env', np.array(['OneVsOne-v0']), 'env must be a name for each game'),
-    ('actions', None, 'not a trace of Pommerman, actions is missing'),
-    ('board_size', None, 'not a trace of Pommerman, board_size is missing'),
+    ('actions', None, r'is damaged \(actions is missing\)'),
+    ('board_size', None, r'is damaged \(board_size is missing\)'),
     ('board_size', np.array(9), r'init_board must be integers of shape .*9, 9'),
     ('board_size', np.array('a'), 'board_size and n_agents must be integers'),
     ('game_offsets', np.array([0, 5, 5]), 'game_offsets must be integers that'),
     ('n_bombs', np.zeros(3), 'n_bombs must be integers, got float64'),
-    ('obs_alive', None, 'obs_alive is missing'),
+    ('obs_alive', None, r'is damaged \(obs_alive is missing\)'),
     ('obs_step', np.zeros((2, 2), int), 'obs_step must be a list'),
+    ('obs_step', 'reversed', 'obs_step must grow'),
+    ('obs_step', 'twice', 'obs_step must grow'),
+    ('game_offsets', np.array([0]), 'game_offsets must be integers that'),
+    ('game_offsets', np.array([1, 334]), 'game_offsets must be integers that'),
+    ('game_offsets', np.array([[0, 9]]), 'game_offsets must be integers that'),
+    ('env', np.array([b'OneVsOne-v0'] * 6), 'env must be a name for each game'),
+    ('rewards', np.zeros((334, 2)), 'rewards must be integers of shape'),
+    ('result', np.zeros(5, int), 'result must be integers of shape'),
+    ('n_bombs', np.array(4), 'n_bombs must be integers of shape'),
   ],
 )
 def test_traces_with_wrong_parts_are_refused(tmp_path, name, value, message):
   data = read_arrays(DUEL)
+  if isinstance(value, str):
+    order = slice(None, None, -1) if value == 'reversed' else 0
+    value = np.zeros_like(data[name]) + data[name][order]
   data[name] = value
   path = tmp_path / 'wrong.npz'
   np.savez(path, **{key: data[key] for key in data if data[key] is not None})
-  with pytest.raises(ValueError, match=rf'wrong.npz: .*{message}'):
+  with pytest.raises(ValueError, match=rf'wrong.npz.*{message}'):
     trace.read(path)
 
 
@@ -139,16 +153,103 @@ def test_traces_with_wrong_parts_are_refused(tmp_path, name, value, message):
     ('bombs', (0, 4), 5, r'directions of bombs must be in 0..4'),
     ('flames', (0, 1), 8, r'cells of flames must be in 0..7'),
     ('obs_step', 0, 10**6, 'obs_step must be in 0..'),
+    ('done', 3, 2, None),
+    *((name, 0, 256, None) for name in ('n_bombs', 'n_init_flames')),
+    ('rewards', (0, 0), 2, 'rewards must be in -1..1'),
+    ('result', 0, 4, 'result must be in 0..3'),
+    ('winners', (0, 1), 2, 'winners must be in 0..1'),
+    ('init_step', 0, -1, 'init_step must be in 0..'),
+    ('init_step', 0, 2**31, 'init_step must be in 0..2147483647'),
+    (
+      'init_board',
+      (2, 0, 0),
+      variants.FOG,
+      'board must be of 0, 1, 2, 3, 4, 6',
+    ),
+    ('init_board', (2, 0, 0), 12, 'board must be of 0, 1, .* 10, 11, got 12'),
+    ('init_board', (2, 0, 0), variants.FLAMES, 'board must show the flames'),
+    ('init_board', (2, 0, 0), variants.BOMB, 'board must show the bombs'),
+    ('init_board', (2, 1, 1), 0, 'board must show the agents'),
+    ('init_items', (2, 0, 0), 5, 'items must be of 0, 6, 7, 8, got 5'),
+    ('init_items', (2, 1, 1), 6, 'items must be hidden by wood or flames'),
+    ('init_agents', (2, 0, 2), 11, 'ammo of agents must be of .*, got 11'),
+    ('init_agents', (2, 0, 3), 0, 'blast_strength of agents must be .* got 0'),
+    ('init_agents', (2, 0, 4), 2, 'can_kick of agents must be of 0, 1, got 2'),
+    ('init_agents', (2, 0, 5), 0, 'board must show the agents'),
+    ('init_agents', (2, 0, 0), 4, 'board must show the agents'),
   ],
 )
 def test_numbers_out_of_range_are_refused(
   tmp_path, name, place, value, message
 ):
-  data = read_arrays(DUEL)
+  data = {
+    key: values.astype(np.int64) if values.dtype.kind in 'biu' else values
+    for key, values in read_arrays(DUEL).items()
+  }
   data[name][place] = value
   np.savez(tmp_path / 'wrong.npz', **data)
+  message = message or f'{name} must be in 0..'
   with pytest.raises(ValueError, match=message):
     trace.read(tmp_path / 'wrong.npz')
+
+
+@pytest.mark.parametrize(
+  ('name', 'column', 'value', 'message'),
+  [
+    ('bombs', 2, 0, 'life of bombs must be of 1, 2, .* got 0'),
+    ('bombs', 2, 11, 'life of bombs must be of 1, 2, .* got 11'),
+    ('bombs', 3, 0, 'blast_strength of bombs must be of 1, 2, .* got 0'),
+    ('bombs', 0, None, 'bombs must be one in a cell'),
+    ('flames', 2, 3, 'life of flames must be of 0, 1, 2, got 3'),
+    ('flames', 0, None, 'flames must be one in a cell and of an age'),
+  ],
+)
+def test_beginnings_that_contradict_themselves_are_refused(
+  tmp_path, name, column, value, message
+):
+  data = read_arrays(FOLDER / 'fuzz_onevsone.npz')
+  game = int(np.argmax(data[f'n_init_{name}'] > 1))
+  first = data[f'n_init_{name}'][:game].astype(int).sum()
+  rows = data[f'init_{name}']
+  if value is None:
+    rows[first] = rows[first + 1]
+  else:
+    rows[first, column] = value
+  np.savez(tmp_path / 'wrong.npz', **data)
+  with pytest.raises(ValueError, match=f'beginning of OneVsOne-v0: {message}'):
+    trace.read(tmp_path / 'wrong.npz')
+
+
+def test_what_is_not_read_may_be_anything(tmp_path):
+  path = tmp_path / 'more.npz'
+  np.savez(path, **read_arrays(DUEL), notes=np.array([{}], object))
+  assert trace.read(path).games == 6
+
+
+def test_words_that_were_heard_need_those_that_were_sent(tmp_path):
+  data = read_arrays(RADIO)
+  del data['sent_messages']
+  np.savez(tmp_path / 'wrong.npz', **data)
+  with pytest.raises(ValueError, match='sent_messages is missing, which Pomme'):
+    trace.read(tmp_path / 'wrong.npz')
+
+
+def test_damaged_bytes_are_refused_or_replayed(tmp_path):
+  rng = np.random.default_rng(0)
+  whole = [DUEL.read_bytes(), RADIO.read_bytes()]
+  path = tmp_path / 'damaged.npz'
+  loaded = 0
+  for _ in range(200):
+    path.write_bytes(damage(whole[rng.integers(2)], whole, rng))
+    try:
+      recorded = trace.read(path)
+    except (OSError, ValueError) as error:
+      assert '\n' not in str(error) and len(str(error)) < 400
+      assert str(path) in str(error)
+      continue
+    loaded += 1
+    assert recorded.games in (2, 6)
+  assert loaded < 100
 
 
 def write_damaged(folder):
@@ -157,10 +258,10 @@ def write_damaged(folder):
   flipped = bytearray(whole)
   flipped[len(whole) // 2] ^= 255
   contents = {
-    'cut.npz': (whole[: len(whole) // 2], 'damaged or cut off'),
-    'flipped.npz': (bytes(flipped), 'damaged or cut off'),
-    'empty.npz': (b'', 'damaged or cut off'),
-    'text.npz': (b'hello', 'no .npz file of plain arrays'),
+    'cut.npz': (whole[: len(whole) // 2], 'is damaged ('),
+    'flipped.npz': (bytes(flipped), 'is damaged ('),
+    'empty.npz': (b'', 'is damaged ('),
+    'text.npz': (b'hello', 'is damaged ('),
   }
   for name, (content, _) in contents.items():
     (folder / name).write_bytes(content)
@@ -169,9 +270,9 @@ def write_damaged(folder):
   np.savez(folder / 'foreign.npz', x=np.arange(3))
   return {
     **{name: message for name, (_, message) in contents.items()},
-    'single.npy': 'no .npz file of plain arrays',
-    'objects.npz': 'no .npz file of plain arrays',
-    'foreign.npz': 'not a trace of Pommerman',
+    'single.npy': 'is damaged (',
+    'objects.npz': 'is damaged (board_size is no array of numbers)',
+    'foreign.npz': 'is damaged (board_size is missing)',
     'missing.npz': 'No such file',
   }
 

@@ -1,6 +1,10 @@
 """Agents in worker processes: their games, their failures, their messages."""
 
+import copy
+import json
 import os
+import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,8 +13,10 @@ import numpy as np
 import processes
 import pytest
 import tiny_agents
+from damage import damage
 
 from nca_tf import environments
+from nca_tf.command_line import faults
 from nca_tf.environments import workers
 from nca_tf.environments.workers import episode
 from nca_tf.environments.workers import player
@@ -216,6 +222,118 @@ def test_damaged_descriptions_are_named(tmp_path, text, message):
   (tmp_path / 'agent.json').write_text(text)
   with pytest.raises(ValueError, match=message):
     saved_agent.read_info(tmp_path)
+
+
+WHOLE = {
+  'env': 'vizdoom',
+  'action_kind': 'discrete',
+  'frame_skip': 1,
+  'digest': 'f0',
+  'parameters': 3,
+}
+NO_TEXTS = (None, 3, True, ['x'], {}, float('nan'))
+NO_COUNTS = (None, 0, -1, 1.5, 1.0, True, '1', [1], float('inf'), 10**30)
+
+
+@pytest.mark.parametrize(
+  ('name', 'values'),
+  [
+    ('env', NO_TEXTS),
+    ('action_kind', (*NO_TEXTS, '', 'Discrete')),
+    ('frame_skip', (*NO_COUNTS, 2**31)),
+    ('digest', (*NO_TEXTS, '', '../f0', 'f/0', '.f0', 'f 0', 'f' * 65, 'é')),
+    ('parameters', NO_COUNTS[:-1]),
+  ],
+)
+def test_wrong_values_of_descriptions_are_named(tmp_path, name, values):
+  for value in values:
+    (tmp_path / 'agent.json').write_text(json.dumps({**WHOLE, name: value}))
+    with pytest.raises(ValueError) as caught:
+      saved_agent.read_info(tmp_path)
+    message = str(caught.value)
+    start = f'{tmp_path}/agent.json must describe an agent: {name} must be '
+    assert message.startswith(start) and '\n' not in message
+  (tmp_path / 'agent.json').write_text(json.dumps({**WHOLE, 'more': [None]}))
+  assert saved_agent.read_info(tmp_path) == {**WHOLE, 'more': [None]}
+
+
+@pytest.mark.parametrize(
+  'data',
+  [
+    *(
+      b'',
+      b'\xff\xfe{',
+      b'\x00' * 9,
+      b'[' * 100_000,
+      b'9' * 5000,
+      b' ' * 2**21,
+    ),
+    *(b'{}' * 2, b'null', '{"env": "\ud800"'.encode('utf-8', 'surrogatepass')),
+  ],
+)
+def test_bytes_that_describe_nothing_are_named(tmp_path, data):
+  (tmp_path / 'agent.json').write_bytes(data)
+  with pytest.raises(ValueError, match=r'agent\.json must describe an agent: '):
+    saved_agent.read_info(tmp_path)
+
+
+def test_damaged_descriptions_are_refused_or_whole(tmp_path):
+  rng = np.random.default_rng(0)
+  whole = json.dumps(WHOLE, indent=2).encode()
+  for _ in range(300):
+    (tmp_path / 'agent.json').write_bytes(damage(whole, [whole], rng))
+    try:
+      info = saved_agent.read_info(tmp_path)
+    except ValueError as error:
+      assert '\n' not in str(error) and str(tmp_path) in str(error)
+    else:
+      assert set(info) >= set(WHOLE) - {'parameters'}
+
+
+@pytest.mark.parametrize(
+  ('file', 'size'),
+  [
+    ('saved_model.pb', 0),
+    ('saved_model.pb', 2000),
+    ('saved_model.pb', None),
+    ('variables/variables.index', 0),
+    ('variables/variables.index', None),
+    ('variables/variables.data-00000-of-00001', 5),
+    ('variables/variables.data-00000-of-00001', None),
+  ],
+)
+def test_damaged_models_are_named(agent, tmp_path, file, size):
+  folder = tmp_path / 'agent'
+  shutil.copytree(agent, folder)
+  data = (folder / file).read_bytes()
+  (folder / file).unlink()
+  if size is not None:
+    (folder / file).write_bytes(data[:size])
+  with pytest.raises(ValueError) as caught:
+    saved_agent.SavedAgent(folder)
+  message = str(caught.value)
+  assert message.startswith(f'{folder} must hold the SavedModel of an agent: ')
+  assert '\n' not in message and len(message) < 400
+
+
+def test_models_with_other_parameters_than_described_are_named(tmp_path):
+  folder = tiny_agents.write(tmp_path / 'agent', parameters=4)
+  with pytest.raises(
+    ValueError, match=r'names 4 parameters, the model has \(3'
+  ):
+    saved_agent.SavedAgent(folder)
+  # In a worker it is a fault of the machine: one line, and no traceback.
+  with pytest.raises(faults.Fault, match='names 4 parameters'):
+    list(play(folder, [1], processes=1))
+
+
+def test_agents_are_loaded_again_and_not_copied(agent):
+  policy = saved_agent.SavedAgent(agent)
+  for call in (pickle.dumps, copy.deepcopy):
+    with pytest.raises(TypeError, match='SavedAgent cannot .* load its folder'):
+      call(policy)
+  who = player.load(agent)
+  assert pickle.loads(pickle.dumps(who)) == who
 
 
 def test_wrong_arguments_are_named_before_anything_starts(agent):

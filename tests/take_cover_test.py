@@ -1,11 +1,13 @@
 """The real engine: determinism, ends, actions, crashes and orphans."""
 
+import errno
 import os
 import pathlib
 import signal
 import subprocess
 import sys
 import tempfile
+import types
 
 import gymnasium
 import numpy as np
@@ -215,8 +217,8 @@ def test_frame_skip_holds_the_action_and_sums_the_reward(env):
   ('options', 'message'),
   [
     ({'action_kind': 'x'}, "action_kind must be .* got 'x'"),
-    ({'frame_skip': 0}, 'frame_skip must be at least 1, got 0'),
-    ({'time_limit': 0}, 'time_limit must be at least 1, got 0'),
+    ({'frame_skip': 0}, 'frame_skip must be an integer of at least 1 .*got 0'),
+    ({'time_limit': 0}, 'time_limit must be an integer of at least 1 .*got 0'),
     ({'render_mode': 'human'}, "render_mode must be .* got 'human'"),
   ],
 )
@@ -241,6 +243,49 @@ def test_a_missing_engine_is_answered_with_the_install_line(monkeypatch):
   monkeypatch.setitem(sys.modules, 'vizdoom', None)
   with pytest.raises(ImportError, match=r"pip install 'vizdoom>=1\.3\.2'"):
     take_cover.TakeCover()
+
+
+@pytest.mark.parametrize(
+  ('how', 'error', 'message'),
+  [
+    ('memory', OSError, 'needs 256 KiB .* has 9 KiB left: .* --shm-size=1g'),
+    ('name', OSError, r"whose names are UTF-8 \(TMPDIR .*, got '.*b.udcff'$"),
+    ('scenario', environments.GameCrashed, 'ViZDoom engine died: .*none.wad'),
+    ('engine', OSError, 'engine /.*vizdoom is missing or may not be run: pip'),
+    ('launcher', OSError, 'No space left'),
+  ],
+)
+def test_an_engine_that_cannot_start_says_why_and_leaves_nothing(
+  tmp_path, monkeypatch, how, error, message
+):
+  folder = tmp_path
+  if how == 'memory':
+    room = types.SimpleNamespace(f_bavail=9, f_frsize=1024)
+    monkeypatch.setattr(os, 'statvfs', lambda path: room)
+  elif how == 'name':
+    folder = pathlib.Path(os.fsdecode(os.fsencode(tmp_path) + b'/b\xff'))
+    folder.mkdir()
+  elif how == 'scenario':
+    monkeypatch.setattr(take_cover, '_SCENARIO', 'none.wad')
+  elif how == 'engine':
+    monkeypatch.setattr(os, 'access', lambda *unused: False)
+  else:
+
+    def fill(folder, engine):
+      raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr(take_cover, '_write_launcher', fill)
+  monkeypatch.setattr(tempfile, 'tempdir', str(folder))
+  env = environments.make('vizdoom', time_limit=LIMIT)
+  with pytest.raises(error, match=message) as caught:
+    env.reset(seed=1)
+  assert '\n' not in str(caught.value)
+  assert list(folder.iterdir()) == []
+  with pytest.raises(environments.ResetNeeded):
+    env.step(1)
+  monkeypatch.undo()
+  env.reset(seed=1)  # Once the cause is gone.
+  env.close()
 
 
 def start():

@@ -15,6 +15,7 @@ import processes
 import pytest
 
 from nca_tf import environments
+from nca_tf.command_line import faults
 from nca_tf.environments import policies
 from nca_tf.environments import workers
 from nca_tf.environments.workers import episode
@@ -130,23 +131,72 @@ def test_hung_engines_are_replaced(expected):
 
 def test_a_task_that_always_kills_is_given_up(monkeypatch):
   monkeypatch.setattr(pool, '_COMMAND', 'import os; os.abort()')
-  with pytest.raises(RuntimeError, match='5 workers died .* seed 3'):
+  with pytest.raises(faults.Fault, match=r'5 workers died .* 3 \(SIGABRT\)$'):
     next(play(processes=1))
 
 
-def test_an_engine_that_always_fails_is_reported(tmp_path, monkeypatch):
-  broken = tmp_path / 'broken.py'
-  broken.write_text(
-    'from nca_tf import environments\n'
-    'from nca_tf.environments.take_cover import take_cover\n'
-    'def step(self, action):\n'
-    "  raise environments.GameCrashed('engine died again')\n"
-    'take_cover.TakeCover.step = step\n'
-  )
+def break_workers(tmp_path, monkeypatch, *lines):
+  """Runs lines of Python in each worker before it serves."""
+  (tmp_path / 'broken.py').write_text('\n'.join(lines))
   monkeypatch.setenv('PYTHONPATH', str(tmp_path))
   patched = pool._COMMAND.replace('; worker', '; import broken; worker')
   assert patched != pool._COMMAND
   monkeypatch.setattr(pool, '_COMMAND', patched)
+
+
+@pytest.mark.parametrize(
+  ('how', 'message'),
+  [
+    ('os.kill(os.getpid(), signal.SIGBUS)', 'SIGBUS: is /dev/shm full?'),
+    ('os.kill(os.getpid(), signal.SIGKILL)', 'SIGKILL: is memory short?'),
+    ('os._exit(7)', 'exit status 7'),
+    ('os._exit(1)', 'exit status 1: are 60 s of patience too few?'),
+  ],
+)
+def test_how_workers_died_is_said(monkeypatch, how, message):
+  monkeypatch.setattr(pool, '_COMMAND', f'import os, signal; {how}')
+  with pytest.raises(faults.Fault) as caught:
+    next(play(processes=1))
+  assert str(caught.value).endswith(f'seed 3 ({message})')
+
+
+@pytest.mark.parametrize(
+  ('line', 'error', 'message'),
+  [
+    ('take_cover._SHARED_KIB = 2**50', OSError, 'shm-size=1g'),
+    ('take_cover._SCENARIO = "none.wad"', environments.GameCrashed, 'none.wad'),
+    (
+      'def fail(*a, **b): raise type("Odd", (Exception,), {})("no class")\n'
+      'take_cover.TakeCover.reset = fail',
+      RuntimeError,
+      'Odd: no class',
+    ),
+  ],
+)
+def test_faults_in_workers_arrive_in_one_line(
+  tmp_path, monkeypatch, line, error, message
+):
+  break_workers(
+    tmp_path,
+    monkeypatch,
+    'from nca_tf.environments.take_cover import take_cover',
+    line,
+  )
+  with pytest.raises(error) as caught:
+    next(play(processes=1))
+  assert message in str(caught.value) and '\n' not in str(caught.value)
+
+
+def test_an_engine_that_always_fails_is_reported(tmp_path, monkeypatch):
+  break_workers(
+    tmp_path,
+    monkeypatch,
+    'from nca_tf import environments',
+    'from nca_tf.environments.take_cover import take_cover',
+    'def step(self, action):',
+    "  raise environments.GameCrashed('engine died again')",
+    'take_cover.TakeCover.step = step',
+  )
   with pytest.raises(environments.GameCrashed, match='died again'):
     next(play(processes=1))
 
@@ -241,10 +291,13 @@ def test_no_seeds_no_results():
 @pytest.mark.parametrize(
   ('arguments', 'message'),
   [
-    ({'processes': -1}, 'processes must be at least 0, got -1'),
-    ({'seeds': [1, -2]}, 'seeds must be non-negative, got -2'),
+    ({'processes': -1}, 'processes must be .* of at least 0, got -1'),
+    ({'seeds': [1, -2]}, 'seeds must be an integer of at least 0, got -2'),
     ({'policy': 'dance'}, "got 'dance'"),
-    ({'options': {'time_limit': 0}}, 'time_limit must be at least 1, got 0'),
+    (
+      {'options': {'time_limit': 0}},
+      'time_limit must be .* at least 1 .*got 0',
+    ),
   ],
 )
 def test_wrong_arguments_are_named_before_anything_starts(arguments, message):

@@ -11,13 +11,16 @@ import importlib
 import gymnasium
 import numpy as np
 
+from nca_tf import checks
 from nca_tf.environments.game import GameCrashed
 from nca_tf.environments.game import GameSpec
+from nca_tf.environments.game import ResetNeeded
 
 __all__ = [
   'GAMES',
   'GameCrashed',
   'GameSpec',
+  'ResetNeeded',
   'engines',
   'episode_seed',
   'get_spec',
@@ -97,5 +100,7 @@ def get_spec(name: str, **options) -> GameSpec:
 
 def episode_seed(seed: int, index: int) -> int:
   """Returns the seed of an episode: a function of its arguments alone."""
+  seed = checks.integer('seed', seed, 0)
+  index = checks.integer('index', index, 0)
   words = np.random.SeedSequence((seed, index)).generate_state(1, np.uint64)
   return int(words[0] >> np.uint64(1))  # 63 bits: signed integers hold it.

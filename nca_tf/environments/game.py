@@ -4,6 +4,14 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import gymnasium
+import numpy as np
+
+from nca_tf import checks
+from nca_tf.command_line import faults
+
+LONGEST = 2**31 - 1  # Tics of an episode or a step: engines count in 32 bits.
+
 
 def always_installed() -> None:
   """Says of an engine that comes with the library: nothing is missing."""
@@ -74,10 +82,8 @@ class GameSpec:
       kinds = ' or '.join(map(repr, self.action_kinds))
       raise ValueError(f'action_kind must be {kinds}, got {self.action_kind!r}')
     for name in ('frame_skip', 'time_limit'):
-      if getattr(self, name) < 1:
-        raise ValueError(
-          f'{name} must be at least 1, got {getattr(self, name)}'
-        )
+      value = checks.integer(name, getattr(self, name), 1, LONGEST)
+      object.__setattr__(self, name, value)
     if not self.policies:
       raise ValueError('policies must name at least one, got none')
     if self.still_policy not in (None, *self.policies):
@@ -103,7 +109,34 @@ class GameSpec:
     return self.tics_per_second / self.frame_skip
 
 
-class GameCrashed(RuntimeError):
+class ResetNeeded(gymnasium.error.ResetNeeded, RuntimeError):
+  """`step` or `render` was called where no episode is: `reset` begins one.
+
+  That is before the first `reset` and after `close`, and for `step` after the
+  end of an episode as well.
+  """
+
+
+def check_reset(seed: Any, options: Any) -> int | None:
+  """Returns the seed for `gymnasium.Env.reset`, or raises ValueError.
+
+  `options` are those of a game that knows none: None or a mapping, whose
+  entries are ignored, as in Gymnasium's own games.
+  """
+  if not isinstance(options, Mapping | None):
+    raise ValueError(f'options must be None or a mapping, got {options!r}')
+  return None if seed is None else checks.integer('seed', seed, 0)
+
+
+def to_array(action: Any) -> np.ndarray:
+  """Returns an action as an array, and an empty one of what is no action."""
+  try:
+    return np.asarray(action)
+  except Exception:  # Rows of several lengths; a type that refuses.
+    return np.empty(0)
+
+
+class GameCrashed(faults.Fault):
   """The game's engine died; the next `reset` starts a new one.
 
   The episode is lost, but with the same seed it can be played again.

@@ -10,11 +10,13 @@ Example:
 """
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from nca_tf import checks
 from nca_tf.environments import game
 
 _LONGEST_HOLD = 10
@@ -33,7 +35,7 @@ class Policy:
   def __init__(self, stream: Callable[..., Iterator], frame_skip: int):
     """Takes a function rng -> an action for each tic, and tics per step."""
     self._stream = stream
-    self._frame_skip = frame_skip
+    self._frame_skip = checks.integer('frame_skip', frame_skip, 1)
     self._actions = None
 
   def reset(self, rng: np.random.Generator):
@@ -49,6 +51,15 @@ class Policy:
       raise RuntimeError('call reset(rng) before act(observation)')
     return next(self._actions)
 
+  def __getstate__(self):
+    """Returns what another process or a copy needs before an episode."""
+    if self._actions is not None:
+      raise TypeError(
+        f'{type(self).__name__} cannot be pickled or copied in an episode: '
+        'make another one with policies.make, and reset it'
+      )
+    return self.__dict__
+
 
 @dataclasses.dataclass(frozen=True)
 class Script:
@@ -60,9 +71,10 @@ class Script:
 
   def __call__(self, spec: game.GameSpec) -> Policy:
     """Makes the policy for a game."""
-    return Policy(
-      lambda rng: self.stream(spec, rng, *self.parameters), spec.frame_skip
-    )
+    return Policy(functools.partial(self._play, spec), spec.frame_skip)
+
+  def _play(self, spec: game.GameSpec, rng: np.random.Generator) -> Iterator:
+    return self.stream(spec, rng, *self.parameters)
 
 
 def _draw(spec: game.GameSpec, rng: np.random.Generator):
@@ -108,7 +120,7 @@ def make(name: str, spec: game.GameSpec):
   Raises:
     ValueError: The game has no such policy.
   """
-  if name not in spec.policies:
+  if not isinstance(name, str) or name not in spec.policies:
     raise ValueError(
       f'name must be one of {", ".join(spec.policies)}, got {name!r}'
     )

@@ -133,8 +133,8 @@ class PixelCopter(gymnasium.Env):
 
   def reset(self, *, seed=None, options=None):
     """Starts an episode; without a seed the generator goes on, as in PLE."""
+    seed = game.check_reset(seed, options)
     super().reset(seed=seed)
-    del options
     if self._fixed_level:
       self._state = _start_fixed_level(self._rules)
     elif seed is not None or self._state is None:
@@ -152,11 +152,13 @@ class PixelCopter(gymnasium.Env):
     """Plays `frame_skip` game frames, or fewer when the game ends.
 
     Raises:
-      RuntimeError: The episode is over.
+      ResetNeeded: No episode is under way.
       ValueError: `action` is not in the action space.
     """
+    if self._state is None:
+      raise game.ResetNeeded('call reset() before step()')
     if self._over:
-      raise RuntimeError('the episode is over: call reset() before step()')
+      raise game.ResetNeeded('the episode is over: call reset() before step()')
     actions = np.array([checks.integer('action', action, 0, 1)])
     reward, terminated, truncated = 0.0, False, False
     for _ in range(self._spec.frame_skip):
@@ -171,8 +173,18 @@ class PixelCopter(gymnasium.Env):
     return self._observe(), reward, terminated, truncated, self._inform()
 
   def render(self):
-    """Returns the screen, uint8 [48, 48, 3], in 'rgb_array' mode."""
+    """Returns the screen, uint8 [48, 48, 3], in 'rgb_array' mode.
+
+    Raises:
+      ResetNeeded: Before the first `reset` and after `close`.
+    """
+    if self._state is None:
+      raise game.ResetNeeded('call reset() before render()')
     return self._screen if self.render_mode == 'rgb_array' else None
+
+  def close(self):
+    """Ends the episode; `reset` starts another."""
+    self._state, self._over = None, True
 
   def _draw(self):
     if self._frames:

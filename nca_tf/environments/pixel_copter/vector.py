@@ -4,6 +4,7 @@ import gymnasium
 import numpy as np
 
 from nca_tf import checks
+from nca_tf.environments import game
 from nca_tf.environments.pixel_copter import drawing
 from nca_tf.environments.pixel_copter import engine
 from nca_tf.environments.pixel_copter import pixel_copter
@@ -40,9 +41,10 @@ class PixelCopterVector(gymnasium.vector.VectorEnv):
     self.single_observation_space = pixel_copter.make_space(observation)
     self.single_action_space = gymnasium.spaces.Discrete(2)
     batch = gymnasium.vector.utils.batch_space
-    self.observation_space = batch(self.single_observation_space, num_envs)
-    self.action_space = batch(self.single_action_space, num_envs)
-    self._time_limit = checks.integer('time_limit', time_limit, 1)
+    count = self.num_envs
+    self.observation_space = batch(self.single_observation_space, count)
+    self.action_space = batch(self.single_action_space, count)
+    self._time_limit = checks.integer('time_limit', time_limit, 1, game.LONGEST)
     self._rules = engine.Rules(rounding=rounding)
     self._see = (
       engine.get_features if observation == 'features' else drawing.draw
@@ -51,8 +53,8 @@ class PixelCopterVector(gymnasium.vector.VectorEnv):
 
   def reset(self, *, seed: int | None = None, options=None):
     """Starts all games; `seed`, where given, determines them wholly."""
-    super().reset(seed=seed)
-    del options
+    super().reset(seed=game.check_reset(seed, options))
+    self.closed = False
     seeds = self.np_random.integers(2**32, size=self.num_envs)
     self._state = engine.start(
       self._rules, [engine.make_random(int(each)) for each in seeds]
@@ -65,12 +67,12 @@ class PixelCopterVector(gymnasium.vector.VectorEnv):
     """Plays one step of every game that goes on.
 
     Raises:
-      RuntimeError: `reset` was not called.
+      ResetNeeded: `reset` was not called since the beginning or `close`.
       ValueError: The actions are not in the action space.
     """
     if self._state is None:
-      raise RuntimeError('call reset() before step()')
-    actions = np.asarray(actions)
+      raise game.ResetNeeded('call reset() before step()')
+    actions = game.to_array(actions)
     if actions.shape != (self.num_envs,) or actions.dtype.kind not in 'iu':
       raise ValueError(
         f'actions must be integers of shape ({self.num_envs},), got '
@@ -96,6 +98,10 @@ class PixelCopterVector(gymnasium.vector.VectorEnv):
       truncated,
       self._inform(),
     )
+
+  def close_extras(self, **unused):
+    """Ends all games; `reset` starts others."""
+    self._state = None
 
   def _inform(self):
     return {'tics': self._tics.copy(), 'score': self._state.score.copy()}

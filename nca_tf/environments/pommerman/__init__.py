@@ -17,3 +17,19 @@ radio variants. `engine.get_result(state, outcome)` returns [G] results and
 integers. `seeded_board.make(variant, seed)` gives the original's board of a
 seed, `json_state` reads and writes its files, `replay` its recorded games.
 """
+
+from nca_tf.environments.pommerman import engine
+from nca_tf.environments.pommerman.engine import observation
+from nca_tf.environments.pommerman.engine import seeded_board
+from nca_tf.environments.pommerman.engine import variants
+from nca_tf.environments.pommerman.recordings import json_state
+from nca_tf.environments.pommerman.recordings import replay
+
+__all__ = [
+  'engine',
+  'json_state',
+  'observation',
+  'replay',
+  'seeded_board',
+  'variants',
+]

@@ -4,9 +4,11 @@ The pictures are our own, made of discs, squares and crosses.
 """
 
 import functools
+import itertools
 
 import numpy as np
 
+from nca_tf import checks
 from nca_tf.environments.pommerman.engine import variants
 
 _STRIP = 8  # Rows for the gauges, in a picture of 64.
@@ -34,13 +36,9 @@ def to_rgb(observations: dict, agent: int, size: int = 64) -> np.ndarray:
   """
   board = observations['board'][:, agent]
   games, cells = board.shape[:2]
+  size = checks.integer('size', size, _least_size(cells))
   strip = _STRIP * size // 64
   side = cell_side(size, cells)
-  if side < 4:
-    raise ValueError(
-      f'size must be at least {-(-(4 * cells * 64) // (64 - _STRIP))} for '
-      f'{cells} rows, got {size}'
-    )
   tiles = _make_tiles(side)
   life = observations['bomb_life'][:, agent].astype(np.int64)
   tile = np.where(
@@ -57,6 +55,11 @@ def to_rgb(observations: dict, agent: int, size: int = 64) -> np.ndarray:
   )
   _draw_gauges(picture[:, size - strip :], observations, agent)
   return picture
+
+
+def _least_size(cells):
+  """Rows of the smallest picture in which a board cell has 4."""
+  return next(size for size in itertools.count() if cell_side(size, cells) >= 4)
 
 
 def cell_side(size: int, cells: int) -> int:

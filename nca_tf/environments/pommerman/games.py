@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from nca_tf import checks
 from nca_tf.environments.pommerman import original
 from nca_tf.environments.pommerman.engine import engine
 from nca_tf.environments.pommerman.engine import observation
@@ -17,7 +18,7 @@ class NativeGames:
   def __init__(self, variant: Variant, games: int):
     """Takes the rules and G; `reset` starts the games."""
     self.variant = variant
-    self._games = games
+    self._games = checks.integer('games', games, 1)
     self._state = None
 
   def reset(self, rng: np.random.Generator) -> dict:
@@ -46,8 +47,18 @@ class PackageGames:
   def __init__(self, variant: Variant, games: int):
     """Makes the games; ImportError where the package is not installed."""
     self.variant = variant
+    games = checks.integer('games', games, 1)
     self._games = [original.make_game(variant) for _ in range(games)]
     self._seen = [None] * games
+
+  def __reduce__(self):
+    """Makes new games of the same kind: the original's cannot be copied."""
+    if self._seen[0] is not None:
+      raise TypeError(
+        "games of engine 'package' cannot be pickled or copied once they have "
+        "begun: make others with the same options, or take engine 'native'"
+      )
+    return PackageGames, (self.variant, len(self._games))
 
   def reset(self, rng: np.random.Generator) -> dict:
     """Starts all games on new boards; returns observations [G, A, ...]."""
@@ -91,7 +102,7 @@ def make(name: str, variant: Variant, games: int):
     ImportError: The original is wanted and not installed.
     ValueError: There is no such engine.
   """
-  if name not in ENGINES:
+  if not isinstance(name, str) or name not in ENGINES:
     raise ValueError(
       f'engine must be one of {", ".join(ENGINES)}, got {name!r}'
     )

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from nca_tf import checks
+from nca_tf.environments import game
 from nca_tf.environments.pommerman import games as games_lib
 from nca_tf.environments.pommerman import opponents
 from nca_tf.environments.pommerman import views
@@ -51,14 +53,12 @@ class Match:
       ImportError: The original engine is wanted and not installed.
       ValueError: An argument is wrong.
     """
-    if not 0 <= agent < variant.agents:
-      raise ValueError(f'agent must be in 0..{variant.agents - 1}, got {agent}')
+    agent = checks.integer('agent', agent, 0, variant.agents - 1)
     others = variant.agents - 1
     names = [players] * others if isinstance(players, str) else players
-    if len(names) != others:
-      raise ValueError(
-        f'opponents must be one name or {others}, got {len(names)}'
-      )
+    if not isinstance(names, Sequence) or len(names) != others:
+      given = len(names) if isinstance(names, Sequence) else repr(names)
+      raise ValueError(f'opponents must be one name or {others}, got {given}')
     self.variant = variant
     self.agent = agent
     seats = [*names[:agent], None, *names[agent:]]
@@ -67,7 +67,7 @@ class Match:
         opponents.make(name, variant),
         np.array([who == name for who in seats]),
       )
-      for name in dict.fromkeys(names)
+      for name in dict.fromkeys(map(opponents.check_name, names))
     }
     self.games = games_lib.make(engine, variant, games)
     self.observations = None
@@ -81,6 +81,7 @@ class Match:
 
   def restart(self, where: np.ndarray, rng: np.random.Generator) -> dict:
     """Starts games [G] bool again; returns the observations of all."""
+    self.need_games('restart')
     for player, _ in self._players.values():
       player.reset(where)
     self.observations = self.games.restart(where, rng)
@@ -99,7 +100,11 @@ class Match:
       rng: Source of the players' choices.
       words: [G, 2] for the teammate, in the radio variants; scripted players
         send zeros.
+
+    Raises:
+      ResetNeeded: `reset` was not called since the beginning or `close`.
     """
+    self.need_games('step')
     seen = self.observations
     everyone = np.zeros(seen['alive'].shape, np.int64)
     for player, seats in self._players.values():
@@ -120,6 +125,16 @@ class Match:
     reward = outcome.rewards[:, self.agent].astype(np.float64)
     return Turn(reward, decided, late & ~decided)
 
+  def close(self):
+    """Drops the games; `reset` may start others."""
+    self.observations = None
+
+  def need_games(self, call: str):
+    """Raises ResetNeeded, which names the caller, where no game has begun."""
+    if self.observations is None:
+      raise game.ResetNeeded(f'call reset() before {call}()')
+
   def view(self, kind: str):
     """Returns what the learner sees now, of `views.KINDS`."""
+    self.need_games('view')
     return views.make(kind, self.observations, self.agent, self.variant)

@@ -100,7 +100,8 @@ def load() -> types.ModuleType:
   """Imports the package.
 
   Raises:
-    ImportError: It is not installed; the message says how to.
+    ImportError: It is not installed, or another package of its name is; the
+      message says how to install it.
   """
   if not is_installed():
     raise ImportError(MISSING)
@@ -108,14 +109,18 @@ def load() -> types.ModuleType:
   sys.modules.update({name: _Shim(name) for name in _SHIMMED})
   try:
     package = importlib.import_module('pommerman')
+    package.utility.random = _RANDOM
+    package.agents.simple_agent.random = _RANDOM
+  except Exception as error:  # Foreign code raises anything.
+    sys.modules.pop('pommerman', None)
+    reason = ' '.join(f'{type(error).__name__}: {error}'.split())
+    raise ImportError(f'{MISSING} (what is installed: {reason})') from error
   finally:
     for name, module in kept.items():
       if module is not None:
         sys.modules[name] = module
       else:
         del sys.modules[name]
-  package.utility.random = _RANDOM
-  package.agents.simple_agent.random = _RANDOM
   return package
 
 

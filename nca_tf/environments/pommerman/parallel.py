@@ -2,8 +2,12 @@
 parallel environments; PettingZoo itself is not needed.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 
+from nca_tf import checks
+from nca_tf.environments import game
 from nca_tf.environments.pommerman import games as games_lib
 from nca_tf.environments.pommerman import single_agent
 from nca_tf.environments.pommerman import views
@@ -42,10 +46,8 @@ class ParallelPommerman:
     render_mode: str | None = None,
   ):
     """Makes the environment; arguments as of `single_agent.Pommerman`."""
-    if time_limit < 1:
-      raise ValueError(f'time_limit must be at least 1, got {time_limit}')
     single_agent.check_render_mode(render_mode)
-    self._variant = variants.get_variant(variant, max_steps=time_limit)
+    self._variant = single_agent.make_rules(variant, time_limit)
     self._kind = observation
     self.render_mode = render_mode
     self._seats = {
@@ -62,6 +64,7 @@ class ParallelPommerman:
     }
     self._games = games_lib.make(engine, self._variant, 1)
     self._rng = None
+    self._begun = False
 
   @property
   def unwrapped(self) -> 'ParallelPommerman':
@@ -88,9 +91,10 @@ class ParallelPommerman:
 
   def reset(self, seed: int | None = None, options=None):
     """Starts a game; returns observations and infos by agent."""
-    del options
+    seed = game.check_reset(seed, options)
     if seed is not None or self._rng is None:
       self._rng = np.random.default_rng(seed)
+    self._begun = True
     seen = self._games.reset(self._rng)
     self.agents = list(self.possible_agents)
     return self._observe(seen), self._inform(seen)
@@ -106,15 +110,18 @@ class ParallelPommerman:
       agent, of those who played.
 
     Raises:
-      RuntimeError: The game is over.
+      ResetNeeded: The game is over, or none has begun since `close`.
       ValueError: An agent's action is missing or wrong.
     """
+    self._need_game('step')
     if not self.agents:
-      raise RuntimeError('the game is over: call reset() before step()')
-    if set(actions) != set(self.agents):
+      raise game.ResetNeeded('the game is over: call reset() before step()')
+    if not isinstance(actions, Mapping) or set(actions) != set(self.agents):
+      given = checks.shorten(actions)
+      if isinstance(actions, Mapping):
+        given = ', '.join(map(str, actions)) or 'none'
       raise ValueError(
-        f'actions must be of {", ".join(self.agents)}, got '
-        f'{", ".join(actions) or "none"}'
+        f'actions must be of {", ".join(self.agents)}, got {given}'
       )
     variant = self._variant
     moves = np.zeros((1, variant.agents), np.int64)
@@ -141,13 +148,24 @@ class ParallelPommerman:
     return seen, rewards, ended, truncated, infos
 
   def render(self):
-    """Returns the whole board: uint8 [320, 320, 3], or text."""
+    """Returns the whole board: uint8 [320, 320, 3], or text.
+
+    Raises:
+      ResetNeeded: There is none since the beginning or `close`.
+    """
+    self._need_game('render')
     if self.render_mode is None:
       return None
     return single_agent.draw(self._games.show(), 0, self.render_mode)
 
   def close(self):
-    """Does nothing: no process or window is open."""
+    """Drops the game; `reset` may start another one."""
+    self.agents = []
+    self._begun = False
+
+  def _need_game(self, call):
+    if not self._begun:
+      raise game.ResetNeeded(f'call reset() before {call}()')
 
   def _observe(self, seen):
     return {

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import gymnasium
 import numpy as np
 
+from nca_tf import checks
 from nca_tf.environments import game
 from nca_tf.environments import policies
 from nca_tf.environments.pommerman import drawing
@@ -62,7 +63,8 @@ class Pommerman(gymnasium.Env):
 
   ## Episode end
   `terminated` when the game is decided or, without teams, the agent dead;
-  `truncated` after `time_limit` steps, never both.
+  `truncated` after `time_limit` steps, never both. After `close`, `reset`
+  starts another game.
 
   ## Version history
   - v0: the rules of the original at revision 5315f6d.
@@ -110,28 +112,27 @@ class Pommerman(gymnasium.Env):
       ImportError: The original engine is wanted and not installed.
       ValueError: An argument is wrong.
     """
-    dataclasses.replace(  # Checks the options.
+    spec = dataclasses.replace(  # Checks the options.
       SPEC,
       action_kind=action_kind,
       frame_skip=frame_skip,
       time_limit=time_limit,
     )
     check_render_mode(render_mode)
-    rules = variants.get_variant(variant, max_steps=time_limit)
+    rules = make_rules(variant, spec.time_limit)
     self.render_mode = render_mode
     self.observation_space = views.make_space(observation, rules)
     self.action_space = make_action_space(rules)
     self._variant = rules
     self._kind = observation
-    self._frames = frames
-    self._frame_skip = frame_skip
+    self._frames = checks.boolean('frames', frames)
+    self._frame_skip = spec.frame_skip
     self._match = match.Match(rules, 1, agent, opponents, engine)
     self._over = True
 
   def reset(self, *, seed=None, options=None):
     """Starts a game that `seed`, where given, determines wholly."""
-    super().reset(seed=seed)
-    del options
+    super().reset(seed=game.check_reset(seed, options))
     self._match.reset(self.np_random)
     self._over = False
     return self._observe(), self._inform()
@@ -140,11 +141,12 @@ class Pommerman(gymnasium.Env):
     """Plays `frame_skip` steps.
 
     Raises:
-      RuntimeError: The episode is over.
+      ResetNeeded: The episode is over, or none has begun since `close`.
       ValueError: `action` is not in the action space.
     """
+    self._match.need_games('step')
     if self._over:
-      raise RuntimeError('the episode is over: call reset() before step()')
+      raise game.ResetNeeded('the episode is over: call reset() before step()')
     move, words = split_action(action, self._variant)
     reward = 0.0
     for _ in range(self._frame_skip):
@@ -157,10 +159,19 @@ class Pommerman(gymnasium.Env):
     return self._observe(), reward, *ends, self._inform()
 
   def render(self):
-    """Returns the agent's view: uint8 [320, 320, 3], or text."""
+    """Returns the agent's view: uint8 [320, 320, 3], or text.
+
+    Raises:
+      ResetNeeded: There is none since the beginning or `close`.
+    """
+    self._match.need_games('render')
     if self.render_mode is None:
       return None
     return draw(self._match.observations, self._match.agent, self.render_mode)
+
+  def close(self):
+    """Drops the game; `reset` may start another one."""
+    self._match.close()
 
   def _observe(self):
     if self._kind == 'frames' and not self._frames:
@@ -173,6 +184,21 @@ class Pommerman(gymnasium.Env):
       'tics': int(seen['step_count'][0]),
       'alive': np.flatnonzero(seen['alive'][0]).tolist(),
     }
+
+
+def make_rules(variant: str, time_limit: int) -> variants.Variant:
+  """Returns the rules of a name, with a limit of steps.
+
+  Raises:
+    ValueError: An argument is wrong.
+  """
+  limit = checks.integer('time_limit', time_limit, 1, game.LONGEST)
+  rules = variants.get_variant(variant)
+  if rules.first_collapse is not None:
+    # The rings take their steps from those between the first and the limit.
+    least = rules.first_collapse + variants.RINGS
+    limit = checks.integer(f'time_limit in {rules.name}', limit, least)
+  return dataclasses.replace(rules, max_steps=limit)
 
 
 def make_action_space(variant: variants.Variant) -> gymnasium.Space:
@@ -190,11 +216,11 @@ def split_action(action, variant: variants.Variant):
     ValueError: It is not in the action space.
   """
   space = make_action_space(variant)
-  value = np.asarray(action)
+  value = game.to_array(action)
   if value.dtype.kind not in 'iu' or not space.contains(
     value.astype(np.int64) if value.shape else np.int64(value)
   ):
-    raise ValueError(f'action must be in {space}, got {action!r}')
+    raise ValueError(f'action must be in {space}, got {checks.shorten(action)}')
   value = np.atleast_1d(value).astype(np.int64)
   return value[:1], value[None, 1:] if variant.radio else None
 

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import gymnasium
 import numpy as np
 
+from nca_tf import checks
+from nca_tf.environments import game
 from nca_tf.environments.pommerman import match
 from nca_tf.environments.pommerman import single_agent
 from nca_tf.environments.pommerman import views
-from nca_tf.environments.pommerman.engine import variants
 
 
 class PommermanVector(gymnasium.vector.VectorEnv):
@@ -37,11 +38,8 @@ class PommermanVector(gymnasium.vector.VectorEnv):
     time_limit: int = single_agent.SPEC.time_limit,
   ):
     """Makes the games; the arguments are those of `single_agent.Pommerman`."""
-    for name, value in (('num_envs', num_envs), ('time_limit', time_limit)):
-      if value < 1:
-        raise ValueError(f'{name} must be at least 1, got {value}')
-    rules = variants.get_variant(variant, max_steps=time_limit)
-    self.num_envs = num_envs
+    self.num_envs = num_envs = checks.integer('num_envs', num_envs, 1)
+    rules = single_agent.make_rules(variant, time_limit)
     self.single_observation_space = views.make_space(observation, rules)
     self.single_action_space = single_agent.make_action_space(rules)
     batch = gymnasium.vector.utils.batch_space
@@ -53,8 +51,8 @@ class PommermanVector(gymnasium.vector.VectorEnv):
 
   def reset(self, *, seed: int | None = None, options=None):
     """Starts all games; `seed`, where given, determines them wholly."""
-    super().reset(seed=seed)
-    del options
+    super().reset(seed=game.check_reset(seed, options))
+    self.closed = False
     self._match.reset(self.np_random)
     self._over = np.zeros(self.num_envs, bool)
     return self._match.view(self._kind), self._inform()
@@ -63,18 +61,11 @@ class PommermanVector(gymnasium.vector.VectorEnv):
     """Plays one step of every game that goes on.
 
     Raises:
-      RuntimeError: `reset` was not called.
+      ResetNeeded: `reset` was not called since the beginning or `close`.
       ValueError: The actions are not in the action space.
     """
-    if self._over is None:
-      raise RuntimeError('call reset() before step()')
-    values = np.asarray(actions)
-    shape = self.action_space.shape
-    if values.shape != shape or values.dtype.kind not in 'iu':
-      raise ValueError(
-        f'actions must be integers of shape {shape}, got {values.dtype} of '
-        f'shape {values.shape}'
-      )
+    self._match.need_games('step')
+    values = self._check(actions)
     fresh = self._over
     words = values[:, 1:] if values.ndim == 2 else None
     moves = values if words is None else values[:, 0]
@@ -86,6 +77,27 @@ class PommermanVector(gymnasium.vector.VectorEnv):
     self._over = terminated | truncated
     seen = self._match.view(self._kind)
     return seen, reward, terminated, truncated, self._inform()
+
+  def close_extras(self, **unused):
+    """Drops the games; `reset` may start others."""
+    self._match.close()
+
+  def _check(self, actions):
+    """Returns integers of the action space, before anybody plays."""
+    shape = self.action_space.shape
+    values = game.to_array(actions)
+    if values.shape != shape or values.dtype.kind not in 'iu':
+      raise ValueError(
+        f'actions must be integers of shape {shape}, got {values.dtype} of '
+        f'shape {values.shape}'
+      )
+    first, last = self.action_space.start, self.action_space.nvec
+    wrong = (values < first) | (values >= first + last)
+    if wrong.any():
+      raise ValueError(
+        f'actions must be in {self.single_action_space}, got {values[wrong][0]}'
+      )
+    return values.astype(np.int64)
 
   def _inform(self):
     return {'tics': self._match.observations['step_count'].copy()}

@@ -20,7 +20,7 @@ def make_space(kind: str, variant: Variant) -> gymnasium.Space:
   Raises:
     ValueError: The kind is unknown.
   """
-  if kind not in KINDS:
+  if not isinstance(kind, str) or kind not in KINDS:
     raise ValueError(
       f'observation must be one of {", ".join(KINDS)}, got {kind!r}'
     )

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from nca_tf import checks
 from nca_tf.environments import game
 
 
@@ -17,6 +18,7 @@ def always(spec: game.GameSpec, rng, action: str) -> Iterator:
 def metronome(spec: game.GameSpec, rng, period: int) -> Iterator:
   """Walks left for half a period of tics, then to and fro for whole ones."""
   del rng
+  period = checks.integer('period', period, 1)
   left, right = _encode(spec, 'left'), _encode(spec, 'right')
   yield from [left] * (period // 2)
   while True:

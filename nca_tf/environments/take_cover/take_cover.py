@@ -17,6 +17,7 @@ import gymnasium
 import numpy as np
 from PIL import Image
 
+from nca_tf import checks
 from nca_tf.environments import game
 from nca_tf.environments import policies
 from nca_tf.environments.take_cover import engine_guard
@@ -51,6 +52,49 @@ _SKILL = 4
 _START_TIC = 14
 _THRESHOLD = 1 / 3
 _BUTTONS = ((1, 0), (0, 0), (0, 1))  # MOVE_LEFT, MOVE_RIGHT by action
+_SHARED_MEMORY = pathlib.Path('/dev/shm')
+_SHARED_KIB = 256  # An engine takes 96; without them both end by a signal.
+
+
+def _import_vizdoom():
+  try:
+    import vizdoom
+  except ImportError as error:
+    raise ImportError(
+      "game 'vizdoom' needs ViZDoom: pip install 'vizdoom>=1.3.2'"
+    ) from error
+  return vizdoom
+
+
+def _check_paths(engine: str):
+  """Raises OSError where the library would crash or not take a name."""
+  if sys.platform.startswith('linux') and not os.access(engine, os.X_OK):
+    raise OSError(
+      f"ViZDoom's engine {engine} is missing or may not be run: pip install "
+      '--force-reinstall vizdoom, in a folder that is not mounted noexec'
+    )
+  for folder in (tempfile.gettempdir(), engine):
+    try:
+      folder.encode()
+    except UnicodeEncodeError as error:
+      raise OSError(
+        'ViZDoom needs folders whose names are UTF-8 (TMPDIR names the one of '
+        f'temporary files), got {folder!r}'
+      ) from error
+
+
+def _check_shared_memory():
+  """Raises OSError where an engine would find no room for its screen."""
+  if not _SHARED_MEMORY.is_dir():
+    return
+  found = os.statvfs(_SHARED_MEMORY)
+  free = found.f_bavail * found.f_frsize // 1024
+  if free < _SHARED_KIB:
+    raise OSError(
+      f'ViZDoom needs {_SHARED_KIB} KiB of shared memory for each engine, and '
+      f'{_SHARED_MEMORY} has {free} KiB left: remove what fills it, or make it '
+      'larger (mount -o remount,size=1G /dev/shm, docker run --shm-size=1g)'
+    )
 
 
 def _write_launcher(folder: pathlib.Path, engine: str) -> str:
@@ -58,7 +102,7 @@ def _write_launcher(folder: pathlib.Path, engine: str) -> str:
   guard = [sys.executable, '-I', '-S', engine_guard.__file__]
   command = shlex.join([*guard, str(os.getpid()), str(folder), engine])
   launcher = folder / 'engine'
-  launcher.write_text(f'#!/bin/sh\nexec {command} "$@"\n', encoding='utf-8')
+  launcher.write_bytes(os.fsencode(f'#!/bin/sh\nexec {command} "$@"\n'))
   launcher.chmod(0o700)
   # A temporary folder mounted noexec, or another system: no guard.
   guarded = sys.platform.startswith('linux') and os.access(launcher, os.X_OK)
@@ -84,6 +128,7 @@ class TakeCover(gymnasium.Env):
 
   ## Episode end
   `terminated` on death, `truncated` after `time_limit` tics, never both.
+  After `close`, `reset` starts another engine.
 
   ## Version history
   - v0: ViZDoom 1.3.2, skill 4, start tic 14, 2100 tics.
@@ -132,14 +177,8 @@ class TakeCover(gymnasium.Env):
       raise ValueError(
         f"render_mode must be None or 'rgb_array', got {render_mode!r}"
       )
-    try:
-      import vizdoom
-    except ImportError as error:
-      raise ImportError(
-        "game 'vizdoom' needs ViZDoom: pip install 'vizdoom>=1.3.2'"
-      ) from error
-    self._vizdoom = vizdoom
-    self._frames = frames
+    _import_vizdoom()
+    self._frames = checks.boolean('frames', frames)
     self.render_mode = render_mode
     self.observation_space = gymnasium.spaces.Box(
       0, 255, SPEC.observation_shape, np.uint8
@@ -155,10 +194,17 @@ class TakeCover(gymnasium.Env):
     self._observation = np.zeros(SPEC.observation_shape, np.uint8)
 
   def reset(self, *, seed=None, options=None):
-    """Starts an episode that `seed`, where given, determines wholly."""
-    super().reset(seed=seed)
-    del options
+    """Starts an episode that `seed`, where given, determines wholly.
+
+    Raises:
+      GameCrashed: The engine does not start, or died.
+      OSError: There is no room for the engine's files or its shared memory, or
+        their paths are not UTF-8.
+      ValueError: An argument is wrong.
+    """
+    super().reset(seed=game.check_reset(seed, options))
     engine_seed = int(self.np_random.integers(2**32))
+    self._over = True
     try:
       if self._game is None:
         self._start_engine()
@@ -166,8 +212,11 @@ class TakeCover(gymnasium.Env):
       self._game.new_episode()
       self._observation = np.zeros(SPEC.observation_shape, np.uint8)
       self._observe()
-    except self._engine_errors() as error:
+    except _engine_errors() as error:
       self._fail(error)
+    except BaseException:
+      self.close()
+      raise
     self._tics = 0
     self._over = False
     return self._observation, {'tics': 0}
@@ -177,11 +226,12 @@ class TakeCover(gymnasium.Env):
 
     Raises:
       GameCrashed: The engine died; `reset` starts a new one.
-      RuntimeError: The episode is over.
+      ResetNeeded: The episode is over, or none has begun since `close`.
       ValueError: `action` is not in the action space.
     """
+    self._need_engine('step')
     if self._over:
-      raise RuntimeError('the episode is over: call reset() before step()')
+      raise game.ResetNeeded('the episode is over: call reset() before step()')
     buttons = _BUTTONS[self._choose(action)]
     tics = min(self._spec.frame_skip, self._spec.time_limit - self._tics)
     try:
@@ -192,7 +242,7 @@ class TakeCover(gymnasium.Env):
       terminated = self._game.is_episode_finished()
       if not terminated:
         self._observe()
-    except self._engine_errors() as error:
+    except _engine_errors() as error:
       self._fail(error)
     self._tics += played
     truncated = not terminated and self._tics >= self._spec.time_limit
@@ -201,11 +251,17 @@ class TakeCover(gymnasium.Env):
     return self._observation, float(played), terminated, truncated, info
 
   def render(self):
-    """Returns the last observation, uint8 [64, 64, 3], in 'rgb_array' mode."""
+    """Returns the last observation, uint8 [64, 64, 3], in 'rgb_array' mode.
+
+    Raises:
+      ResetNeeded: There is none since the beginning or `close`.
+    """
+    self._need_engine('render')
     return self._observation if self.render_mode == 'rgb_array' else None
 
   def close(self):
     """Ends the engine and removes its files; `reset` may start it again."""
+    self._over = True
     started, self._game = self._game, None
     if started is not None:
       started.close()
@@ -214,17 +270,16 @@ class TakeCover(gymnasium.Env):
 
   def _choose(self, action) -> int:
     """Returns 0 (left), 1 (stay) or 2 (right)."""
-    value = np.asarray(action)
-    if value.size != 1:
-      raise ValueError(f'action must be one number, got {action!r}')
-    value = value.reshape(()).item()
-    if self._spec.action_kind == 'continuous':
-      if not -1 <= value <= 1:
-        raise ValueError(f'action must be in [-1, 1], got {value}')
-      return 1 + int(value > _THRESHOLD) - int(value < -_THRESHOLD)
-    if value not in (0, 1, 2):
-      raise ValueError(f'action must be 0, 1 or 2, got {value}')
-    return int(value)
+    continuous = self._spec.action_kind == 'continuous'
+    value = game.to_array(action)
+    if value.size == 1 and value.dtype.kind in ('iuf' if continuous else 'iu'):
+      value = value.reshape(()).item()
+      if continuous and -1 <= value <= 1:
+        return 1 + int(value > _THRESHOLD) - int(value < -_THRESHOLD)
+      if not continuous and value in (0, 1, 2):
+        return value
+    wanted = 'in [-1, 1]' if continuous else '0, 1 or 2'
+    raise ValueError(f'action must be {wanted}, got {checks.shorten(action)}')
 
   def _observe(self):
     if not self._frames:
@@ -236,32 +291,37 @@ class TakeCover(gymnasium.Env):
     )
     self._observation = np.asarray(image)
 
-  def _engine_errors(self) -> tuple[type[Exception], ...]:
-    vizdoom = self._vizdoom
-    return (
-      vizdoom.ViZDoomErrorException,
-      vizdoom.ViZDoomIsNotRunningException,
-      vizdoom.ViZDoomUnexpectedExitException,
-      vizdoom.MessageQueueException,
-      vizdoom.SharedMemoryException,
-    )
+  def _need_engine(self, call: str):
+    if self._game is None:
+      raise game.ResetNeeded(f'call reset() before {call}()')
 
   def _fail(self, error: Exception):
     """Drops the engine and reports what happened to it."""
-    self._over = True
     self.close()
-    raise game.GameCrashed(f'ViZDoom engine died: {error}') from error
+    reason = ' '.join(str(error).split())
+    raise game.GameCrashed(f'ViZDoom engine died: {reason}') from error
+
+  def __getstate__(self):
+    """Returns what another process or a copy needs: all but an engine."""
+    if self._game is not None:
+      raise TypeError(
+        'TakeCover cannot be pickled or copied while its engine runs: make '
+        'another one with the same options, or call close() first'
+      )
+    return {**self.__dict__, '_remove_folder': None}
 
   def _start_engine(self):
-    vizdoom = self._vizdoom
+    vizdoom = _import_vizdoom()
+    program = str(pathlib.Path(vizdoom.__file__).with_name('vizdoom'))
+    _check_paths(program)
+    _check_shared_memory()
     folder = pathlib.Path(tempfile.mkdtemp(prefix='nca_tf_'))
     # Once: in `close`, or when an environment that was not closed is collected.
     self._remove_folder = weakref.finalize(
       self, shutil.rmtree, folder, ignore_errors=True
     )
-    package = pathlib.Path(vizdoom.__file__).parent
     engine = vizdoom.DoomGame()
-    engine.set_vizdoom_path(_write_launcher(folder, str(package / 'vizdoom')))
+    engine.set_vizdoom_path(_write_launcher(folder, program))
     engine.set_doom_config_path(str(folder / 'vizdoom.ini'))
     engine.set_doom_scenario_path(
       os.path.join(vizdoom.scenarios_path, _SCENARIO)
@@ -281,6 +341,18 @@ class TakeCover(gymnasium.Env):
     _set_drawing(engine, vizdoom)
     self._game = engine
     engine.init()
+
+
+def _engine_errors() -> tuple[type[Exception], ...]:
+  vizdoom = _import_vizdoom()
+  return (
+    vizdoom.FileDoesNotExistException,
+    vizdoom.ViZDoomErrorException,
+    vizdoom.ViZDoomIsNotRunningException,
+    vizdoom.ViZDoomUnexpectedExitException,
+    vizdoom.MessageQueueException,
+    vizdoom.SharedMemoryException,
+  )
 
 
 def _set_drawing(engine, vizdoom):

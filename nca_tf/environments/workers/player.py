@@ -61,7 +61,8 @@ def resolve(policy: str | os.PathLike | Player, spec: game.GameSpec) -> Player:
   if isinstance(policy, Player) and policy.folder is not None:
     player, text = policy, policy.folder
   else:
-    text = policy.label if isinstance(policy, Player) else os.fspath(policy)
+    text = policy.label if isinstance(policy, Player) else policy
+    text = os.fspath(text) if isinstance(text, os.PathLike) else text
     player = _read(text, spec)
   if player.folder is None:
     return player
@@ -76,9 +77,9 @@ def resolve(policy: str | os.PathLike | Player, spec: game.GameSpec) -> Player:
 
 
 def _read(text: str, spec: game.GameSpec) -> Player:
-  if text in spec.policies:
+  if isinstance(text, str) and text in spec.policies:
     return Player(text, None, policies.make(text, spec).blind, {})
-  if saved_agent.find(text) is None:
+  if not isinstance(text, str) or saved_agent.find(text) is None:
     raise ValueError(
       f'policy must be one of {", ".join(spec.policies)}, or the folder of an '
       f'agent, got {text!r}'

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from nca_tf import checks
 from nca_tf import environments
 from nca_tf.environments.workers import episode
 from nca_tf.environments.workers import player as player_lib
@@ -65,8 +66,10 @@ class Players:
         agent was made for another game.
     """
     options = dict(options or {})
-    if processes < 0:
-      raise ValueError(f'processes must be at least 0, got {processes}')
+    processes = checks.integer('processes', processes, 0)
+    patience = checks.real('patience', patience, above=0, most=10**9)
+    record = checks.boolean('record', record)
+    keep_going = checks.boolean('keep_going', keep_going)
     spec = environments.get_spec(name, **options)
     self._player = player_lib.resolve(policy, spec)
     if self._player.blind and not record:
@@ -84,7 +87,8 @@ class Players:
   ) -> Iterator[episode.Result]:
     """Plays one episode per seed; see `workers.play`.
 
-    Another call drops what an earlier one has not played yet.
+    Another call drops what an earlier one has not played yet; so does
+    `close`, after which a call starts other workers.
     """
     return self._pool.play(_make_tasks(self._player, seeds, parameters))
 
@@ -128,6 +132,7 @@ def play(
     RuntimeError: An episode killed worker after worker.
     ImportError, ValueError: As `Players`.
   """
+  processes = checks.integer('processes', processes, 0)
   processes = min(processes or _cores(), max(1, len(seeds)))
   players = Players(name, policy, processes=processes, **settings)
   return _play_once(players, players.play(seeds, parameters))
@@ -140,9 +145,7 @@ def _play_once(players: Players, results) -> Iterator[episode.Result]:
 
 def _make_tasks(player: player_lib.Player, seeds, parameters):
   """Returns (index, seed, parameters) of each episode."""
-  seeds = [int(seed) for seed in seeds]
-  if any(seed < 0 for seed in seeds):
-    raise ValueError(f'seeds must be non-negative, got {min(seeds)}')
+  seeds = [checks.integer('each of seeds', seed, 0) for seed in seeds]
   vectors = _check_parameters(player, parameters, len(seeds))
   return list(zip(range(len(seeds)), seeds, vectors, strict=True))
 
@@ -151,14 +154,10 @@ def _check_parameters(player: player_lib.Player, parameters, count: int):
   """Returns one float32 vector, or None, per episode."""
   if parameters is None:
     return [None] * count
-  if len(parameters) != count:
-    raise ValueError(
-      f'parameters must be {count}, one per seed, got {len(parameters)}'
-    )
-  vectors = [
-    None if each is None else np.asarray(each, np.float32)
-    for each in parameters
-  ]
+  given = len(parameters) if hasattr(parameters, '__len__') else parameters
+  if given != count:
+    raise ValueError(f'parameters must be {count}, one per seed, got {given}')
+  vectors = [_read_vector(each) for each in parameters]
   given = [each for each in vectors if each is not None]
   size = player.parameters
   if size is None and (given or player.folder is None):
@@ -172,6 +171,17 @@ def _check_parameters(player: player_lib.Player, parameters, count: int):
         f'parameters must be of shape [{size}], got {list(each.shape)}'
       )
   return vectors
+
+
+def _read_vector(values):
+  if values is None:
+    return None
+  try:
+    return np.asarray(values, np.float32)
+  except (TypeError, ValueError) as error:
+    raise ValueError(
+      f'parameters must be numbers, got {checks.shorten(values)}'
+    ) from error
 
 
 def _cores() -> int:

@@ -5,6 +5,7 @@ import contextlib
 import multiprocessing.connection
 import os
 import pathlib
+import signal
 import socket
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import tempfile
 import numpy as np
 
 from nca_tf import environments
+from nca_tf.command_line import faults
 from nca_tf.environments.workers import episode
 from nca_tf.environments.workers import worker as worker_lib
 
@@ -29,6 +31,13 @@ _ONE_THREAD = (
   'TF_NUM_INTEROP_THREADS',
   'TF_NUM_INTRAOP_THREADS',
 )
+# What ends a worker from outside, where no word of it reaches us.
+_SUSPICIONS = {
+  signal.SIGBUS: ': is /dev/shm full?',
+  signal.SIGKILL: ': is memory short?',
+  signal.SIGSEGV: ': does the engine start at all?',
+}
+_REAP = 0.5  # Seconds until a process that hung up has ended.
 _AHEAD = 4  # Episodes per worker that may be finished before their turn.
 
 
@@ -95,6 +104,16 @@ class _Worker:
       self.process.wait()
 
 
+def _describe_end(status: int, patience: float) -> str:
+  """Says how a process ended, by its return code."""
+  if status == worker_lib.SILENT:
+    return f'exit status {status}: are {patience:g} s of patience too few?'
+  if status >= 0:
+    return f'exit status {status}'
+  number = signal.Signals(-status)
+  return f'{number.name}{_SUSPICIONS.get(number, "")}'
+
+
 class Pool:
   """Workers, the tasks that wait, and the results that wait for their turn."""
 
@@ -108,12 +127,26 @@ class Pool:
     self._count = count
     self._keep_going = keep_going
     self._results = {}  # By index, until it is their turn.
+    self._call = None  # Whose turn it is: another for each `play`.
+
+  def __getstate__(self):
+    """Returns what another process or a copy needs before the start."""
+    if self._workers:
+      raise TypeError(
+        'workers cannot be pickled or copied while they run: make others with '
+        'the same arguments, or call close() first'
+      )
+    return {**self.__dict__, '_call': None}
 
   def play(self, tasks):
     """Yields the results of tasks `(index, seed, parameters)` in their order.
 
     What was left of earlier tasks is dropped.
+
+    Raises:
+      RuntimeError: Another call, or `close`, has dropped the tasks.
     """
+    call = self._call = object()
     for worker in [worker for worker in self._workers if worker.tasks]:
       self._workers.remove(worker)
       worker.close(grace=0)
@@ -121,8 +154,13 @@ class Pool:
     self._attempts.clear()
     self._results = {}
     for turn in range(len(tasks)):
-      while turn not in self._results:
+      while self._call is call and turn not in self._results:
         self._work(turn)
+      if self._call is not call:
+        raise RuntimeError(
+          'these episodes were dropped by another play() or by close(): call '
+          'play() again'
+        )
       yield self._results.pop(turn)
 
   def _work(self, turn: int):
@@ -161,30 +199,36 @@ class Pool:
     """
     self._workers.remove(worker)
     tasks = list(worker.tasks)
-    worker.close(grace=0 if error is None else worker_lib.GRACE)
+    worker.close(_REAP if error is None else worker_lib.GRACE)
     if not tasks:
       tasks = [self._waiting.popleft()] if self._waiting else []
-    if tasks and self._is_given_up(*tasks[0][:2], error):
+    status = worker.process.returncode
+    cause = error or _describe_end(status, self._job.patience)
+    if tasks and self._is_given_up(*tasks[0][:2], cause):
       index, seed, _ = tasks.pop(0)
       self._results[index] = episode.Result(index, seed, None, 0, False)
     self._waiting = collections.deque(
       sorted([*tasks, *self._waiting], key=lambda task: task[0])
     )
 
-  def _is_given_up(self, index: int, seed: int, error: Exception | None):
+  def _is_given_up(self, index: int, seed: int, cause: Exception | str):
     """Counts a failure of an episode; raises where none may fail."""
     self._attempts[index] += 1
-    if error is None and self._attempts[index] < worker_lib.ATTEMPTS:
+    died = isinstance(cause, str)
+    if died and self._attempts[index] < worker_lib.ATTEMPTS:
       return False
-    if not self._keep_going:
-      raise error or RuntimeError(
-        f'{worker_lib.ATTEMPTS} workers died while playing the episode with '
-        f'seed {seed}'
-      )
-    return True
+    if self._keep_going:
+      return True
+    if not died:
+      raise cause
+    raise faults.Fault(
+      f'{worker_lib.ATTEMPTS} workers died while playing the episode with '
+      f'seed {seed} ({cause})'
+    )
 
   def close(self):
-    """Ends all workers."""
+    """Ends all workers; `play` may start others."""
+    self._call = None
     for worker in self._workers:
       worker.dismiss()  # All of them begin to end at the same time.
     for worker in self._workers:

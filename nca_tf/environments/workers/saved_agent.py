@@ -10,13 +10,21 @@ one, with which the seed and the controller's parameters determine an episode.
 import json
 import os
 import pathlib
+import re
 from typing import Any
 
 import numpy as np
 
+from nca_tf import checks
+from nca_tf.environments import game
+
 _INFO = 'agent.json'
 SETTINGS = ('env', 'action_kind', 'frame_skip')
 _NEEDED = (*SETTINGS, 'digest')
+_KINDS = ('discrete', 'continuous')
+# A digest becomes part of a folder's name.
+_LABEL = re.compile(r'[A-Za-z0-9][A-Za-z0-9._-]{0,63}', re.ASCII)
+_LARGEST_INFO = 1 << 20  # Bytes.
 
 
 def find(folder: str | os.PathLike) -> pathlib.Path | None:
@@ -42,16 +50,40 @@ def read_info(folder: str | os.PathLike) -> dict[str, Any]:
   if path is None:
     raise ValueError(f'folder must hold an agent ({_INFO}), got {folder}')
   try:
-    info = json.loads((path / _INFO).read_text(encoding='utf-8'))
-    if not isinstance(info, dict):
-      raise ValueError(f'not an object but {type(info).__name__}')
-  except ValueError as error:
+    with open(path / _INFO, 'rb') as file:
+      data = file.read(_LARGEST_INFO + 1)
+    if len(data) > _LARGEST_INFO:
+      raise ValueError(f'more than {_LARGEST_INFO} bytes')
+    return _check_info(json.loads(data.decode()))
+  except (ValueError, RecursionError) as error:  # The latter of deep lists.
     raise ValueError(
       f'{path / _INFO} must describe an agent: {error}'
     ) from error
+
+
+def _check_info(info):
+  """Returns a description whose entries are of their types and ranges."""
+  if not isinstance(info, dict):
+    raise ValueError(f'not an object but {type(info).__name__}')
   lacking = [name for name in _NEEDED if name not in info]
   if lacking:
-    raise ValueError(f'{path / _INFO} must name {", ".join(lacking)}')
+    raise ValueError(f'it must name {", ".join(lacking)}')
+  digest = info['digest']
+  for name, wanted, fits in (
+    ('env', 'the name of a game', isinstance(info['env'], str)),
+    ('action_kind', ' or '.join(_KINDS), info['action_kind'] in _KINDS),
+    (
+      'digest',
+      'letters, digits, ".", "_" and "-"',
+      isinstance(digest, str) and _LABEL.fullmatch(digest),
+    ),
+  ):
+    if not fits:
+      given = checks.shorten(info[name])
+      raise ValueError(f'{name} must be {wanted}, got {given}')
+  checks.integer('frame_skip', info['frame_skip'], 1, game.LONGEST)
+  if 'parameters' in info:
+    checks.integer('parameters', info['parameters'], 1)
   return info
 
 
@@ -72,13 +104,30 @@ class SavedAgent:
     """Loads and compiles the agent that `find` finds in a folder.
 
     Raises:
-      ValueError: There is no agent.
+      OSError: Its files cannot be read.
+      ValueError: There is no agent, or it is damaged.
     """
     import tensorflow as tf
 
     self._info = read_info(folder)
     self._tf = tf
-    self._loaded = tf.saved_model.load(str(find(folder)))
+    path = find(folder)
+    try:
+      self._load(path)
+    # TensorFlow raises anything at damaged files, also OSError.
+    except Exception as error:
+      if isinstance(error, OSError) and error.errno is not None:
+        raise
+      reason = ' '.join(str(error).split()) or type(error).__name__
+      raise ValueError(
+        f'{path} must hold the SavedModel of an agent: {reason[:200]}'
+      ) from error
+    self.reset()
+
+  def _load(self, path):
+    """Loads the SavedModel and compiles its step."""
+    tf = self._tf
+    self._loaded = tf.saved_model.load(str(path))
     signatures = self._loaded.signatures
     initial = signatures['initial_state'](batch=tf.constant(1))
     self._names = sorted(initial)
@@ -86,12 +135,23 @@ class SavedAgent:
     self._own = None  # [P] of the controller, where it has replaceable ones.
     if 'parameters' in self._info:
       self._own = signatures['parameters']()['parameters']
+      if self._own.shape != (self._info['parameters'],):
+        raise ValueError(
+          f'{_INFO} names {self._info["parameters"]} parameters, the model has '
+          f'{self._own.shape}'
+        )
     # Own parameters and others' go through one and the same graph, so that the
     # same numbers play the same game.
     self._step = self._compile(
       signatures['act' if self._own is None else 'act_as']
     )
-    self.reset()
+
+  def __reduce__(self):
+    """Refuses: what a graph holds stays in its process."""
+    raise TypeError(
+      'SavedAgent cannot be pickled or copied: load its folder again, or pass '
+      'the player of workers.player.load on'
+    )
 
   def reset(self, rng: np.random.Generator | None = None, parameters=None):
     """Starts an episode.

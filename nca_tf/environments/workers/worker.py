@@ -4,6 +4,7 @@ import contextlib
 import faulthandler
 import multiprocessing.connection
 import os
+import pickle
 import select
 import shutil
 import threading
@@ -11,10 +12,12 @@ import time
 from typing import Any, NamedTuple
 
 from nca_tf import environments
+from nca_tf.command_line import faults
 from nca_tf.environments.workers import episode
 from nca_tf.environments.workers import player as player_lib
 
 ATTEMPTS = 5  # Per episode, before its failure is taken to be no accident.
+SILENT = 1  # Exit status of a worker whose engine did not answer in time.
 GRACE = 3.0  # Seconds to close the engine and end.
 _STEPS_PER_REARM = 100
 
@@ -109,6 +112,25 @@ def _silence():
     os.close(nowhere)
 
 
+def _make_policy(job: Job):
+  """Returns who plays; Fault where its files have been damaged meanwhile."""
+  spec = environments.get_spec(job.name, **job.options)
+  try:
+    with _silence():
+      return job.player.make(spec)
+  except ValueError as error:
+    raise faults.Fault(str(error)) from error
+
+
+def _make_portable(error: Exception) -> Exception:
+  """Returns an exception that reaches the owner: its text, if not itself."""
+  try:
+    pickle.loads(pickle.dumps(error))
+    return error
+  except Exception:
+    return RuntimeError(f'{type(error).__name__}: {error}')
+
+
 def _is_killed(connection, owner: int) -> bool:
   """Tells an owner that was killed from one that dismissed this worker."""
   with contextlib.suppress(EOFError, OSError):
@@ -138,8 +160,7 @@ def serve(handle: int):
     watch = _Watch(handle, job.patience)
     environments.GAMES[job.name] = job.entry
     env = environments.make(job.name, **job.options)
-    with _silence():
-      policy = job.player.make(environments.get_spec(job.name, **job.options))
+    policy = _make_policy(job)
     while (task := connection.recv()) is not None:
       connection.send(_replay(env, policy, task, job.record, watch))
     folder = None  # Dismissed: the owner cleans up.
@@ -147,7 +168,7 @@ def serve(handle: int):
     pass
   except Exception as error:
     with contextlib.suppress(OSError):
-      connection.send(error)
+      connection.send(_make_portable(error))
   finally:
     if env is not None:
       env.close()

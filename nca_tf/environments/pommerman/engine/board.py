@@ -85,6 +85,12 @@ def lay_out(
     for row, column in itertools.combinations(range(size), 2)
     if (row, column) not in taken
   ]
+  room = 2 * len(pairs) + len(wood)
+  if variant.rigid + variant.wood > room or variant.wood < len(wood):
+    raise ValueError(
+      f'rigid and wood must be {len(wood)} of wood at least and {room} in all '
+      f'at most, got {variant.rigid} and {variant.wood}'
+    )
   return shared, taken, np.array(pairs)
 
 

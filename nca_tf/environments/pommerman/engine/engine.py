@@ -6,6 +6,8 @@ authors' package; the tests compare with recorded games of it.
 
 import numpy as np
 
+from nca_tf import checks
+from nca_tf.environments import game
 from nca_tf.environments.pommerman.engine import board
 from nca_tf.environments.pommerman.engine import collapse
 from nca_tf.environments.pommerman.engine import explosions
@@ -24,6 +26,7 @@ __all__ = ['get_result', 'reset', 'restart', 'step']
 
 def reset(variant: Variant, games: int, rng: np.random.Generator) -> State:
   """Starts `games` games, each on a board of its own that `rng` draws."""
+  games = checks.integer('games', games, 0)
   state = game_state.make_empty(variant, games)
   restart(state, np.ones(games, bool), rng)
   return state
@@ -84,7 +87,7 @@ def step(
 
 def _check(values, name, shape, limit):
   """Returns integers as int64, or refuses them."""
-  values = np.asarray(values)
+  values = game.to_array(values)
   if values.shape != shape or values.dtype.kind not in 'iu':
     raise ValueError(
       f'{name} must be integers of shape {shape}, got {values.dtype} of shape '

@@ -27,7 +27,7 @@ def age_flames(state: State) -> None:
 def _bury_twice_burnt(grid, over):
   """Clears cells where two flames end at once: the second finds no item.
 
-  No game reaches such a state, but one may be loaded.
+  No game reaches such a state, but one may be made by hand.
   """
   last = np.empty(len(grid), np.int32)
   order = np.arange(len(over))

@@ -5,6 +5,8 @@ Resnick et al. 2018 (arXiv:1809.07124), as played by the authors' package.
 
 import dataclasses
 
+from nca_tf import checks
+
 # Codes of board cells. An agent's code is AGENT plus its number.
 PASSAGE, RIGID, WOOD, BOMB, FLAMES, FOG = range(6)
 EXTRA_BOMB, INCREASE_RANGE, KICK, DUMMY = range(6, 10)
@@ -24,9 +26,26 @@ FLAME_LIFE = 2  # Seen in three boards: its own and the two after it.
 DEFAULT_AMMO = 1
 DEFAULT_BLAST_STRENGTH = 2
 MAX_AMMO = 10
+MAX_BLAST_STRENGTH = 10  # Of the variants in which agents see everything.
 WORDS = 2  # Of a radio message,
 VOCABULARY = 8  # each 0..7.
 RINGS = 4  # That collapse.
+
+
+_RANGES = {
+  'game_type': (FFA, ONE_VS_ONE),
+  'board_size': (8, 64),
+  'agents': (2, 4),
+  'rigid': (0, None),
+  'wood': (0, None),
+  'items': (0, None),
+  'max_blast_strength': (1, 255),
+  'view': (1, None),
+  'max_steps': (1, 2**31 - 1),
+  'first_collapse': (1, None),
+  'training_agent': (0, None),
+}
+_OPTIONAL = ('view', 'first_collapse', 'training_agent')  # None is allowed.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +59,7 @@ class Variant:
   rigid: int = 36  # Cells of rigid wall
   wood: int = 36  # Cells of wooden wall
   items: int = 20  # Power-ups hidden under wood
-  max_blast_strength: int = 10  # Largest that a power-up gives
+  max_blast_strength: int = MAX_BLAST_STRENGTH  # Largest that a power-up gives
   # Cells that an agent sees in each direction; None is the whole board
   view: int | None = None
   max_steps: int = 800  # Steps after which a game ends
@@ -51,6 +70,23 @@ class Variant:
   training_agent: int | None = None
 
   def __post_init__(self):
+    """Checks the numbers, and makes Python's of them."""
+    for name, limits in _RANGES.items():
+      value = getattr(self, name)
+      if value is not None or name not in _OPTIONAL:
+        object.__setattr__(self, name, checks.integer(name, value, *limits))
+    checks.integer('items', self.items, 0, self.wood)
+    checks.integer(
+      'training_agent', self.training_agent or 0, 0, self.agents - 1
+    )
+    if self.agents == 3 or (self.agents == 2 and self.teams):
+      raise ValueError(
+        f'agents must be 4, or 2 without teams, got {self.agents}'
+      )
+    if self.rigid % 2 or self.wood % 2:
+      raise ValueError(
+        f'rigid and wood must be even, got {self.rigid} and {self.wood}'
+      )
     first, last = self.first_collapse, self.max_steps - RINGS
     if first is not None and first > last:
       raise ValueError(
@@ -116,8 +152,8 @@ def get_variant(name: str, **changes) -> Variant:
   """Returns one of `VARIANTS`, with some attributes changed.
 
   Raises:
-    ValueError: There is no such variant.
+    ValueError: There is no such variant, or an attribute is wrong.
   """
-  if name not in VARIANTS:
+  if not isinstance(name, str) or name not in VARIANTS:
     raise ValueError(f'name must be one of {", ".join(VARIANTS)}, got {name!r}')
   return dataclasses.replace(VARIANTS[name], **changes)

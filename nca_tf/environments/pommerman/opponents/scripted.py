@@ -7,6 +7,7 @@ players.reset(outcome.done)
 
 import numpy as np
 
+from nca_tf import checks
 from nca_tf.environments.pommerman.engine import variants
 from nca_tf.environments.pommerman.engine.variants import Variant
 from nca_tf.environments.pommerman.opponents import sight
@@ -20,6 +21,11 @@ class BlindAgents:
 
   def __init__(self, shares):
     """Takes the shares of the actions STOP to LAY_BOMB, which sum to 1."""
+    shares = [checks.real('each of shares', share, 0, 1) for share in shares]
+    if len(shares) != variants.ACTIONS or abs(sum(shares) - 1) > 1e-6:
+      raise ValueError(
+        f'shares must be {variants.ACTIONS} numbers that sum to 1, got {shares}'
+      )
     self._sums = np.cumsum(shares)[:-1]
 
   def reset(self, where: np.ndarray | None = None):
@@ -46,6 +52,13 @@ def names() -> tuple[str, ...]:
   return tuple(_MAKERS)
 
 
+def check_name(name: str) -> str:
+  """Returns the name of scripted players, or raises ValueError."""
+  if not isinstance(name, str) or name not in _MAKERS:
+    raise ValueError(f'name must be one of {", ".join(_MAKERS)}, got {name!r}')
+  return name
+
+
 def make(name: str, variant: Variant):
   """Makes the players of all games of a variant.
 
@@ -60,6 +73,4 @@ def make(name: str, variant: Variant):
   Raises:
     ValueError: There is no such player.
   """
-  if name not in _MAKERS:
-    raise ValueError(f'name must be one of {", ".join(_MAKERS)}, got {name!r}')
-  return _MAKERS[name](variant)
+  return _MAKERS[check_name(name)](variant)

@@ -7,10 +7,10 @@ of game g are `game_offsets[g]` to `game_offsets[g + 1]`.
 import dataclasses
 import os
 import zipfile
-import zlib
 
 import numpy as np
 
+from nca_tf import files
 from nca_tf.environments.pommerman.engine import variants
 from nca_tf.environments.pommerman.engine.variants import Variant
 from nca_tf.environments.pommerman.recordings import snapshot
@@ -18,12 +18,13 @@ from nca_tf.environments.pommerman.recordings.snapshot import Snapshot
 
 _GAME, _STEP, _SEEN, _BOMBS, _FLAMES = 'game', 'step', 'seen', 'bombs', 'flames'
 _LAST = 255
+_LIMIT = 1 << 27  # Bytes: 200,000 steps of games on boards of 11 x 11.
 # name: (what the rows are of, further axes, smallest, largest value)
 _FIELDS = {
   'init_board': (_GAME, 'SS', 0, 13),
   'init_items': (_GAME, 'SS', 0, 8),
   'init_agents': (_GAME, 'A6', 0, _LAST),
-  'init_step': (_GAME, '', 0, None),
+  'init_step': (_GAME, '', 0, 2**31 - 1),
   'n_init_bombs': (_GAME, '', 0, _LAST),
   'n_init_flames': (_GAME, '', 0, _LAST),
   'init_bombs': ('init_bombs', '6', 0, _LAST),
@@ -45,7 +46,7 @@ _FIELDS = {
 # Further fields of a file that has the first of them.
 _OPTIONAL = (
   {
-    'obs_step': (_SEEN, '', None, None),
+    'obs_step': (_SEEN, '', 0, None),
     'obs_board': (_SEEN, 'ASS', 0, 13),
     'obs_blast': (_SEEN, 'ASS', 0, _LAST),
     'obs_life': (_SEEN, 'ASS', 0, _LAST),
@@ -57,6 +58,9 @@ _OPTIONAL = (
   {'sent_messages': (_STEP, 'A2', 0, variants.VOCABULARY - 1)},
   {'first_collapse': (_GAME, '', 1, None), 'max_steps': (_GAME, '', 1, None)},
 )
+
+
+_NEEDED = ('board_size', 'n_agents', 'game_offsets', 'env', *_FIELDS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,41 +110,30 @@ def read(path: str | os.PathLike) -> Trace:
   Raises:
     OSError: It cannot be read.
     ValueError: It is damaged or of another kind, or has a game of an unknown
-      variant.
+      variant or with a beginning that no play of its variant reaches. What was
+      recorded later is only checked for its range: `replay` compares it.
   """
-  arrays = _read_arrays(path)
-  try:
-    _check_fields(arrays)
-    rules = _find_rules(arrays)
-    _check_cells(arrays)
-  except ValueError as error:
-    raise ValueError(f'{path}: {error}') from error
-  return Trace(arrays, rules)
-
-
-def _read_arrays(path):
-  try:
-    # NumPy would leave a damaged file open.
-    with open(path, 'rb') as stream, np.load(stream) as file:
-      return {name: file[name] for name in file.files}
-  except (zipfile.BadZipFile, zlib.error, EOFError, KeyError) as error:
-    raise ValueError(f'{path}: damaged or cut off ({error})') from error
-  except (ValueError, AttributeError, TypeError, NotImplementedError) as error:
-    raise ValueError(f'{path}: no .npz file of plain arrays') from error
-
-
-def _check_fields(arrays):
-  """Refuses arrays that are missing, misshapen or out of range."""
-  for name in ('board_size', 'n_agents', 'game_offsets', 'env'):
-    if name not in arrays:
-      raise ValueError(f'not a trace of Pommerman, {name} is missing')
+  arrays = files.read_arrays(path, _NEEDED, _LIMIT)
+  with zipfile.ZipFile(path) as archive:  # It was read a moment ago.
+    there = {entry.removesuffix('.npy') for entry in archive.namelist()}
   fields = dict(_FIELDS)
   for optional in _OPTIONAL:
-    if next(iter(optional)) in arrays:
+    if next(iter(optional)) in there:
+      arrays |= files.read_arrays(path, optional, _LIMIT)
       fields |= optional
-  missing = sorted(set(fields) - set(arrays))
-  if missing:
-    raise ValueError(f'not a trace of Pommerman, {missing[0]} is missing')
+  try:
+    _check_fields(arrays, fields)
+    rules = _find_rules(arrays)
+    _check_cells(arrays)
+    trace = Trace(arrays, rules)
+    _check_starts(trace)
+  except ValueError as error:
+    raise ValueError(f'{path}: {error}') from error
+  return trace
+
+
+def _check_fields(arrays, fields):
+  """Refuses arrays that are misshapen or out of range."""
   letters, rows = _find_sizes(arrays)
   for name, (of, axes, least, most) in fields.items():
     shape = (rows[of], *(int(letters.get(axis, axis)) for axis in axes))
@@ -152,7 +145,10 @@ def _check_fields(arrays):
       )
     _check_range(name, values, least, most)
   if 'obs_step' in arrays:
-    _check_range('obs_step', arrays['obs_step'], 0, rows[_STEP] - 1)
+    steps = arrays['obs_step'].astype(np.int64)
+    _check_range('obs_step', steps, 0, rows[_STEP] - 1)
+    if np.any(np.diff(steps) <= 0):
+      raise ValueError('obs_step must grow: an observation for a step')
 
 
 def _check_range(name, values, least, most):
@@ -175,7 +171,7 @@ def _find_sizes(arrays):
   if (
     offsets.ndim != 1
     or offsets.dtype.kind not in 'iu'
-    or not offsets.size
+    or len(offsets) < 2
     or offsets[0] != 0
     or np.any(np.diff(offsets.astype(np.int64)) <= 0)
   ):
@@ -212,6 +208,8 @@ def _find_rules(arrays):
     sizes = (variant.board_size, variant.agents)
     if sizes != (int(arrays['board_size']), int(arrays['n_agents'])):
       raise ValueError(f'{name} has other sizes than the file')
+    if variant.radio and 'obs_step' in arrays and 'sent_messages' not in arrays:
+      raise ValueError(f'sent_messages is missing, which {name} observes')
     rules.append(variant)
   return rules
 
@@ -225,3 +223,13 @@ def _check_cells(arrays):
   for name in ('init_bombs', 'bombs'):
     _check_range(f'directions of {name}', arrays[name][:, 4], 0, 4)
     _check_range(f'owners of {name}', arrays[name][:, 5], 0, agents - 1)
+
+
+def _check_starts(trace):
+  """Refuses beginnings that no play of their variants reaches."""
+  for rules in dict.fromkeys(trace.rules):
+    games = [game for game, each in enumerate(trace.rules) if each == rules]
+    try:
+      snapshot.check(rules, trace.get_start(np.array(games)))
+    except ValueError as error:
+      raise ValueError(f'beginning of {rules.name}: {error}') from error
