@@ -447,7 +447,8 @@ def test_policies_are_copied_before_their_episode():
         each.reset(np.random.default_rng(1))
         found.append([each.act(frame) for _ in range(150)])
       assert found[0] == found[1] == found[2]
-      refuse(lambda p=policy: pickle.dumps(p), 'Policy cannot be', TypeError)
+      if isinstance(policy, policies.Policy):  # Its stream is a generator.
+        refuse(lambda p=policy: pickle.dumps(p), 'Policy cannot be', TypeError)
 
 
 def test_workers_are_copied_before_they_start():
