@@ -8,7 +8,8 @@ An environment is two pure functions, in the graph:
 
 `seed` is int32 [2], another one at each step. A lane that has ended goes on as
 if it had not; the collector gives it a boundary step, as TF-Agents does, and
-then a new start.
+then a new start. One whose `resets_itself` is true starts such a lane again by
+itself with the step after its end, see `vector_bridge`.
 """
 
 from typing import Any, NamedTuple
@@ -135,9 +136,12 @@ class Collector(tf.Module):
       )
       return _select(is_last, (fresh, self._start(seen)), (state, following))
 
-    state, following = tf.cond(
-      tf.reduce_any(is_last), renew, lambda: (state, following)
-    )
+    if getattr(self.environment, 'resets_itself', False):
+      following = _select(is_last, self._start(observation), following)
+    else:
+      state, following = tf.cond(
+        tf.reduce_any(is_last), renew, lambda: (state, following)
+      )
     returns = carry['returns'] + following.reward
     found = tf.stack(
       [

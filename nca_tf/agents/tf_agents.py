@@ -1,5 +1,7 @@
 """What the library takes of TF-Agents; nothing else imports it."""
 
+import contextlib
+import io
 import warnings
 
 from nca_tf import keras_2
@@ -17,8 +19,13 @@ __all__ = [
   'time_step_spec',
 ]
 
-with keras_2.importing(), warnings.catch_warnings():
-  warnings.simplefilter('ignore')  # Of gym, which is unmaintained.
+with (
+  keras_2.importing(),
+  warnings.catch_warnings(),
+  # gym says there that it is unmaintained.
+  contextlib.redirect_stderr(io.StringIO()),
+):
+  warnings.simplefilter('ignore')
   import tensorflow_probability as tfp
   from tf_agents.agents.tf_agent import LossInfo
   from tf_agents.agents.tf_agent import TFAgent

@@ -111,6 +111,27 @@ class PPOAgent(tf_agents.TFAgent):
       train_step_counter=tf.Variable(0, dtype=tf.int64, trainable=False),
     )
 
+  def initial_state(self, batch) -> list:
+    """Returns the flat state of the cell; empty without one."""
+    return self.network.initial_state(batch)
+
+  def act(self, observation, is_first, state) -> tuple[tf.Tensor, list]:
+    """Takes the likeliest actions.
+
+    Args:
+      observation: [B, ...].
+      is_first: Bool [B], where an episode begins.
+      state: Flat, of the cell.
+
+    Returns:
+      Actions [B, ...], and the next state, flat.
+    """
+    parameters, _, state = self.network.step(
+      self.prepare(observation), is_first, state
+    )
+    action = self._kind.distribution(parameters).mode()
+    return tf.cast(action, self.action_spec.dtype), state
+
   def prepare(self, observation: tf.Tensor) -> tf.Tensor:
     """Returns what the network sees of an observation."""
     if self.moments is None:

@@ -33,6 +33,10 @@ class Rooms:
 
   Observations are row and column, each one-hot, float32 [B, 2 size]; the reward
   is 1 at the goal, where the episode ends.
+
+  Attributes:
+    cells: How many the grid has, those of walls included.
+    reachable: How many of them are free.
   """
 
   def __init__(
@@ -57,6 +61,8 @@ class Rooms:
     for number, column in enumerate(range(room, size - 1, room + 1)):
       self.walls[:, column] = True
       self.walls[-1 if number % 2 == 0 else 0, column] = False
+    self.cells = size**2
+    self.reachable = int(np.sum(~self.walls))
     self.observation_space = gymnasium.spaces.Box(
       0, 1, (2 * self.size,), np.float32
     )
@@ -80,6 +86,14 @@ class Rooms:
     truncated = (state.steps >= self.time_limit) & ~terminated
     reward = tf.cast(terminated, tf.float32)
     return state, self._observe(state), reward, terminated, truncated
+
+  def locate(self, observation):
+    """Returns which cell observations [..., 2 size] are of, row by row."""
+    row, column = tf.split(observation, 2, -1)
+    row, column = (
+      tf.argmax(part, -1, output_type=tf.int32) for part in (row, column)
+    )
+    return row * self.size + column
 
   def _observe(self, state):
     return tf.reshape(tf.one_hot(state.place, self.size), [-1, 2 * self.size])
