@@ -36,7 +36,7 @@ class Rooms:
 
   Attributes:
     cells: How many the grid has, those of walls included.
-    reachable: How many of them are free.
+    reachable: How many of them an episode can visit, the goal included.
   """
 
   def __init__(
@@ -62,7 +62,7 @@ class Rooms:
       self.walls[:, column] = True
       self.walls[-1 if number % 2 == 0 else 0, column] = False
     self.cells = size**2
-    self.reachable = int(np.sum(~self.walls))
+    self.reachable = _count_reachable(self.walls)
     self.observation_space = gymnasium.spaces.Box(
       0, 1, (2 * self.size,), np.float32
     )
@@ -97,3 +97,20 @@ class Rooms:
 
   def _observe(self, state):
     return tf.reshape(tf.one_hot(state.place, self.size), [-1, 2 * self.size])
+
+
+def _count_reachable(walls):
+  """Counts the cells to which there is a way that does not cross the goal."""
+  size = len(walls)
+  seen, edge = {(0, 0)}, [(0, 0)]
+  while edge:
+    place = edge.pop()
+    if place == (size - 1, size - 1):
+      continue
+    for move in MOVES:
+      row, column = place[0] + move[0], place[1] + move[1]
+      if 0 <= row < size and 0 <= column < size and not walls[row, column]:
+        if (row, column) not in seen:
+          seen.add((row, column))
+          edge.append((row, column))
+  return len(seen)
