@@ -66,16 +66,16 @@ class Training(tf.Module):
 
   def _make_agent(self, environment):
     config = self.config
-    with random_numbers.weights(config.seed, 'cell'):
-      cell = config.make_cell(config.cell) if config.cell_names else None
     space = environment.observation_space
-    actor = network.ActorCritic(
-      self._kind.size,
-      len(config.streams),
-      config.layers,
-      cell,
-      categories=0 if space.shape else int(space.n),
-    )
+    # Keras draws the seeds of layers when they are made.
+    with random_numbers.weights(config.seed, 'agent'):
+      actor = network.ActorCritic(
+        self._kind.size,
+        len(config.streams),
+        config.layers,
+        config.make_cell(config.cell) if config.cell_names else None,
+        categories=0 if space.shape else int(space.n),
+      )
     return ppo.PPOAgent(
       tf_agents.time_step_spec(self.spec),
       self._kind,
