@@ -53,7 +53,7 @@ def test_places_after_the_goal_are_not_reachable():
 @pytest.mark.parametrize(
   ('arguments', 'message'),
   [
-    ({'size': 2}, 'size must be an integer of 3 to 100'),
+    ({'size': 2}, 'size must be an integer of at least 3 and of'),
     ({'room': 0}, 'room must be an integer of at least 1'),
     ({'time_limit': 1.5}, 'time_limit must be an integer'),
   ],
