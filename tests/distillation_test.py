@@ -75,6 +75,19 @@ def test_the_predictor_learns_from_a_share_of_each_minibatch(share, rows):
   assert seen == [rows] * 6
 
 
+def test_no_two_layers_begin_alike():
+  model = make()
+  weights = [
+    variable.numpy()
+    for network in (model.target, model.predictor)
+    for variable in network.variables
+    if len(variable.shape) == 2
+  ]
+  for i, one in enumerate(weights):
+    for other in weights[:i]:
+      assert one.shape != other.shape or np.abs(one - other).max() > 0.1
+
+
 def test_images_have_a_reward_too():
   model = make((42, 42, 1))
   images = np.random.default_rng(0).integers(0, 256, (LANES, 3, 42, 42, 1))

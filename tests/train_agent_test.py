@@ -147,6 +147,21 @@ def test_two_updates_and_two_more_equal_four(argv, tmp_path):
       np.testing.assert_array_equal(one, other, name)
 
 
+@pytest.mark.parametrize(
+  'name', ['gym:CartPole-v1', 'gym:Pendulum-v1', 'gym:FrozenLake-v1']
+)
+def test_environments_of_gymnasium_train(name):
+  training = training_lib.Training(resolve(f'--env={name}', '--window=8'))
+  for index in range(2):
+    scalars = training.step(index)
+    assert all(np.isfinite(value) for value in scalars.values())
+
+
+def test_indices_have_no_reward_for_novelty():
+  with pytest.raises(faults.UsageError, match='--rnd needs observations'):
+    training_lib.Training(resolve('--env=gym:FrozenLake-v1', '--rnd'))
+
+
 def test_what_an_environment_breaks_is_one_line():
   config = resolve('--env=pixel_copter')
   training = training_lib.Training(config)
@@ -159,7 +174,9 @@ def test_what_an_environment_breaks_is_one_line():
 @pytest.mark.parametrize(
   ('argv', 'message'),
   (
-    (('--env=chess',), '--env must be one of rooms, pixel_copter'),
+    (('--env=chess',), '--env must be one of rooms, pixel_copter or gym:<id>'),
+    (('--env=gym:Chess-v0',), "--env=gym:Chess-v0: .*doesn't exist"),
+    (('--env=gym:Blackjack-v1',), '--env=gym:Blackjack-v1: observations must'),
     (('--intrinsic_only',), '--intrinsic_only needs --rnd'),
     (('--cell=lstm', '--minibatches=9'), 'at most the 8 lanes, got 9'),
     (('--minibatches=129',), 'at most the 128 steps of a window, got 129'),

@@ -58,6 +58,24 @@ def test_a_window_is_what_the_games_play():
   assert np.any(found.is_boundary())
 
 
+def test_what_does_not_pickle_begins_new_episodes_after_a_checkpoint():
+  games = gymnasium.make_vec('CartPole-v1', LANES, 'sync')
+  bridge = vector_bridge.VectorBridge(games, 500, pickles=False)
+  state, _ = bridge.reset(LANES, [0, 0])
+  action = tf.zeros([LANES], tf.int32)
+  for _ in range(3):
+    state, _, reward, *_ = bridge.step(state, action, [0, 0])
+  np.testing.assert_array_equal(reward, 1)
+  bridge.deserialize(bridge.serialize())
+  state, observation, reward, *ends = bridge.step(state, action, [0, 0])
+  np.testing.assert_array_equal(ends, [[False] * LANES, [True] * LANES])
+  np.testing.assert_array_equal(reward, 0)
+  assert np.abs(observation).max() <= 0.05  # As CartPole begins.
+  *_, reward, dead, late = bridge.step(state, action, [0, 0])
+  np.testing.assert_array_equal(reward, 1)
+  assert not np.any(dead | late)
+
+
 def test_frames_go_through_the_convolutions():
   bridge = make_bridge(observation='frames')
   assert bridge.spec == tf.TensorSpec((48, 48, 3), tf.uint8)

@@ -13,7 +13,9 @@ class VectorBridge(tf.train.experimental.PythonState):
   """A vector environment, in the manner of `collector`.
 
   A lane that has ended starts again with its next step, by itself. The
-  environment's state goes into checkpoints by pickle.
+  environment's state goes into checkpoints by pickle; of one that does not
+  pickle as it is, all episodes are cut off by a time limit instead, and others
+  begin.
 
   Attributes:
     resets_itself: True.
@@ -22,8 +24,18 @@ class VectorBridge(tf.train.experimental.PythonState):
 
   resets_itself = True
 
-  def __init__(self, environment: gymnasium.vector.VectorEnv, time_limit: int):
-    """Takes an environment and the steps after which it truncates.
+  def __init__(
+    self,
+    environment: gymnasium.vector.VectorEnv,
+    time_limit: int,
+    pickles: bool = True,
+  ):
+    """Takes an environment.
+
+    Args:
+      environment: A vector environment.
+      time_limit: Steps after which it truncates.
+      pickles: Whether it goes on as it was when it was pickled.
 
     Raises:
       ValueError: It does not start lanes again with the step after their end,
@@ -38,6 +50,8 @@ class VectorBridge(tf.train.experimental.PythonState):
     self.action_space = environment.single_action_space
     self.spec = get_observation_spec(self.observation_space)
     self.fault = None
+    self._pickles = pickles
+    self._is_cut_off = False
 
   def reset(self, lanes: int, seed) -> tuple[tf.Tensor, tf.Tensor]:
     """Starts all lanes; returns a counter of steps [B], and observations.
@@ -71,14 +85,20 @@ class VectorBridge(tf.train.experimental.PythonState):
 
   def serialize(self) -> bytes:
     """Returns the environment as it is, for a checkpoint."""
-    return pickle.dumps(self.environment)
+    return pickle.dumps(self.environment) if self._pickles else b''
 
   def deserialize(self, string_value: bytes) -> None:
     """Goes on where a checkpoint was written."""
-    self.environment = pickle.loads(string_value)
+    if self._pickles:
+      self.environment = pickle.loads(string_value)
+    else:
+      self._is_cut_off = True
 
   def _step(self, state, action):
     try:
+      if self._is_cut_off:
+        self._is_cut_off = False
+        return self._cut_off(state)
       if isinstance(self.action_space, gymnasium.spaces.Box):
         low, high = self.action_space.low, self.action_space.high
         action = np.clip(action, low, high)
@@ -91,6 +111,13 @@ class VectorBridge(tf.train.experimental.PythonState):
     except Exception as error:
       self.fault = error
       raise
+
+  def _cut_off(self, state):
+    words = np.random.SeedSequence(int(state[0])).generate_state(1)
+    observation, _ = self.environment.reset(seed=int(words[0] >> 1))
+    nothing = np.zeros(len(state), np.float32)
+    ends = np.zeros(len(state), bool), np.ones(len(state), bool)
+    return self._check(observation), nothing, *ends, state + 1
 
   def _check(self, observation):
     found = np.asarray(observation, self.spec.dtype.as_numpy_dtype)

@@ -154,10 +154,12 @@ class Distillation(tf.Module):
 
 def _make_network(shape, settings, deeper):
   """Returns observations [N, *shape] to features [N, outputs]."""
-  gain = keras.initializers.Orthogonal(2**0.5)
+
+  def gain():  # One for each layer: it gives equal shapes equal weights.
+    return keras.initializers.Orthogonal(2**0.5)
 
   def dense(size, activation='relu'):
-    return keras.layers.Dense(size, activation, kernel_initializer=gain)
+    return keras.layers.Dense(size, activation, kernel_initializer=gain())
 
   layers = []
   if len(shape) == 3:
@@ -168,7 +170,7 @@ def _make_network(shape, settings, deeper):
           size,
           stride,
           activation='leaky_relu',
-          kernel_initializer=gain,
+          kernel_initializer=gain(),
         )
       )
     layers.append(keras.layers.Flatten())

@@ -46,7 +46,7 @@ def make(run) -> report_lib.Report:
   numbers = {**training, **means}
   if 'coverage' in records[-1]:
     numbers['coverage'] = records[-1]['coverage']
-  solved = arenas.ARENAS[config.env].solved
+  solved = arenas.get(config.env).solved
   return report_lib.Report(
     {'Score': view, 'Training': facts},
     _NOTES.format(episodes=config.score_episodes, solved=solved),

@@ -1,5 +1,6 @@
 """Trains an agent, scores it in whole episodes, exports it and reports."""
 
+import re
 import time
 
 from nca_tf.experiments.agents import report
@@ -13,7 +14,8 @@ from nca_tf.training import loop
 
 def run(config: settings.Config) -> None:
   """Makes what the run folder lacks, and reports."""
-  name = f'{config.env}-{config.label}-{config.cell}-{config.seed}'
+  where = re.sub(r'\W+', '_', config.env)
+  name = f'{where}-{config.label}-{config.cell}-{config.seed}'
   about = f'{config.env}, {config.label}, {config.cell}'
   with run_lib.start(config, settings.NAME, name, about) as run:
     training = training_lib.Training(config)

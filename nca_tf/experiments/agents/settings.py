@@ -26,7 +26,8 @@ class Config(cell_flags.CellFlags):
   """Settings of one agent; the laptop preset takes a minute on one core."""
 
   env: str = _option(
-    'rooms', 'Where it plays.', choices=lambda: tuple(arenas.ARENAS)
+    'rooms',
+    'Where it plays: rooms, pixel_copter, or gym:<id> of Gymnasium.',
   )
   size: int = _option(15, 'Cells of a side of rooms.', minimum=3, maximum=100)
   observation: str = _option(
@@ -138,6 +139,7 @@ class Config(cell_flags.CellFlags):
   def validate(self):
     """Refuses settings that contradict each other."""
     super().validate()
+    arenas.get(self.env)
     if self.intrinsic_only and not self.rnd:
       raise faults.UsageError('--intrinsic_only needs --rnd, got --nornd')
     if self.precision != 'float32':

@@ -13,6 +13,7 @@ from nca_tf.agents import tf_agents
 from nca_tf.agents import vector_bridge
 from nca_tf.agents.ppo import agent as ppo
 from nca_tf.agents.rnd import distillation as rnd
+from nca_tf.command_line import faults
 from nca_tf.experiments.agents import arenas
 from nca_tf.experiments.agents import settings
 
@@ -37,12 +38,16 @@ class Training(tf.Module):
     """Makes everything new."""
     super().__init__('training')
     self.config = config
-    self._arena = arenas.ARENAS[config.env]
+    self._arena = arenas.get(config.env)
     environment = self._arena.make(config, config.lanes)
     self._kind = actions.make(environment.action_space)
     self.spec = vector_bridge.get_observation_spec(
       environment.observation_space
     )
+    if config.rnd and not self.spec.shape.rank:
+      raise faults.UsageError(
+        '--rnd needs observations that are vectors or images, got indices'
+      )
     self.agent = self._make_agent(environment)
     self.collector = collector_lib.Collector(
       environment,
