@@ -203,5 +203,6 @@ def test_kinds_of_agents_have_streams_and_folders_of_their_own():
     'ppo-rnd': ['extrinsic', 'intrinsic'],
     'ppo-intrinsic': ['intrinsic'],
   }
-  assert resolve('--rnd').streams[0].discount == 0.999
+  assert resolve('--rnd').streams[0].discount == 0.99
+  assert resolve('--preset=paper').streams[0].discount == 0.999
   assert resolve('--discount=0.9').streams[0].discount == 0.9
