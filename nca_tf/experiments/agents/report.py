@@ -13,7 +13,8 @@ from nca_tf.runs import report as report_lib
 _NOTES = """\
 Score: {episodes} whole episodes on fresh seeds, with 95 % bootstrap intervals.
 Solved: the first step at which the mean return of the last windows, together
-longer than an episode, is at least {solved:g}.
+longer than an episode, is at least {solved:g}. CPU seconds are those of
+the last process that trained.
 """
 _QUANTITIES = (
   'return',
