@@ -4,8 +4,8 @@ import os
 import pathlib
 import subprocess
 import sys
-import textwrap
 
+import alone
 import keras
 import numpy as np
 import pytest
@@ -29,30 +29,6 @@ SCRIPT = pathlib.Path(__file__).parents[1] / 'testdata' / 'play_agent.py'
 LATENT, UNITS, STEPS = 4, 8, 6
 SPEC = environments.get_spec('vizdoom')
 INFO = {'env': 'vizdoom', 'action_kind': 'discrete', 'frame_skip': 1}
-
-# Runs a script with every package but TensorFlow's and ViZDoom's own blocked.
-BLOCK = textwrap.dedent("""
-  import importlib.machinery, runpy, sys
-
-  class Block:
-    def find_spec(self, name, path=None, target=None):
-      if name.split('.')[0] in (
-        'nca_tf', 'keras', 'tf_keras', 'tf_agents', 'tensorflow_probability',
-        'gymnasium', 'PIL',
-      ):
-        # TensorFlow looks where Keras is, also when it does not import it.
-        return importlib.machinery.ModuleSpec(name, self)
-
-    def create_module(self, spec):
-      raise ImportError(spec.name)
-
-    def exec_module(self, module):
-      pass
-
-  sys.meta_path.insert(0, Block())
-  sys.argv = sys.argv[1:]
-  runpy.run_path(sys.argv[0], run_name='__main__')
-""")
 
 
 @pytest.fixture(scope='module', params=cells.names())
@@ -274,7 +250,14 @@ def test_a_script_with_tensorflow_and_vizdoom_alone_plays(made, tmp_path):
     str(seeding.np_random(seed)[0].integers(2**32)) for seed in seeds
   ]
   done = subprocess.run(
-    [sys.executable, '-c', BLOCK, str(SCRIPT), str(folder), *engine_seeds],
+    [
+      sys.executable,
+      '-c',
+      alone.BLOCK,
+      str(SCRIPT),
+      str(folder),
+      *engine_seeds,
+    ],
     cwd=tmp_path,
     env={**clean, 'TIME_LIMIT': str(limit)},
     check=True,

@@ -16,6 +16,8 @@ from nca_tf.analysis import memory_trace
 from nca_tf.command_line import config_flags
 from nca_tf.command_line import faults
 from nca_tf.datasets.memory_tasks import registry
+from nca_tf.experiments.agents import run as agents
+from nca_tf.experiments.agents import settings as agent_settings
 from nca_tf.experiments.controller import settings as controller_settings
 from nca_tf.experiments.memory_tasks import run as memory_tasks
 from nca_tf.experiments.memory_tasks import settings as memory_task_settings
@@ -192,6 +194,17 @@ def test_the_toy_goes_through_train_memory_task(tmp_path):
   assert abs(found['parameters']['toy'] - reference) < 0.15 * reference
   exported = tf.saved_model.load(tmp_path / 'run' / 'export' / 'toy-0')
   assert set(exported.signatures['initial_state'](tf.constant(2))) == {'h'}
+
+
+def test_the_toy_goes_through_train_agent(tmp_path):
+  config = resolve(
+    agent_settings.Config, tmp_path / 'run', '--cell=toy', '--steps=512'
+  )
+  agents.run(config)
+  assert json.loads((tmp_path / 'run' / 'score.json').read_text())['steps']
+  exported = tf.saved_model.load(tmp_path / 'run' / 'export' / 'agent')
+  state = exported.signatures['initial_state'](tf.constant(2))
+  assert set(state) == {'h', 'is_first'}
 
 
 class _Run:

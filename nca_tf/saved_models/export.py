@@ -197,6 +197,45 @@ def export_agent(agent, parameters, folder, info):
   _save(variables, signatures, folder, **{'agent.json': info})
 
 
+def export_policy(agent, folder, info):
+  """Writes the SavedModel of an agent that learnt by itself, and `agent.json`.
+
+  initial_state: batch int32 [] -> every state tensor by name, and is_first.
+  act: observation [B, ...], state -> action [B, ...], next_<state>.
+
+  Args:
+    agent: agents.ppo.agent.PPOAgent, or another with its `act`.
+    folder: where to.
+    info: what `agent.json` shall say, for JSON.
+  """
+  start = agent.initial_state(1)
+  cell = agent.network.cell
+  names, state = _state_specs(cell, start) if cell is not None else ((), {})
+  state['is_first'] = tf.TensorSpec([None], tf.bool, name='is_first')
+  spec = agent.time_step_spec.observation
+  observation = tf.TensorSpec([None, *spec.shape], spec.dtype, 'observation')
+
+  def initial(batch):
+    return [*agent.initial_state(batch), tf.ones([batch], tf.bool)]
+
+  def act(observation, is_first, **state):
+    flat = [state[name] for name in names]
+    action, flat = agent.act(observation, is_first, flat)
+    never = tf.zeros_like(is_first)
+    return {'action': action, **_next(names, flat), 'next_is_first': never}
+
+  signatures = {
+    'initial_state': _initial_state([*names, 'is_first'], initial),
+    'act': _concrete(act, observation=observation, **state),
+  }
+  shapes = {
+    'observation': [list(spec.shape), spec.dtype.name],
+    'action': [list(agent.action_spec.shape), agent.action_spec.dtype.name],
+  }
+  trackable = [agent.network, agent.moments]
+  _save(trackable, signatures, folder, **{'agent.json': {**info, **shapes}})
+
+
 def _agent_signatures(agent, own, game):
   """Those of `export_agent`; `own` are the controller's parameters."""
   names, state = _state_specs(agent.model.cell, agent.model.initial(1))

@@ -1,0 +1,1 @@
+"""Grids in the graph; processes that play do not import them."""

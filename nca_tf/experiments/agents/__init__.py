@@ -1,0 +1,1 @@
+"""bin/train_agent: PPO with or without memory and curiosity."""

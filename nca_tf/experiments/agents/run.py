@@ -1,0 +1,63 @@
+"""Trains an agent, scores it in whole episodes, exports it and reports."""
+
+import re
+import time
+
+from nca_tf.experiments.agents import report
+from nca_tf.experiments.agents import settings
+from nca_tf.experiments.agents import training as training_lib
+from nca_tf.runs import checkpoints as checkpoints_lib
+from nca_tf.runs import run as run_lib
+from nca_tf.saved_models import export
+from nca_tf.training import loop
+
+
+def run(config: settings.Config) -> None:
+  """Makes what the run folder lacks, and reports."""
+  where = re.sub(r'\W+', '_', config.env)
+  name = f'{where}-{config.label}-{config.cell}-{config.seed}'
+  about = f'{config.env}, {config.label}, {config.cell}'
+  with run_lib.start(config, settings.NAME, name, about) as run:
+    training = training_lib.Training(config)
+    checkpoints = checkpoints_lib.Checkpoints(
+      run.checkpoints / 'agent', training=training
+    )
+    run.stage('train', lambda: train(run, training, checkpoints))
+    checkpoints.restore()
+    run.stage('score', training.score)
+    run.stage('export', lambda: write_agent(run, training))
+    run.publish(report.make(run), numbers='score.json')
+    run.goodbye(
+      Agent=f'{run.export}/agent',
+      Next=f'bin/{settings.NAME} --env={config.env} --rnd --cell=dnc',
+    )
+
+
+def train(run: run_lib.Run, training, checkpoints) -> dict:
+  """Trains; returns where the environment was solved, and the time."""
+  config = run.config
+  began = time.process_time()
+  loop.fit(
+    'train',
+    training.step,
+    config.updates,
+    checkpoints=checkpoints,
+    log=run.log,
+  )
+  return {
+    'solved_at': int(training.solved_at.numpy()),
+    'steps': config.updates * config.lanes * config.window,
+    'cpu_seconds': round(time.process_time() - began, 1),
+  }
+
+
+def write_agent(run: run_lib.Run, training) -> None:
+  """Writes the SavedModel of the agent."""
+  config = run.config
+  info = {
+    'env': config.env,
+    'algorithm': config.label,
+    'cell': config.cell,
+    'seed': config.seed,
+  }
+  export.export_policy(training.agent, run.export / 'agent', info)
