@@ -7,6 +7,7 @@ import gymnasium
 import numpy as np
 import tensorflow as tf
 
+from nca_tf.agents import spaces as spaces_lib
 from nca_tf.agents.tf_agents import tensor_spec
 from nca_tf.agents.tf_agents import tfd
 
@@ -83,16 +84,11 @@ def make(space: gymnasium.Space) -> Discrete | MultiDiscrete | Continuous:
   Raises:
     ValueError: The space is of another kind, or a box without bounds.
   """
-  spaces = gymnasium.spaces
-  if isinstance(space, spaces.Discrete) and space.start == 0:
+  spaces_lib.check_actions(space)
+  if isinstance(space, gymnasium.spaces.Discrete):
     return Discrete(int(space.n))
-  if isinstance(space, spaces.MultiDiscrete) and space.nvec.ndim == 1:
+  if isinstance(space, gymnasium.spaces.MultiDiscrete):
     return MultiDiscrete(tuple(map(int, space.nvec)))
-  if isinstance(space, spaces.Box) and space.is_bounded():
-    low, high = (part.astype(np.float32) for part in (space.low, space.high))
-    if low.ndim == 1:
-      return Continuous(low, high)
-  raise ValueError(
-    'actions must be Discrete from 0, MultiDiscrete or a bounded Box of one '
-    f'axis, got {space}'
+  return Continuous(
+    *(part.astype(np.float32) for part in (space.low, space.high))
   )

@@ -6,6 +6,7 @@ import gymnasium
 import numpy as np
 import tensorflow as tf
 
+from nca_tf.agents import spaces as spaces_lib
 from nca_tf.command_line import faults
 
 
@@ -140,12 +141,8 @@ def get_observation_spec(space: gymnasium.Space) -> tf.TensorSpec:
   Raises:
     ValueError: It is of a kind that networks here do not take.
   """
-  if isinstance(space, gymnasium.spaces.Discrete) and space.start == 0:
+  spaces_lib.check_observations(space)
+  if isinstance(space, gymnasium.spaces.Discrete):
     return tf.TensorSpec((), tf.int32)
-  if isinstance(space, gymnasium.spaces.Box) and len(space.shape) in (1, 3):
-    is_image = space.dtype == np.uint8 and len(space.shape) == 3
-    return tf.TensorSpec(space.shape, tf.uint8 if is_image else tf.float32)
-  raise ValueError(
-    'observations must be Discrete from 0, or a Box of one axis or three, got '
-    f'{space}'
-  )
+  is_image = space.dtype == np.uint8 and len(space.shape) == 3
+  return tf.TensorSpec(space.shape, tf.uint8 if is_image else tf.float32)

@@ -226,14 +226,16 @@ def export_policy(agent, folder, info):
 
   signatures = {
     'initial_state': _initial_state([*names, 'is_first'], initial),
-    'act': _concrete(act, observation=observation, **state),
+    'act': signature.make(act, observation=observation, **state),
   }
   shapes = {
     'observation': [list(spec.shape), spec.dtype.name],
     'action': [list(agent.action_spec.shape), agent.action_spec.dtype.name],
   }
-  trackable = [agent.network, agent.moments]
-  _save(trackable, signatures, folder, **{'agent.json': {**info, **shapes}})
+  variables = _variables(agent.network)
+  if agent.moments is not None:
+    variables += agent.moments.variables
+  _save(variables, signatures, folder, **{'agent.json': {**info, **shapes}})
 
 
 def _agent_signatures(agent, own, game):

@@ -1,7 +1,7 @@
 """Where agents are trained: batched environments by name.
 
 Another one is an entry in `ARENAS`, and nothing else; `gym:<id>` is any of
-Gymnasium's own environments.
+Gymnasium's own environments. TensorFlow is imported when one is made.
 """
 
 import functools
@@ -10,10 +10,8 @@ from typing import Any, NamedTuple
 
 import gymnasium
 
-from nca_tf.agents import actions
-from nca_tf.agents import vector_bridge
+from nca_tf.agents import spaces
 from nca_tf.command_line import faults
-from nca_tf.environments.grid_world import rooms
 from nca_tf.environments.pixel_copter import pixel_copter
 from nca_tf.environments.pixel_copter import vector
 
@@ -34,16 +32,22 @@ class Arena(NamedTuple):
 
 
 def _make_rooms(config, lanes):
+  from nca_tf.environments.grid_world import rooms
+
   del lanes
   return rooms.Rooms(config.size)
 
 
 def _make_copter(config, lanes):
+  from nca_tf.agents import vector_bridge
+
   games = vector.PixelCopterVector(lanes, observation=config.observation)
   return vector_bridge.VectorBridge(games, pixel_copter.SPEC.time_limit)
 
 
 def _make_gym(config, lanes):
+  from nca_tf.agents import vector_bridge
+
   name = config.env.removeprefix(GYM)
   limit = gymnasium.spec(name).max_episode_steps
   limit = {} if limit else {'max_episode_steps': _LONGEST}
@@ -78,8 +82,8 @@ def get(name: str) -> Arena:
   try:
     spec = gymnasium.spec(name.removeprefix(GYM))
     with gymnasium.make(spec) as environment:
-      actions.make(environment.action_space)
-      vector_bridge.get_observation_spec(environment.observation_space)
+      spaces.check_actions(environment.action_space)
+      spaces.check_observations(environment.observation_space)
   except (gymnasium.error.Error, ImportError, ValueError) as error:
     line = ' '.join(str(error).split())
     raise faults.UsageError(f'--env={name}: {line}') from error

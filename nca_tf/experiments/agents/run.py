@@ -1,6 +1,5 @@
 """Trains an agent, scores it in whole episodes, exports it and reports."""
 
-import re
 import time
 
 from nca_tf.experiments.agents import report
@@ -14,10 +13,10 @@ from nca_tf.training import loop
 
 def run(config: settings.Config) -> None:
   """Makes what the run folder lacks, and reports."""
-  where = re.sub(r'\W+', '_', config.env)
-  name = f'{where}-{config.label}-{config.cell}-{config.seed}'
   about = f'{config.env}, {config.label}, {config.cell}'
-  with run_lib.start(config, settings.NAME, name, about) as run:
+  curve = f'{config.label}-{config.cell}-{config.seed}'
+  name = config.run_name
+  with run_lib.start(config, settings.NAME, name, about, curve=curve) as run:
     training = training_lib.Training(config)
     checkpoints = checkpoints_lib.Checkpoints(
       run.checkpoints / 'agent', training=training
@@ -29,7 +28,7 @@ def run(config: settings.Config) -> None:
     run.publish(report.make(run), numbers='score.json')
     run.goodbye(
       Agent=f'{run.export}/agent',
-      Next=f'bin/{settings.NAME} --env={config.env} --rnd --cell=dnc',
+      Next=config.next_command(),
     )
 
 

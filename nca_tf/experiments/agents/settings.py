@@ -5,16 +5,19 @@ Burda et al. (2018).
 """
 
 import dataclasses
-from typing import ClassVar
+import re
+from typing import TYPE_CHECKING, ClassVar
 
-from nca_tf.agents.ppo import advantages
-from nca_tf.agents.ppo import agent as ppo
-from nca_tf.agents.rnd import distillation as rnd
 from nca_tf.command_line import config_flags
 from nca_tf.command_line import faults
 from nca_tf.experiments.agents import arenas
 from nca_tf.memory import cell_flags
 from nca_tf.memory import cells
+from nca_tf.runs import commands
+from nca_tf.runs import run_folder
+
+if TYPE_CHECKING:  # TensorFlow is not imported for --help.
+  from nca_tf.agents.ppo import advantages
 
 NAME = 'train_agent'
 NO_CELL = 'none'
@@ -131,13 +134,32 @@ class Config(cell_flags.CellFlags):
     return -(-self.steps // (self.lanes * self.window))
 
   @property
-  def streams(self) -> tuple[advantages.Stream, ...]:
+  def streams(self) -> 'tuple[advantages.Stream, ...]':
     """Rewards that have values of their own."""
+    from nca_tf.agents.ppo import agent as ppo
+    from nca_tf.agents.rnd import distillation as rnd
+
     if self.intrinsic_only:
       return (rnd.INTRINSIC,)
     extrinsic = rnd.EXTRINSIC if self.rnd else ppo.EXTRINSIC
     extrinsic = extrinsic._replace(discount=self.discount)
     return (extrinsic, rnd.INTRINSIC) if self.rnd else (extrinsic,)
+
+  @property
+  def run_name(self) -> str:
+    """Name of the run below `runs/train_agent/`."""
+    where = re.sub(r'\W+', '_', self.env)
+    return f'{where}-{self.label}-{self.cell}-{self.seed}'
+
+  def next_command(self) -> str:
+    """The command that explores where this agent did not, or remembers."""
+    change = {'cell': 'dnc'} if self.rnd else {'rnd': True}
+    config = dataclasses.replace(self, run_dir='', **change)
+    return commands.line(NAME, *config_flags.arguments(config))
+
+  def check_folder(self):
+    """Refuses a run folder of other settings, before TensorFlow."""
+    run_folder.check(self, NAME, self.run_name)
 
   def validate(self):
     """Refuses settings that contradict each other."""
