@@ -41,7 +41,7 @@ def write_whole(path: str | os.PathLike, data: bytes | str) -> None:
   except BaseException as error:
     with contextlib.suppress(OSError):
       partial.unlink(missing_ok=True)
-    if isinstance(error, OSError) and not error.filename:
+    if isinstance(error, OSError) and error.errno and not error.filename:
       error.filename = str(path)
     raise
 

@@ -52,7 +52,7 @@ from nca_tf.runs import checkpoints
 from nca_tf.runs import metrics
 from nca_tf.runs import run_files
 from nca_tf.runs import run_folder
-from nca_tf.world_model import world_model
+from nca_tf.world_model import architecture
 
 ROOM = 1 << 30  # Bytes.
 SECONDS = 5.0  # Of the processor.
@@ -209,7 +209,7 @@ def _write_spec(folder):
 
 def _read_run(path):
   path.with_name('config.copy.json').unlink(missing_ok=True)
-  return world_model.read_settings('world_model', path.parent)
+  return architecture.read_settings('world_model', path.parent)
 
 
 def _write_run(folder):

@@ -152,7 +152,8 @@ def test_shapes_that_cannot_be_are_refused(shape, tmp_path):
 
 
 @pytest.mark.parametrize(
-  ('steps', 'shape'), [(4, (4, 5, 3)), (100_000, (4, 5, 3)), (40, (4096, 4096))]
+  ('steps', 'shape'),
+  [(4, (4, 5, 3)), (100_000, (4, 5, 3)), (44, (2048, 2048, 3))],
 )
 def test_an_episode_that_unpacks_to_too_much_is_left_out(
   steps, shape, zeros, tmp_path

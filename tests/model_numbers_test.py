@@ -54,7 +54,7 @@ def play(lanes):
     make_dream().make_noise(2, 0),
     lanes,
   )
-  return found.survived.shape[1]
+  return found.scores.shape[1]
 
 
 def imagine(length):

@@ -305,7 +305,10 @@ def test_binary_prints_games_steps_and_mismatches(tmp_path, capsys):
   ('argv', 'message'),
   [
     ([], '--files must name at least one file, got none'),
-    (['--game=chess', 'x'], "--game must be pommerman, got 'chess'"),
+    (
+      ['--game=chess', 'x'],
+      "--game must be one of pommerman, pixel_copter, got 'chess'",
+    ),
   ],
 )
 def test_binary_refuses_wrong_flags(argv, message, capsys):

@@ -146,7 +146,10 @@ WRONG = {
     ('--policy=nobody', '--policy must be one of random, .*, or the folder'),
     ('--agent=nowhere', '--agent: folder must hold an agent'),
     ('--agent=torn agent', 'agent.json must describe an agent'),
-    ('--agent=unknown agent', 'agent.json must name action_kind'),
+    (
+      '--agent=unknown agent',
+      'agent.json must describe an agent: it must name action_kind',
+    ),
     ('--record=film.avi', '--record must name a .gif or an .mp4 file'),
     ('--record=file.gif', '--record must name a file, got folder'),
   ),

@@ -64,9 +64,10 @@ class Spec:
         f'observation_shape must be of at most {_LARGEST_FRAME} bytes, got '
         f'{list(shape)}'
       )
+    least = 0 if self.action_kind == 'continuous' else 1
     for name, value in (
       ('observation_shape', shape),
-      ('actions', checks.integer('actions', self.actions, 1)),
+      ('actions', checks.integer('actions', self.actions, least)),
       ('frame_skip', checks.integer('frame_skip', self.frame_skip, 1)),
     ):
       object.__setattr__(self, name, value)

@@ -127,8 +127,9 @@ def _parse(line: bytes) -> dict[str, Any] | None:
   """Returns the episode of a whole line, or None."""
   try:
     episode = json.loads(line)
-    for name in ('index', 'seed', 'tics'):
+    for name in ('index', 'seed'):
       checks.integer(name, episode[name], 0)
+    checks.integer('tics', episode.get('tics', 0), 0)
     checks.real('score', episode['score'])
     checks.boolean('terminated', episode['terminated'])
     return episode if line.endswith(b'\n') else None
