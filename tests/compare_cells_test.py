@@ -48,6 +48,7 @@ class Game:
     bonus = 10 * ('dnc' in config.policy)
     episodes = [
       {
+        'index': index,
         'seed': config.seed + index,
         'score': 100.0 + index**2 + bonus,
         'terminated': True,
