@@ -13,7 +13,7 @@ from keras import ops
 
 from nca_tf import checks
 from nca_tf.memory import cells
-from nca_tf.memory.unrolled import unroll
+from nca_tf.memory.unrolled import episodes
 from nca_tf.world_model import mixture
 
 
@@ -105,7 +105,8 @@ class MemoryModel(keras.Model):
     The state returns to zero where an episode starts; the flag is an input of
     the cell as well, as doomrnn's restart flag is.
     """
-    output, state = self._advance(self.inputs(z, action, is_first), state)
+    inputs = self.inputs(z, action, is_first)
+    output, state = episodes.advance(self.cell, inputs, is_first, state)
     return self._heads(output), state
 
   def unroll(self, z, action, is_first, state, kernel='auto', checkpoint=None):
@@ -123,44 +124,18 @@ class MemoryModel(keras.Model):
       Prediction with leading axes [B, T], and the state after the last step.
     """
     inputs = self.inputs(z, action, is_first)
-    if kernel == 'plain' or not unroll.supports(self.cell):
-      return self._unroll_plainly(inputs, state)
-    state = self._pack(state)
-    keep = 1 - inputs[..., -1]
-    hidden, state = unroll.unroll(
-      self.cell, inputs, state, keep, checkpoint=checkpoint, kernel=kernel
+    outputs, state = episodes.unroll(
+      self.cell, inputs, is_first, state, kernel, checkpoint
     )
-    outputs = self.cell.read_out(hidden)
-    return self._heads(outputs), keras.tree.flatten(state)
-
-  def _unroll_plainly(self, inputs, state):
-    """`unroll` for any cell, with the automatic gradient."""
-    inputs = tf.transpose(inputs, [1, 0, 2])
-    steps = inputs.shape[0] or tf.shape(inputs)[0]
-    source = tf.TensorArray(inputs.dtype, steps).unstack(inputs)
-    outputs = tf.TensorArray(
-      inputs.dtype, steps, element_shape=[None, self.cell.output_size]
-    )
-
-    def body(t, state, outputs):
-      output, state = self._advance(source.read(t), state)
-      return t + 1, state, outputs.write(t, output)
-
-    _, state, outputs = tf.while_loop(
-      lambda t, *_: t < steps,
-      body,
-      (tf.constant(0), self.as_state(state), outputs),
-      maximum_iterations=steps,
-    )
-    return self._heads(tf.transpose(outputs.stack(), [1, 0, 2])), state
+    return self._heads(outputs), state
 
   def as_state(self, state):
     """A flat state as a list of tensors in the dtypes of `initial`."""
-    return keras.tree.flatten(self._pack(state))
+    return keras.tree.flatten(episodes.pack(self.cell, state))
 
   def features(self, state):
     """Named features of a state that a controller may read: h, c, reads..."""
-    return cells.features(self.cell, self._pack(state))
+    return cells.features(self.cell, episodes.pack(self.cell, state))
 
   def call(self, z, action, is_first):
     """Unrolls from the initial state; the predictions alone."""
@@ -172,28 +147,6 @@ class MemoryModel(keras.Model):
     flag = ops.expand_dims(ops.cast(is_first, dtype), -1)
     parts = [ops.cast(z, dtype), ops.cast(action, dtype), flag]
     return ops.concatenate(parts, axis=-1)
-
-  def _advance(self, inputs, state):
-    """The cell's step [B, F] -> [B, O], from zero where the flag is set."""
-    keep = 1 - inputs[:, -1]
-
-    def forget(part):
-      rows = ops.reshape(keep, (-1,) + (1,) * (len(part.shape) - 1))
-      return part * ops.cast(rows, part.dtype)
-
-    output, state = self.cell(inputs, self._pack(map(forget, state)))
-    return output, keras.tree.flatten(state)
-
-  def _pack(self, state):
-    """A flat state in the nesting, and the dtypes, of the cell's own."""
-    reference = self.cell.get_initial_state(batch_size=1)
-    state, own = list(state), keras.tree.flatten(reference)
-    if len(state) != len(own):
-      raise ValueError(f'state must be {len(own)} tensors, got {len(state)}')
-    pairs = zip(state, own, strict=True)
-    return keras.tree.pack_sequence_as(
-      reference, [ops.cast(part, like.dtype) for part, like in pairs]
-    )
 
   def _heads(self, output):
     latent, done = self.latent_head(output), self.done_head(output)[..., 0]
