@@ -132,9 +132,11 @@ def _check_cells(snapshot, kind):
   board = snapshot.board
   there = np.zeros(board.shape, bool)
   there[tuple(places[:3])] = True
-  hidden = (board >= variants.AGENT) if kind == 'bombs' else False
+  shows = board == code
+  if kind == 'bombs':  # An agent hides the bomb that it stands on.
+    shows |= there & (board >= variants.AGENT)
   _refuse(
-    there & (board != code) & ~hidden | ~there & (board == code),
+    there != shows,
     f'board must show the {kind} where they are',
   )
 
