@@ -376,6 +376,21 @@ def get_requirements(setup, *leave_out):
   }
 
 
+@functools.cache
+def get_providers():
+  """Returns {top-level package: distributions that are installed}.
+
+  As `importlib.metadata.packages_distributions`, which on Python 3.10 knows
+  only what old wheels say of themselves.
+  """
+  found = {}
+  for distribution in importlib.metadata.distributions():
+    tops = {file.parts[0].split('.')[0] for file in distribution.files or ()}
+    for top in tops:
+      found.setdefault(top, set()).add(distribution.metadata['Name'])
+  return found
+
+
 @pytest.mark.parametrize(
   ('patterns', 'leave_out'),
   [(('nca_tf/**/*.py', 'bin/*'), ['test']), (('tests/*.py',), [])],
@@ -384,7 +399,7 @@ def test_setup_requires_what_is_imported(setup, patterns, leave_out):
   own = {'nca_tf', 'setuptools', *(f.stem for f in ROOT.glob('tests/*.py'))}
   known = own | sys.stdlib_module_names
   required = get_requirements(setup, *leave_out)
-  providers = importlib.metadata.packages_distributions()
+  providers = get_providers()
   missing = []
   for file in sorted(find(patterns)):
     named = {name.split('.')[0] for name in get_imports(ROOT / file)}
