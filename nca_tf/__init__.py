@@ -3,6 +3,7 @@
 import importlib
 import os
 import pathlib
+import sys
 import warnings
 
 __version__ = '0.1.0'
@@ -11,6 +12,10 @@ os.environ.setdefault('KERAS_BACKEND', 'tensorflow')
 # XLA reports every program it takes from its cache as an error; real errors
 # reach Python as exceptions.
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+# The graphs of Keras 3.12, the last one for Python 3.10, end TensorFlow 2.21 in
+# a segmentation fault when oneDNN rewrites them (bin/compare_predictions).
+if sys.version_info < (3, 11):
+  os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')
 
 
 _CACHE_ROOM = 2**30  # Bytes free for compiled programs.
