@@ -120,3 +120,9 @@ def test_weights_are_full_precision_under_mixed_policies():
   vision.fit(np.array([1000.0, 1.0]), np.ones(2))
   mean, _ = vision.encode(np.float32([[1000.25, 1.125]]))
   np.testing.assert_array_equal(mean, [[0.25, 0.125]])
+
+
+@pytest.mark.parametrize('value', [0, 2.0, '2', [2], None, True])
+def test_components_of_actions_are_integers(value):
+  with pytest.raises(ValueError, match='components must be an integer'):
+    rollouts.Spec('vectors', (4,), 0, 'continuous', components=value)

@@ -69,6 +69,7 @@ class Spec:
       ('observation_shape', shape),
       ('actions', checks.integer('actions', self.actions, least)),
       ('frame_skip', checks.integer('frame_skip', self.frame_skip, 1)),
+      ('components', checks.integer('components', self.components, 1)),
     ):
       object.__setattr__(self, name, value)
     if self.action_kind not in _ACTION_DTYPES:
