@@ -12,6 +12,7 @@ import gymnasium
 
 from nca_tf.agents import spaces
 from nca_tf.command_line import faults
+from nca_tf.environments import gym_registry
 from nca_tf.environments.pixel_copter import pixel_copter
 from nca_tf.environments.pixel_copter import vector
 
@@ -58,7 +59,7 @@ def _make_gym(config, lanes):
   return vector_bridge.VectorBridge(environment, longest, pickles=False)
 
 
-GYM = 'gym:'
+GYM = gym_registry.PREFIX
 _LONGEST = 10_000  # Steps of an episode where an environment has no limit.
 ARENAS = {
   'rooms': Arena(_make_rooms, 0.9),
