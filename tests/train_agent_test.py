@@ -116,6 +116,7 @@ def test_the_saved_model_plays_alike_where_only_tensorflow_is(
   'argv',
   [
     ('--rnd', '--cell=lstm'),
+    ('--rnd', '--cell=dnc', '--algorithm=reinforce'),
     ('--env=pixel_copter', '--rnd', '--intrinsic_only', '--minibatches=2'),
   ],
 )
@@ -195,13 +196,19 @@ def test_wrong_flags_are_refused(argv, message):
 
 def test_kinds_of_agents_have_streams_and_folders_of_their_own():
   found = {}
-  for argv in ((), ('--rnd',), ('--rnd', '--intrinsic_only')):
+  for argv in (
+    (),
+    ('--rnd',),
+    ('--rnd', '--intrinsic_only'),
+    ('--algorithm=reinforce',),
+  ):
     config = resolve(*argv)
     found[config.label] = [s.name for s in config.streams]
   assert found == {
     'ppo': ['extrinsic'],
     'ppo-rnd': ['extrinsic', 'intrinsic'],
     'ppo-intrinsic': ['intrinsic'],
+    'reinforce': ['extrinsic'],
   }
   assert resolve('--rnd').streams[0].discount == 0.99
   assert resolve('--preset=paper').streams[0].discount == 0.999

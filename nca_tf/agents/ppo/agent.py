@@ -63,6 +63,9 @@ class PPOAgent(tf_agents.TFAgent):
     moments: Of the observations, or None.
   """
 
+  settings_class = Settings
+  SCALARS = ('loss', 'policy_loss', 'value_loss', 'entropy', 'kl', 'clipped')
+
   def __init__(
     self,
     time_step_spec: tf_agents.TimeStep,
@@ -217,7 +220,6 @@ class PPOAgent(tf_agents.TFAgent):
     count = self.settings.epochs * self.settings.minibatches
     size = rows // self.settings.minibatches
     key = random_numbers.key(self.seed, 'minibatches', self.train_step_counter)
-    names = ('loss', 'policy_loss', 'value_loss', 'entropy', 'kl', 'clipped')
 
     def body(index, sums):
       epoch, part = (
@@ -239,11 +241,11 @@ class PPOAgent(tf_agents.TFAgent):
       scalars = self._update(piece, [tf.gather(s, chosen) for s in state])
       return index + 1, [a + b for a, b in zip(sums, scalars, strict=True)]
 
-    start = tf.constant(0), [tf.zeros([], tf.float32)] * len(names)
+    start = tf.constant(0), [tf.zeros([], tf.float32)] * len(self.SCALARS)
     _, sums = tf.while_loop(
       lambda index, _: index < count, body, start, parallel_iterations=1
     )
-    return {name: s / count for name, s in zip(names, sums, strict=True)}
+    return dict(zip(self.SCALARS, [s / count for s in sums], strict=True))
 
   def _update(self, batch, state):
     """Makes one step of the optimiser; returns its scalars."""

@@ -1,1 +1,1 @@
-"""bin/train_agent: PPO with or without memory and curiosity."""
+"""bin/train_agent: PPO or REINFORCE, with or without memory and curiosity."""

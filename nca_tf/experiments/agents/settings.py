@@ -1,13 +1,14 @@
-"""An agent that learns by proximal policy optimisation, and explores.
+"""An agent that learns by gradients of its policy, and explores.
 
-PPO: Schulman et al. (2017). Exploration by random network distillation (RND):
-Burda et al. (2018).
+PPO: Schulman et al. (2017). REINFORCE with a baseline: Williams (1992).
+Exploration by random network distillation (RND): Burda et al. (2018).
 """
 
 import dataclasses
 import re
 from typing import TYPE_CHECKING, ClassVar
 
+from nca_tf.agents import algorithms
 from nca_tf.command_line import config_flags
 from nca_tf.command_line import faults
 from nca_tf.experiments.agents import arenas
@@ -38,7 +39,7 @@ class Config(cell_flags.CellFlags):
     'What it sees of pixel_copter.',
     choices=('features', 'frames'),
   )
-  algorithm: str = _option('ppo', 'How it learns.', choices=('ppo',))
+  algorithm: str = _option('ppo', 'How it learns.', choices=algorithms.names)
   rnd: bool = _option(
     False, 'Reward what was seldom seen, with values of its own.'
   )
@@ -68,10 +69,16 @@ class Config(cell_flags.CellFlags):
     128, 'Steps of each lane per update.', minimum=2, maximum=65536
   )
   learning_rate: float = _option(1e-3, "Adam's rate.", minimum=0)
-  epochs: int = _option(4, 'Passes over each window.', minimum=1)
-  minibatches: int = _option(4, 'Parts of a pass.', minimum=1)
+  epochs: int = _option(
+    4, 'Passes over each window; REINFORCE makes one.', minimum=1
+  )
+  minibatches: int = _option(
+    4, 'Parts of a pass; REINFORCE takes it whole.', minimum=1
+  )
   clip: float = _option(
-    0.2, 'Largest change of a probability that is rewarded.', minimum=1e-6
+    0.2,
+    'Largest change of a probability that PPO rewards.',
+    minimum=1e-6,
   )
   entropy: float = _option(
     0.01, "Weight of the policy's entropy.", minimum=0, maximum=100

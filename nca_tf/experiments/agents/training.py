@@ -1,17 +1,18 @@
 """One agent in its environment: what is trained, and one iteration of it."""
 
+import dataclasses
 import math
 
 import tensorflow as tf
 
 from nca_tf import random_numbers
 from nca_tf.agents import actions
+from nca_tf.agents import algorithms
 from nca_tf.agents import collector as collector_lib
 from nca_tf.agents import evaluation
 from nca_tf.agents import network
 from nca_tf.agents import tf_agents
 from nca_tf.agents import vector_bridge
-from nca_tf.agents.ppo import agent as ppo
 from nca_tf.agents.rnd import distillation as rnd
 from nca_tf.command_line import faults
 from nca_tf.experiments.agents import arenas
@@ -24,7 +25,7 @@ class Training(tf.Module):
   """An agent, its environment and what is counted, all of it checkpointed.
 
   Attributes:
-    agent: The PPOAgent.
+    agent: Of --algorithm.
     collector: Plays windows.
     distillation: Of --rnd, or None.
     recent: Sum of returns and number of the episodes that ended in each of the
@@ -81,19 +82,19 @@ class Training(tf.Module):
         config.make_cell(config.cell) if config.cell_names else None,
         categories=0 if space.shape else int(space.n),
       )
-    return ppo.PPOAgent(
+    agent_class = algorithms.find(config.algorithm)
+    chosen = {  # Each flag that the algorithm knows.
+      field.name: getattr(config, field.name)
+      for field in dataclasses.fields(agent_class.settings_class)
+      if hasattr(config, field.name)
+    }
+    return agent_class(
       tf_agents.time_step_spec(self.spec),
       self._kind,
       actor,
       config.streams,
-      ppo.Settings(
-        learning_rate=config.learning_rate,
-        epochs=config.epochs,
-        minibatches=config.minibatches,
-        clip=config.clip,
-        entropy=config.entropy,
-      ),
-      random_numbers.derive(config.seed, 'agent'),
+      settings=agent_class.settings_class(**chosen),
+      seed=random_numbers.derive(config.seed, 'agent'),
     )
 
   def _make_distillation(self):
