@@ -59,6 +59,8 @@ setuptools.setup(
     'gpu': ['tensorflow[and-cuda]==2.21.*'],
     'profile': ['tensorboard-plugin-profile'],
     'ray': ['ray'],
+    # Games of the old gym; its own extra wants another NumPy.
+    'shimmy': ['shimmy>=2'],
     'test': [
       'box2d',
       'hypothesis',

@@ -89,8 +89,12 @@ class Spaces(gymnasium.Env):
 
   def _observe(self):
     space = self.observation_space
-    if self._bad == 'observation' and self._steps == 2:
+    if (self._bad, self._steps) in (('observation', 2), ('observation_0', 0)):
       return np.full(space.shape, np.nan, np.float32)
+    if (self._bad, self._steps) in (('shape', 2), ('shape_0', 0)):
+      return np.zeros(5, np.float32)
+    if (self._bad, self._steps) == ('ragged', 2):
+      return [[0.0], [1.0, 2.0]]
     if isinstance(space, spaces.Box) and space.dtype == np.float32:
       return self.np_random.standard_normal(space.shape).astype(np.float32)
     space.seed(int(self.np_random.integers(2**31)))
@@ -105,8 +109,12 @@ class Pictures(Spaces):
     super().__init__('grey', 'discrete')
 
 
-for _name, _limit in (('Spaces', 60), ('Pictures', None)):
+for _name, _class, _limit in (
+  ('Spaces', 'Spaces', 60),
+  ('Pictures', 'Pictures', None),
+  ('Endless', 'Spaces', None),
+):
   if f'{_name}-v0' not in gymnasium.registry:
     gymnasium.register(
-      f'{_name}-v0', f'gym_test_games:{_name}', max_episode_steps=_limit
+      f'{_name}-v0', f'gym_test_games:{_class}', max_episode_steps=_limit
     )

@@ -100,9 +100,7 @@ class VectorBridge(tf.train.experimental.PythonState):
       if self._is_cut_off:
         self._is_cut_off = False
         return self._cut_off(state)
-      if isinstance(self.action_space, gymnasium.spaces.Box):
-        low, high = self.action_space.low, self.action_space.high
-        action = np.clip(action, low, high)
+      action = self._check_actions(action)
       observation, reward, *ends, _ = self.environment.step(action)
       reward = np.asarray(reward, np.float32)
       if not np.all(np.isfinite(reward)):
@@ -120,6 +118,26 @@ class VectorBridge(tf.train.experimental.PythonState):
     ends = np.zeros(len(state), bool), np.ones(len(state), bool)
     return self._check(observation), nothing, *ends, state + 1
 
+  def close(self) -> None:
+    """Ends the games."""
+    self.environment.close()
+
+  def _check_actions(self, action):
+    """Returns actions of the space: those outside a box are clipped."""
+    space = self.action_space
+    if isinstance(space, gymnasium.spaces.Box):
+      fits = np.isfinite(action)
+      action = np.clip(action, space.low, space.high)
+    else:
+      is_one = isinstance(space, gymnasium.spaces.Discrete)
+      fits = (action >= 0) & (action < (space.n if is_one else space.nvec))
+    if not np.all(fits):
+      raise faults.Fault(
+        f'actions must be in {space}, got {action[~fits][0]}: has the policy '
+        'diverged? A smaller --learning_rate may help'
+      )
+    return action
+
   def _check(self, observation):
     found = np.asarray(observation, self.spec.dtype.as_numpy_dtype)
     wanted = (self.environment.num_envs, *self.spec.shape)
@@ -132,6 +150,13 @@ class VectorBridge(tf.train.experimental.PythonState):
         'observations must be finite, got '
         f'{np.sum(~np.isfinite(found))} of {found.size} numbers that are not'
       )
+    space = self.observation_space
+    if isinstance(space, gymnasium.spaces.Discrete):
+      if np.any((found < 0) | (found >= space.n)):
+        raise faults.Fault(
+          f'observations must be from 0 to {space.n - 1}, got {found.min()} to '
+          f'{found.max()}'
+        )
     return found
 
 

@@ -1,7 +1,7 @@
 """What every game says about itself, and how it reports a broken engine."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import gymnasium
@@ -153,6 +153,19 @@ def check_reset(seed: Any, options: Any) -> int | None:
   if not isinstance(options, Mapping | None):
     raise ValueError(f'options must be None or a mapping, got {options!r}')
   return None if seed is None else checks.integer('seed', seed, 0)
+
+
+def check_render_mode(
+  mode: Any, allowed: Sequence[str] = ('rgb_array',)
+) -> str | None:
+  """Returns a mode that a game has, or None; raises ValueError for others."""
+  if mode is not None and mode not in allowed:
+    *others, last = ('None', *map(repr, allowed))
+    raise ValueError(
+      f'render_mode must be {", ".join(others)} or {last}, got '
+      f'{checks.shorten(mode)}'
+    )
+  return mode
 
 
 def to_array(action: Any) -> np.ndarray:

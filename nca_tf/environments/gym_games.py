@@ -123,16 +123,12 @@ class GymGame(gymnasium.Env):
     self._spec = dataclasses.replace(
       self._look.spec, frame_skip=frame_skip, **given
     )
-    if render_mode not in (None, 'rgb_array'):
-      raise ValueError(
-        f"render_mode must be None or 'rgb_array', got {render_mode!r}"
-      )
+    self.render_mode = game.check_render_mode(render_mode)
     if render_mode and not self._look.draws:
       raise ValueError(
         f'render_mode must be None in game {name!r}, which draws no pictures, '
         f'got {render_mode!r}'
       )
-    self.render_mode = render_mode
     self.metadata = {
       'render_modes': ['rgb_array'] if self._look.draws else [],
       'render_fps': self._spec.tics_per_second,
@@ -185,7 +181,7 @@ class GymGame(gymnasium.Env):
       if self._over:
         break
     if not np.isfinite(total):
-      self._crash('reward', before)
+      self._crash('reward that is not finite', before)
     return (
       self._observe(observation),
       total,
@@ -224,11 +220,14 @@ class GymGame(gymnasium.Env):
     shape = self._spec.observation_shape
     if not self._frames:
       return np.zeros(shape, self._spec.observation_dtype)
+    fault = gym_registry.find_fault(self._look.observations, observation)
+    if fault:
+      self._crash(f'observation {fault}', self._tics)
     if not self._spec.has_frames:
       vector = spaces.flatten(self._look.observations, observation)
       vector = np.asarray(vector, np.float32)
       if not np.isfinite(vector).all():
-        self._crash('observation', self._tics)
+        self._crash('observation that is not finite', self._tics)
       return vector
     screen = np.asarray(observation, np.uint8).reshape(self._look.image)
     screen = np.broadcast_to(screen, self._spec.screen_shape)
@@ -267,8 +266,7 @@ class GymGame(gymnasium.Env):
   def _crash(self, what: str, tics: int):
     self._over = True
     raise game.GameCrashed(
-      f'game {self._spec.name!r} gave {what} that is not finite after tic '
-      f'{tics}'
+      f'game {self._spec.name!r} gave {what} after tic {tics}'
     )
 
 

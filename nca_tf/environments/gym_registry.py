@@ -13,8 +13,12 @@ import warnings
 from typing import Any
 
 import gymnasium
+import numpy as np
 
 PREFIX = 'gym:'
+
+# Games of gym, before Gymnasium: gym:GymV21Environment-v0,env_id=ID.
+_OLD = ('GymV21Environment-v0',)
 
 # Many games draw with pygame, which greets, and looks for a screen and a sound
 # card that they do not need.
@@ -43,11 +47,20 @@ def _parse(name: str) -> tuple[str, dict[str, Any]]:
   return identifier, options
 
 
-def open_game(name: str, render_mode: str | None = None) -> gymnasium.Env:
-  """Opens a game without Gymnasium's time limit: it is counted in tics here.
+def open_game(
+  name: str, render_mode: str | None = None, limited: bool = False
+) -> gymnasium.Env:
+  """Opens a game.
+
+  Args:
+    name: `gym:` and the rest, see `gym_games`.
+    render_mode: Of the game, or None.
+    limited: Whether Gymnasium truncates its episodes. `gym_games` counts in
+      tics itself.
 
   Raises:
-    ImportError, ValueError: As `get_spec`.
+    ImportError: A package that the game needs is not installed.
+    ValueError: There is no such game, or it cannot be made.
   """
   identifier, options = _parse(name)
   if render_mode:  # Not every game has such an option.
@@ -55,17 +68,27 @@ def open_game(name: str, render_mode: str | None = None) -> gymnasium.Env:
   for variable, value in _PYGAME.items():
     os.environ.setdefault(variable, value)
   try:
-    with quiet(), warnings.catch_warnings():
+    with (
+      quiet(),
+      warnings.catch_warnings(),
+      contextlib.redirect_stderr(_Nowhere()),  # Old gym says how old it is.
+    ):
       warnings.simplefilter('ignore')  # Of what the game imports.
+      if identifier in _OLD:
+        identifier = f'shimmy:{identifier}'  # It registers them.
       return gymnasium.make(
         identifier,
-        max_episode_steps=-1,
+        max_episode_steps=None if limited else -1,
         disable_env_checker=True,
         **options,
       )
   except gymnasium.error.DependencyNotInstalled as error:
     raise ImportError(_say_how(name, identifier, error)) from error
   except ModuleNotFoundError as error:
+    if identifier.startswith('shimmy:') and 'shimmy' in str(error):
+      raise ImportError(
+        f"game {name!r} needs Shimmy: pip install 'nca_tf[shimmy]'"
+      ) from error
     raise ImportError(
       f'game {name!r} needs another package: {shorten(error, 200)}'
     ) from error
@@ -103,6 +126,21 @@ def shorten(value, length: int = 100) -> str:
   """Returns the text of anything on one line of a limited length."""
   text = ' '.join(str(value).split())
   return text if len(text) <= length else f'{text[: length - 3]}...'
+
+
+def find_fault(space: gymnasium.Space, observation) -> str:
+  """Says what is wrong with the shape of an observation, or nothing.
+
+  Whether its numbers are finite is for those who need them.
+  """
+  if isinstance(space, gymnasium.spaces.Box):
+    try:
+      shape = np.shape(observation)
+    except ValueError:  # Rows of several lengths.
+      shape = None
+    if shape != space.shape:
+      return f'of shape {shape}, not {space.shape},'
+  return ''
 
 
 class _Nowhere(io.TextIOBase):

@@ -114,13 +114,9 @@ class PixelCopter(gymnasium.Env):
       frame_skip=frame_skip,
       time_limit=time_limit,
     )
-    if render_mode not in (None, 'rgb_array'):
-      raise ValueError(
-        f"render_mode must be None or 'rgb_array', got {render_mode!r}"
-      )
     self.observation_space = make_space(observation)
     self.action_space = gymnasium.spaces.Discrete(SPEC.actions)
-    self.render_mode = render_mode
+    self.render_mode = game.check_render_mode(render_mode)
     self._rules = engine.Rules(rounding=rounding)
     self._frames = checks.boolean('frames', frames)
     self._has_features = observation == 'features'

@@ -46,10 +46,11 @@ class ParallelPommerman:
     render_mode: str | None = None,
   ):
     """Makes the environment; arguments as of `single_agent.Pommerman`."""
-    single_agent.check_render_mode(render_mode)
     self._variant = single_agent.make_rules(variant, time_limit)
     self._kind = observation
-    self.render_mode = render_mode
+    self.render_mode = game.check_render_mode(
+      render_mode, single_agent.RENDER_MODES
+    )
     self._seats = {
       f'agent_{seat}': seat for seat in range(self._variant.agents)
     }

@@ -118,9 +118,8 @@ class Pommerman(gymnasium.Env):
       frame_skip=frame_skip,
       time_limit=time_limit,
     )
-    check_render_mode(render_mode)
     rules = make_rules(variant, spec.time_limit)
-    self.render_mode = render_mode
+    self.render_mode = game.check_render_mode(render_mode, RENDER_MODES)
     self.observation_space = views.make_space(observation, rules)
     self.action_space = make_action_space(rules)
     self._variant = rules
@@ -223,14 +222,6 @@ def split_action(action, variant: variants.Variant):
     raise ValueError(f'action must be in {space}, got {checks.shorten(action)}')
   value = np.atleast_1d(value).astype(np.int64)
   return value[:1], value[None, 1:] if variant.radio else None
-
-
-def check_render_mode(mode: str | None):
-  """Raises ValueError for an unknown way of rendering."""
-  if mode not in (None, *RENDER_MODES):
-    raise ValueError(
-      f'render_mode must be None, {" or ".join(RENDER_MODES)}, got {mode!r}'
-    )
 
 
 def draw(observations: dict, agent: int, mode: str):

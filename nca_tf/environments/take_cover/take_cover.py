@@ -11,6 +11,7 @@ import shlex
 import shutil
 import sys
 import tempfile
+import threading
 import weakref
 
 import gymnasium
@@ -53,6 +54,9 @@ _START_TIC = 14
 _THRESHOLD = 1 / 3
 _BUTTONS = ((1, 0), (0, 0), (0, 1))  # MOVE_LEFT, MOVE_RIGHT by action
 _SHARED_MEMORY = pathlib.Path('/dev/shm')
+# One at a time: what another thread forks meanwhile would hold the launcher
+# open, and then the kernel refuses to run it.
+_STARTING = threading.Lock()
 _SHARED_KIB = 256  # An engine takes 96; without them both end by a signal.
 
 
@@ -173,13 +177,9 @@ class TakeCover(gymnasium.Env):
       frame_skip=frame_skip,
       time_limit=time_limit,
     )
-    if render_mode not in (None, 'rgb_array'):
-      raise ValueError(
-        f"render_mode must be None or 'rgb_array', got {render_mode!r}"
-      )
+    self.render_mode = game.check_render_mode(render_mode)
     _import_vizdoom()
     self._frames = checks.boolean('frames', frames)
-    self.render_mode = render_mode
     self.observation_space = gymnasium.spaces.Box(
       0, 255, SPEC.observation_shape, np.uint8
     )
@@ -207,7 +207,8 @@ class TakeCover(gymnasium.Env):
     self._over = True
     try:
       if self._game is None:
-        self._start_engine()
+        with _STARTING:
+          self._start_engine()
       self._game.set_seed(engine_seed)
       self._game.new_episode()
       self._observation = np.zeros(SPEC.observation_shape, np.uint8)

@@ -1,17 +1,16 @@
 """Where agents are trained: batched environments by name.
 
-Another one is an entry in `ARENAS`, and nothing else; `gym:<id>` is any of
-Gymnasium's own environments. TensorFlow is imported when one is made.
+Another one is an entry in `ARENAS`, and nothing else; `gym:<id>` is any game of
+Gymnasium's registry, with options after commas. TensorFlow is imported when one
+is made.
 """
 
-import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import gymnasium
-
 from nca_tf.agents import spaces
 from nca_tf.command_line import faults
+from nca_tf.environments import gym_lanes
 from nca_tf.environments import gym_registry
 from nca_tf.environments.pixel_copter import pixel_copter
 from nca_tf.environments.pixel_copter import vector
@@ -46,24 +45,29 @@ def _make_copter(config, lanes):
   return vector_bridge.VectorBridge(games, pixel_copter.SPEC.time_limit)
 
 
+def _make_take_cover(config, lanes):
+  from nca_tf.agents import vector_bridge
+  from nca_tf.environments.take_cover import vector as take_cover
+
+  del config
+  games = take_cover.TakeCoverVector(lanes)
+  limit = games.time_limit
+  return vector_bridge.VectorBridge(games, limit, pickles=False)
+
+
 def _make_gym(config, lanes):
   from nca_tf.agents import vector_bridge
 
-  name = config.env.removeprefix(GYM)
-  limit = gymnasium.spec(name).max_episode_steps
-  limit = {} if limit else {'max_episode_steps': _LONGEST}
-  make = functools.partial(gymnasium.make, name, **limit)
-  environment = gymnasium.vector.SyncVectorEnv([make] * lanes)
-  longest = environment.envs[0].spec.max_episode_steps
+  games = gym_lanes.Lanes(config.env, lanes)
   # Many of them pickle what they were made of, and not where they are.
-  return vector_bridge.VectorBridge(environment, longest, pickles=False)
+  return vector_bridge.VectorBridge(games, games.time_limit, pickles=False)
 
 
 GYM = gym_registry.PREFIX
-_LONGEST = 10_000  # Steps of an episode where an environment has no limit.
 ARENAS = {
   'rooms': Arena(_make_rooms, 0.9),
   'pixel_copter': Arena(_make_copter, 50.0),
+  'vizdoom': Arena(_make_take_cover, 750.0),
 }
 
 
@@ -81,12 +85,14 @@ def get(name: str) -> Arena:
       )
     return ARENAS[name]
   try:
-    spec = gymnasium.spec(name.removeprefix(GYM))
-    with gymnasium.make(spec) as environment:
+    environment = gym_lanes.open_one(name)
+  except (ImportError, ValueError) as error:  # They name the game.
+    raise faults.UsageError(f'--env: {error}') from error
+  with environment:
+    try:
       spaces.check_actions(environment.action_space)
       spaces.check_observations(environment.observation_space)
-  except (gymnasium.error.Error, ImportError, ValueError) as error:
-    line = ' '.join(str(error).split())
-    raise faults.UsageError(f'--env={name}: {line}') from error
-  threshold = spec.reward_threshold
+    except ValueError as error:
+      raise faults.UsageError(f'--env={name}: {error}') from error
+  threshold = environment.spec.reward_threshold
   return Arena(_make_gym, float('inf') if threshold is None else threshold)

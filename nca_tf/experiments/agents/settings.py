@@ -31,7 +31,8 @@ class Config(cell_flags.CellFlags):
 
   env: str = _option(
     'rooms',
-    'Where it plays: rooms, pixel_copter, or gym:<id> of Gymnasium.',
+    'Where it plays: rooms, pixel_copter, vizdoom (Take Cover), or gym:<id> of '
+    'Gymnasium.',
   )
   size: int = _option(15, 'Cells of a side of rooms.', minimum=3, maximum=100)
   observation: str = _option(
@@ -87,6 +88,11 @@ class Config(cell_flags.CellFlags):
   # episode, and what was learnt is forgotten for the sake of novelty.
   discount: float = _option(
     0.99, 'Of the rewards of the environment.', minimum=0, maximum=1
+  )
+  scale_rewards: bool = _option(
+    False,
+    'Divide the rewards of the environment by the running deviation of their '
+    'discounted sum.',
   )
   predictor_rate: float = _option(
     1e-4, "Adam's rate of the predictor of --rnd.", minimum=0

@@ -1,5 +1,6 @@
 """One agent in its environment: what is trained, and one iteration of it."""
 
+import contextlib
 import dataclasses
 import math
 
@@ -11,6 +12,7 @@ from nca_tf.agents import algorithms
 from nca_tf.agents import collector as collector_lib
 from nca_tf.agents import evaluation
 from nca_tf.agents import network
+from nca_tf.agents import reward_scale
 from nca_tf.agents import tf_agents
 from nca_tf.agents import vector_bridge
 from nca_tf.agents.rnd import distillation as rnd
@@ -28,6 +30,7 @@ class Training(tf.Module):
     agent: Of --algorithm.
     collector: Plays windows.
     distillation: Of --rnd, or None.
+    reward_scale: Of --scale_rewards, or None.
     recent: Sum of returns and number of the episodes that ended in each of the
       last windows, [K, 2]: more steps than an episode can have, so that winners
       do not count before losers.
@@ -57,6 +60,11 @@ class Training(tf.Module):
       random_numbers.derive(config.seed, 'play'),
     )
     self.distillation = self._make_distillation() if config.rnd else None
+    self.reward_scale = (
+      reward_scale.RewardScale(config.lanes, config.discount)
+      if config.scale_rewards
+      else None
+    )
     windows = math.ceil(environment.time_limit / config.window) + 1
     zeros = tf.zeros([min(windows, _MOST_WINDOWS), 2])
     self.recent = tf.Variable(zeros, trainable=False)
@@ -112,16 +120,11 @@ class Training(tf.Module):
 
   def step(self, index: int) -> dict:
     """Plays a window and learns from it; returns scalars."""
-    try:
+    with _naming_faults(self.collector.environment):
       if index == 0 and self.distillation is not None:
         for _ in range(self.config.prime):
           self._prime()
       return self._iterate()
-    except tf.errors.OpError:
-      fault = getattr(self.collector.environment, 'fault', None)
-      if fault is not None:
-        raise fault from None
-      raise
 
   def prime(self) -> None:
     """Plays a window for the scale of observations alone."""
@@ -134,6 +137,9 @@ class Training(tf.Module):
     experience = window.experience
     scalars = {}
     rewards = [experience.reward]
+    if self.reward_scale is not None:
+      is_boundary = experience.is_boundary()
+      rewards = [self.reward_scale.apply(experience.reward, is_boundary)]
     if self.distillation is not None:
       observations = tf.concat(
         [experience.observation, window.final.observation[:, None]], 1
@@ -185,9 +191,24 @@ class Training(tf.Module):
       environment = self._arena.make(self.config, lanes)
       seed = random_numbers.derive(self.config.seed, f'score of {name}')
       play = tf.function(evaluation.play, autograph=False)
-      returns, lengths = play(environment, policy, lanes, seed)
+      with _naming_faults(environment):
+        returns, lengths = play(environment, policy, lanes, seed)
+      if hasattr(environment, 'close'):
+        environment.close()
       found[name] = {
         'returns': returns.numpy().tolist(),
         'lengths': lengths.numpy().tolist(),
       }
     return found
+
+
+@contextlib.contextmanager
+def _naming_faults(environment):
+  """Raises what an environment found wrong inside a graph, as it was."""
+  try:
+    yield
+  except tf.errors.OpError:
+    fault = getattr(environment, 'fault', None)
+    if fault is not None:
+      raise fault from None
+    raise
