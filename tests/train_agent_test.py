@@ -74,7 +74,7 @@ signatures = tf.saved_model.load(folder).signatures
 state = signatures['initial_state'](batch=tf.constant(observations.shape[1]))
 taken = []
 for observation in observations:
-  found = signatures['act'](observation=tf.constant(observation), **state)
+  found = signatures['act'](frames=tf.constant(observation), **state)
   taken.append(found['action'].numpy())
   state = {name: found['next_' + name] for name in state}
 np.save(actions, taken)
