@@ -27,7 +27,6 @@ from nca_tf.command_line import config_flags
 from nca_tf.command_line import faults
 from nca_tf.datasets import rollouts
 from nca_tf.environments import gym_registry
-from nca_tf.environments import workers
 from nca_tf.environments.grid_world import rooms
 from nca_tf.environments.workers import episode
 from nca_tf.environments.workers import player
@@ -314,13 +313,10 @@ def test_evaluate_scores_and_films_it_with_its_own_options(
   config = config_flags.resolve(evaluate.Config, argv)
   figures = evaluate.run(config)
   assert figures['episodes'] == 2 and config.resolved.env == 'pixel_copter'
-  (wanted,) = workers.play(
-    'pixel_copter',
-    made.folder,
-    [environments.episode_seed(0, 0)],
-    options={'observation': 'features', 'time_limit': LIMIT},
-    processes=1,
-  )
+  options = {'observation': 'features', 'time_limit': LIMIT}
+  env = environments.make('pixel_copter', **options)
+  policy = saved_agent.SavedAgent(made.folder)
+  wanted = episode.play(env, policy, 0, environments.episode_seed(0, 0))
   line = (tmp_path / 'run' / 'episodes.jsonl').read_text().splitlines()[0]
   assert json.loads(line)['score'] == wanted.score
   with Image.open(film) as picture:

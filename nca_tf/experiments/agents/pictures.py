@@ -9,7 +9,6 @@ from nca_tf.analysis import canvas
 from nca_tf.analysis import memory_trace
 from nca_tf.experiments.agents import episode as episode_lib
 from nca_tf.memory import cells
-from nca_tf.play import film
 
 _TRACED = 500  # Steps of a picture of the memory.
 
@@ -18,17 +17,13 @@ def draw(run, training) -> dict:
   """Plays an episode and shows it, in `figures/` and in TensorBoard.
 
   Returns:
-    Its return and its length; empty where it cannot be played, see
-    `episode.play`.
+    Its return and its length.
   """
   config, step = run.config, run.config.updates
   title = f'{config.env}, {config.label}, {config.cell}: an episode'
   played = episode_lib.play(training)
-  if played is None:
-    return {}
-  if played.pictures is not None:
-    pairs = [(played.result, played.pictures)]
-    pages, fps = film.make(config.label, played.spec, pairs)
+  if played.film is not None:
+    pages, fps = played.film
     gif = animation.gif_bytes(pages, fps)
     files.write_whole(run.figures / 'episode.gif', gif)
     run.log.animation('figures/episode', gif, pages.shape[1:3], step)
@@ -43,15 +38,15 @@ def draw(run, training) -> dict:
   if cell is not None and cells.has_memory(cell):
     _draw_memory(run, played, title, step)
   return {
-    'return': played.result.score,
-    'length': len(played.result.rewards),
+    'return': float(played.rewards.sum()),
+    'length': len(played.rewards),
   }
 
 
 def _draw_memory(run, played, title, step):
   """The memory over the episode, and its content at some of its steps."""
   trace = {name: part[:_TRACED] for name, part in played.state.items()}
-  rewards = played.result.rewards[:_TRACED]
+  rewards = played.rewards[:_TRACED]
   marks = np.flatnonzero(rewards)
   note = ''
   if 0 < len(marks) <= 40:
@@ -67,7 +62,7 @@ def _draw_memory(run, played, title, step):
 
 def draw_values(played, names, title):
   """Rewards, what the agent expected, and the novelty of each step."""
-  rewards = np.cumsum(played.result.rewards)
+  rewards = np.cumsum(played.rewards)
   panels = [('sum of rewards', rewards, canvas.BLUE)]
   for name, values in zip(names, played.values.T, strict=True):
     panels.append((f'value, {name}', values, canvas.GREEN))
