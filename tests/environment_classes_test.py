@@ -94,6 +94,10 @@ ROWS = {
     functools.partial(make_registered, 'nca_tf/PixelCopter-v0', time_limit=30),
     counts=('time_limit', 'frame_skip'),
   ),
+  'nca_tf/Rooms-v0': Row(
+    functools.partial(make_registered, 'nca_tf/Rooms-v0', time_limit=30),
+    counts=('time_limit', 'frame_skip'),
+  ),
   'copters': Row(
     functools.partial(
       pixel_copter_vector.PixelCopterVector, num_envs=2, time_limit=30

@@ -43,9 +43,10 @@ def test_a_run_leaves_its_score_records_and_figures(finished):
   assert found['steps'] == 8 * 16 * UPDATES
   assert 0 <= found['drawn'] <= 1 and 0 < found['coverage'] <= 1
   assert 'Solved' in (finished / 'summary.md').read_text()
-  for name in ('return', 'curves'):
+  drawn = 'return', 'curves', 'values', 'places', 'memory_trace', 'memory'
+  for name in drawn:
     with Image.open(finished / 'figures' / f'{name}.png') as picture:
-      assert picture.size[0] == 1000
+      assert picture.size[0] in (800, 1000)
       assert len(picture.convert('L').getcolors()) > 10
   lines = (finished / 'metrics.jsonl').read_text().splitlines()
   assert len(lines) == UPDATES
@@ -53,12 +54,25 @@ def test_a_run_leaves_its_score_records_and_figures(finished):
   for record in map(json.loads, lines):
     assert wanted | {'explained_variance'} <= set(record)
     assert all(np.isfinite(record[name]) for name in wanted)
-  assert list((finished / 'tensorboard').iterdir())
+  with Image.open(finished / 'figures' / 'episode.gif') as film:
+    assert film.n_frames > 1
+  (curve,) = (finished / 'tensorboard').iterdir()
+  shown = {
+    file.name.split('.')[3].rpartition('-')[0]
+    for file in curve.glob('events.out.tfevents.figures-*')
+  }
+  assert shown == {f'figures-{name}' for name in (*drawn, 'episode')}
 
 
-def test_a_finished_run_is_not_repeated(finished, monkeypatch):
+def test_a_finished_run_is_not_repeated(finished, monkeypatch, capsys):
   monkeypatch.setattr(loop, 'fit', None)
+  # The first version's agents said nothing of the game's options.
+  description = finished / 'export' / 'agent' / 'agent.json'
+  whole = json.loads(description.read_text())
+  description.write_text(json.dumps({'env': 'rooms'}))
   train_agent.run(small(finished))
+  assert 'export lost some of its work; made again' in capsys.readouterr().err
+  assert json.loads(description.read_text()) == whole
   with pytest.raises(faults.UsageError, match='entropy: folder has 0.01'):
     train_agent.run(small(finished, '--entropy=0.5'))
 
@@ -74,7 +88,7 @@ signatures = tf.saved_model.load(folder).signatures
 state = signatures['initial_state'](batch=tf.constant(observations.shape[1]))
 taken = []
 for observation in observations:
-  found = signatures['act'](observation=tf.constant(observation), **state)
+  found = signatures['act'](frames=tf.constant(observation), **state)
   taken.append(found['action'].numpy())
   state = {name: found['next_' + name] for name in state}
 np.save(actions, taken)

@@ -2,7 +2,9 @@
 
 A game is one file (or folder) with a class that takes the keyword options
 `action_kind`, `frame_skip`, `time_limit` and `frames` (False: nothing needs to
-be drawn), and a `GameSpec` named `SPEC` beside it; and one line in `GAMES`.
+be drawn), and a `GameSpec` named `SPEC` beside it, and where an option of its
+own changes what it shows, a function `specify` of the options that returns the
+spec; and one line in `GAMES`.
 Any game of Gymnasium's registry is one by the name `gym:` and its id, see
 `gym_games`.
 """
@@ -52,6 +54,7 @@ GAMES = {
     'nca_tf.environments.pixel_copter.pixel_copter',
     'PixelCopter',
   ),
+  'rooms': ('nca_tf/Rooms-v0', 'nca_tf.environments.rooms_game', 'Rooms'),
 }
 
 for _id, _module, _class in GAMES.values():
@@ -108,8 +111,12 @@ def get_spec(name: str, **options) -> GameSpec:
   """
   known = {field.name for field in dataclasses.fields(GameSpec)}
   changed = {key: options[key] for key in options if key in known}
-  is_gym = gym_games.owns(name)
-  spec = gym_games.get_spec(name) if is_gym else _find(name)[0].SPEC
+  if gym_games.owns(name):
+    spec = gym_games.get_spec(name, options.get('raw', False))
+  else:
+    module, _ = _find(name)
+    specify = getattr(module, 'specify', None)
+    spec = specify(options) if specify else module.SPEC
   return dataclasses.replace(spec, **changed)
 
 

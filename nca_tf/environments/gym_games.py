@@ -13,6 +13,9 @@ makes it: one-hot where a value is an index.
 CarRacing-v3 is seen and driven as in Ha & Schmidhuber 2018 (arXiv:1803.10122),
 appendix A.4: without the bar at the bottom of the screen, and with the brake on
 in the upper half of its range only.
+
+With `raw=True` images keep their size and all of their rows, and actions their
+whole range: what agents see and do that learnt in Gymnasium's environment.
 """
 
 import dataclasses
@@ -24,6 +27,7 @@ import numpy as np
 from gymnasium import spaces
 from PIL import Image
 
+from nca_tf import checks
 from nca_tf.environments import game
 from nca_tf.environments import gym_registry
 from nca_tf.environments import policies
@@ -54,14 +58,19 @@ def owns(name: Any) -> bool:
   return isinstance(name, str) and name.startswith(gym_registry.PREFIX)
 
 
-def get_spec(name: str) -> game.GameSpec:
+def get_spec(name: str, raw: bool = False) -> game.GameSpec:
   """Returns what the library knows of a game; it is made once to look at it.
 
   Raises:
     ImportError: A package that the game needs is not installed.
     ValueError: There is no such game, or no model for its spaces.
   """
-  return _look(name).spec
+  spec, raw = _look(name).spec, checks.boolean('raw', raw)
+  if not raw or not spec.has_frames:
+    return spec
+  return dataclasses.replace(
+    spec, observation_shape=spec.screen_shape, screen_rows=None
+  )
 
 
 def registration(name: str):
@@ -101,6 +110,7 @@ class GymGame(gymnasium.Env):
     frame_skip: int = 1,
     time_limit: int | None = None,
     frames: bool = True,
+    raw: bool = False,
     render_mode: str | None = None,
   ):
     """Makes the environment; the game itself is opened by the first `reset`.
@@ -111,6 +121,7 @@ class GymGame(gymnasium.Env):
       frame_skip: Tics for which each action is held.
       time_limit: Tics after which an episode is truncated; None is its own.
       frames: Whether observations are needed.
+      raw: Whether it stays Gymnasium's own, see the module.
       render_mode: None or 'rgb_array' (`render()` draws the game).
 
     Raises:
@@ -121,7 +132,7 @@ class GymGame(gymnasium.Env):
     given = {'action_kind': action_kind, 'time_limit': time_limit}
     given = {key: value for key, value in given.items() if value is not None}
     self._spec = dataclasses.replace(
-      self._look.spec, frame_skip=frame_skip, **given
+      get_spec(name, raw), frame_skip=frame_skip, **given
     )
     self.render_mode = game.check_render_mode(render_mode)
     if render_mode and not self._look.draws:
@@ -134,6 +145,7 @@ class GymGame(gymnasium.Env):
       'render_fps': self._spec.tics_per_second,
     }
     self._frames = frames
+    self._half = [] if raw else list(self._look.known.half)
     shape = self._spec.observation_shape
     if self._spec.has_frames:
       self.observation_space = spaces.Box(0, 255, shape, np.uint8)
@@ -145,8 +157,7 @@ class GymGame(gymnasium.Env):
     else:
       self.action_space = spaces.Discrete(self._spec.actions)
     self._env = None
-    self._tics = 0
-    self._over = True
+    self._tics, self._over = 0, True
 
   def reset(self, *, seed=None, options=None):
     """Starts an episode that `seed`, where given, determines wholly."""
@@ -255,8 +266,7 @@ class GymGame(gymnasium.Env):
       return space.dtype.type(space.start + value.item())
     value = value.astype(np.float64).ravel()
     share = (value + 1) / 2
-    half = list(self._look.known.half)
-    share[half] = np.maximum(value[half], 0)
+    share[self._half] = np.maximum(value[self._half], 0)
     low, high = (
       limit.astype(np.float64).ravel() for limit in (space.low, space.high)
     )

@@ -6,6 +6,7 @@ import os
 import pathlib
 import tempfile
 import zlib
+from collections.abc import Iterable
 
 import gymnasium
 import numpy as np
@@ -65,24 +66,46 @@ def record(config, path: str) -> int:
   They are played again. Returns the number of frames of the .gif or .mp4 file.
   """
   spec = config.game_spec
-  # A film keeps the game's own pace.
-  stride = max(1, round(spec.steps_per_second / _FASTEST))
-  fps = spec.steps_per_second / stride
+  stride, _ = find_pace(spec)
   with crashes.reported():
     played = (_play if spec.has_frames else _play_rendered)(config, stride)
-    parts = [_cut(*episode, stride, fps) for episode in played]
+    film, fps = make(config.player.label, spec, played)
+  _write(film, pathlib.Path(path), fps)
+  return len(film)
+
+
+def find_pace(spec: environments.GameSpec) -> tuple[int, float]:
+  """Returns steps per frame, and frames per second, at the game's own pace."""
+  stride = max(1, round(spec.steps_per_second / _FASTEST))
+  return stride, spec.steps_per_second / stride
+
+
+def make(
+  name: str, spec: environments.GameSpec, played: Iterable
+) -> tuple[np.ndarray, float]:
+  """Makes a film of episodes.
+
+  Args:
+    name: Of who plays.
+    spec: Of the game.
+    played: Pairs of a result with rewards, and its pictures [L + 1], of which
+      only those that `find_pace` takes are needed.
+
+  Returns:
+    Frames, uint8 [T, H, W, 3], and how many of them there are in a second.
+  """
+  stride, fps = find_pace(spec)
+  parts = [_cut(*episode, stride, fps) for episode in played]
   frames, captions, over = (
     [entry for part in parts for entry in part[i]] for i in range(3)
   )
-  name = config.player.label
   film = animation.side_by_side(
     {name: np.stack(frames)},
     scale=max(1, _SCALE * _SMALL // frames[0].shape[1]),
     captions=captions,
     done={name: np.array(over)},
   )
-  _write(film, pathlib.Path(path), fps)
-  return len(film)
+  return film, fps
 
 
 def _play(config, stride: int):
@@ -111,11 +134,30 @@ def _play_rendered(config, stride: int):
   policy = config.player.make(config.game_spec)
   with contextlib.closing(env):
     for index in range(config.record_episodes):
-      frames = []
-      watched = _Watched(env, frames, stride)
       seed = environments.episode_seed(config.seed, index)
-      result = episode.play(watched, policy, index, seed, record=True)
-      yield result, frames
+      yield watch(env, policy, index, seed, stride)
+
+
+def watch(env, policy, index: int, seed: int, stride: int):
+  """Plays an episode in this process and looks at it.
+
+  Args:
+    env: A game that draws itself.
+    policy: Who plays, see `episode.play`.
+    index: As of `episode.play`.
+    seed: As of `episode.play`.
+    stride: Which pictures are drawn: every so many, and the last; the others
+      are None.
+
+  Returns:
+    The result and the pictures.
+
+  Raises:
+    faults.Fault: The game does not draw what it promised.
+  """
+  frames = []
+  watched = _Watched(env, frames, stride)
+  return episode.play(watched, policy, index, seed, record=True), frames
 
 
 class _Watched(gymnasium.Wrapper):

@@ -22,6 +22,7 @@ from nca_tf.environments.workers import saved_agent
 from nca_tf.memory import cells
 from nca_tf.saved_models import screen as screen_lib
 from nca_tf.saved_models import signature
+from nca_tf.saved_models import translation
 from nca_tf.world_model import codec
 from nca_tf.world_model import imagination
 from nca_tf.world_model import mixture
@@ -186,11 +187,8 @@ def export_agent(agent, parameters, folder, info):
   """
   parameters = np.asarray(parameters, np.float32)
   info = _describe_agent(agent.controller, parameters, info)
-  # Names an agent by its numbers: the same for the same weights.
-  digest = hashlib.sha256()
-  for weight in (*agent.vision.weights, *agent.model.weights, parameters):
-    digest.update(np.asarray(weight).tobytes())
-  info['digest'] = digest.hexdigest()[:16]
+  weights = *agent.vision.weights, *agent.model.weights, parameters
+  info['digest'] = _digest(weights)
   own = tf.Variable(parameters, trainable=False, dtype=tf.float32)
   signatures = _agent_signatures(agent, own, environments.get_spec(info['env']))
   variables = [*_variables(agent.vision), *_variables(agent.model), own]
@@ -200,42 +198,56 @@ def export_agent(agent, parameters, folder, info):
 def export_policy(agent, folder, info):
   """Writes the SavedModel of an agent that learnt by itself, and `agent.json`.
 
+  It plays as one of `export_agent` does.
+
   initial_state: batch int32 [] -> every state tensor by name, and is_first.
-  act: observation [B, ...], state -> action [B, ...], next_<state>.
+  act: frames [B, ...] as the game shows them, state -> action (int32 [B], or
+    float32 in -1..1, [B] or [B, A]), next_<state>.
 
   Args:
     agent: agents.ppo.agent.PPOAgent, or another with its `act`.
     folder: where to.
-    info: what `agent.json` shall say, for JSON.
+    info: env; options of `environments.make` under which the game shows what
+      the agent learnt from; and what else `agent.json` shall say, for JSON.
   """
   start = agent.initial_state(1)
   cell = agent.network.cell
   names, state = _state_specs(cell, start) if cell is not None else ((), {})
   state['is_first'] = tf.TensorSpec([None], tf.bool, name='is_first')
-  spec = agent.time_step_spec.observation
-  observation = tf.TensorSpec([None, *spec.shape], spec.dtype, 'observation')
+  seen, taken = agent.time_step_spec.observation, agent.action_spec
+  info = {
+    'action_kind': translation.find_kind(taken),
+    'frame_skip': 1,
+    'options': {},
+    **info,
+  }
+  frames = translation.find_frames(info, seen)
 
   def initial(batch):
     return [*agent.initial_state(batch), tf.ones([batch], tf.bool)]
 
-  def act(observation, is_first, **state):
+  def act(frames, is_first, **state):
     flat = [state[name] for name in names]
+    observation = translation.observe(frames, seen)
     action, flat = agent.act(observation, is_first, flat)
+    following = _next(names, flat)
     never = tf.zeros_like(is_first)
-    return {'action': action, **_next(names, flat), 'next_is_first': never}
+    action = translation.answer(action, taken)
+    return {'action': action, **following, 'next_is_first': never}
 
   signatures = {
     'initial_state': _initial_state([*names, 'is_first'], initial),
-    'act': signature.make(act, observation=observation, **state),
-  }
-  shapes = {
-    'observation': [list(spec.shape), spec.dtype.name],
-    'action': [list(agent.action_spec.shape), agent.action_spec.dtype.name],
+    'act': signature.make(act, frames=frames, **state),
   }
   variables = _variables(agent.network)
   if agent.moments is not None:
     variables += agent.moments.variables
-  _save(variables, signatures, folder, **{'agent.json': {**info, **shapes}})
+  info |= {
+    'observation': [list(frames.shape[1:]), frames.dtype.name],
+    'action': [list(taken.shape), taken.dtype.name],
+    'digest': _digest(variables),
+  }
+  _save(variables, signatures, folder, **{'agent.json': info})
 
 
 def _agent_signatures(agent, own, game):
@@ -276,6 +288,14 @@ def _agent_signatures(agent, own, game):
       act_screen, screen=screen, **state
     )
   return signatures
+
+
+def _digest(weights):
+  """Names an agent by its numbers: the same for the same weights."""
+  digest = hashlib.sha256()
+  for weight in weights:
+    digest.update(np.asarray(weight).tobytes())
+  return digest.hexdigest()[:16]
 
 
 def _describe_agent(controller, parameters, info):

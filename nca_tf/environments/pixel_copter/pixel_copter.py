@@ -6,6 +6,8 @@ engine plays as the original does.
 """
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -207,6 +209,27 @@ def make_space(observation: str) -> gymnasium.spaces.Box:
     return gymnasium.spaces.Box(-1000, 1000, (7,), np.float64)
   raise ValueError(
     f"observation must be 'frames' or 'features', got {observation!r}"
+  )
+
+
+def specify(options: Mapping[str, Any]) -> game.GameSpec:
+  """Returns the spec of the game with some of its options.
+
+  Raises:
+    ValueError: There is no such observation.
+  """
+  observation = options.get('observation', 'frames')
+  shape = make_space(observation).shape
+  if observation == 'frames':
+    return SPEC
+  # The pilot looks at frames.
+  scripted = {k: make for k, make in SPEC.policies.items() if k != 'pilot'}
+  return dataclasses.replace(
+    SPEC,
+    observation_shape=shape,
+    screen_shape=None,
+    screen_rows=None,
+    policies=scripted,
   )
 
 

@@ -83,5 +83,10 @@ def play(
   return result._replace(
     actions=np.asarray(actions, kind).reshape(len(actions), *shape),
     rewards=np.asarray(rewards, np.float32),
-    frames=zlib.compress(np.stack(frames).tobytes(), _COMPRESSION),
+    frames=zlib.compress(_stack(frames).tobytes(), _COMPRESSION),
   )
+
+
+def _stack(frames):
+  stacked = np.stack(frames)
+  return stacked.astype(np.float32) if stacked.dtype.kind == 'f' else stacked

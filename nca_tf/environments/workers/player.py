@@ -56,7 +56,8 @@ def resolve(policy: str | os.PathLike | Player, spec: game.GameSpec) -> Player:
 
   Raises:
     ValueError: It is none of these, or the agent was made for another game,
-      kind of action or frame skip. The message begins with the setting's name.
+      kind of action, frame skip or observation. The message begins with the
+      setting's name.
   """
   if isinstance(policy, Player) and policy.folder is not None:
     player, text = policy, policy.folder
@@ -73,6 +74,13 @@ def resolve(policy: str | os.PathLike | Player, spec: game.GameSpec) -> Player:
         f'{name} must be {player.info[name]}, the one of the agent {text}, '
         f'got {value}'
       )
+  shape, _ = player.info.get('observation', (spec.observation_shape, ''))
+  if tuple(shape) != spec.observation_shape:
+    raise ValueError(
+      f'observation_shape must be {list(shape)}, the one of the agent {text}, '
+      f'got {list(spec.observation_shape)}; the options of its game are '
+      f'{player.info.get("options", {})}'
+    )
   return player
 
 

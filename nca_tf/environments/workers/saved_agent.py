@@ -1,7 +1,8 @@
 """An agent's SavedModel as a policy: it looks, remembers and acts.
 
-Written by `saved_models.export.export_agent`, or by anything that writes the
-signatures `initial_state` and `act` and an `agent.json`. TensorFlow is imported
+Written by `export_agent` and `export_policy` of `saved_models.export`, or by
+anything that writes the signatures `initial_state` and `act` and an
+`agent.json`. TensorFlow is imported
 when the first agent is loaded, so that scripted policies play without it. It
 uses as many threads as the environment's variables say; `workers` sets them to
 one, with which the seed and the controller's parameters determine an episode.
@@ -40,8 +41,9 @@ def read_info(folder: str | os.PathLike) -> dict[str, Any]:
 
   Returns:
     env, action_kind, frame_skip, digest (of all weights); where a controller's
-    parameters can be replaced, parameters (their number); and what else its
-    writer has added.
+    parameters can be replaced, parameters (their number); where it needs other
+    options of `environments.make` than the game's own, options; observation
+    (shape and dtype) where it is said; and what else its writer has added.
 
   Raises:
     ValueError: There is no agent, or its description is damaged.
@@ -84,7 +86,23 @@ def _check_info(info):
   checks.integer('frame_skip', info['frame_skip'], 1, game.LONGEST)
   if 'parameters' in info:
     checks.integer('parameters', info['parameters'], 1)
+  if not isinstance(info.get('options', {}), dict):
+    given = checks.shorten(info['options'])
+    raise ValueError(f'options must be an object, got {given}')
+  if 'observation' in info:
+    _check_observation(info['observation'])
   return info
+
+
+def _check_observation(value):
+  try:
+    shape, _ = value
+    for size in shape:
+      checks.integer('a size', size, 1)
+  except (TypeError, ValueError) as error:
+    raise ValueError(
+      f'observation must be a shape and a type, got {checks.shorten(value)}'
+    ) from error
 
 
 class SavedAgent:
@@ -180,6 +198,8 @@ class SavedAgent:
 
   def act(self, observation: np.ndarray):
     """Returns the action on a frame, uint8 [64, 64, 3], or a vector."""
+    if np.asarray(observation).dtype.kind == 'f':  # Some games' are float64.
+      observation = np.asarray(observation, np.float32)
     frame = self._tf.constant(observation)
     action, *self._state = self._step(frame, *self._parameters, *self._state)
     if self._info['action_kind'] == 'continuous':

@@ -2,6 +2,9 @@
 
 import time
 
+from nca_tf.environments.workers import saved_agent
+from nca_tf.experiments.agents import arenas
+from nca_tf.experiments.agents import pictures
 from nca_tf.experiments.agents import report
 from nca_tf.experiments.agents import settings
 from nca_tf.experiments.agents import training as training_lib
@@ -24,7 +27,10 @@ def run(config: settings.Config) -> None:
     run.stage('train', lambda: train(run, training, checkpoints))
     checkpoints.restore()
     run.stage('score', training.score)
-    run.stage('export', lambda: write_agent(run, training))
+    run.stage(
+      'export', lambda: write_agent(run, training), lambda: is_playable(run)
+    )
+    run.stage('episode', lambda: pictures.draw(run, training))
     run.publish(report.make(run), numbers='score.json')
     run.goodbye(
       Agent=f'{run.export}/agent',
@@ -50,13 +56,26 @@ def train(run: run_lib.Run, training, checkpoints) -> dict:
   }
 
 
+def is_playable(run: run_lib.Run) -> bool:
+  """Whether the SavedModel is one that `bin/evaluate` plays.
+
+  The first version left one that was not.
+  """
+  try:
+    return bool(saved_agent.read_info(run.export / 'agent'))
+  except ValueError:
+    return False
+
+
 def write_agent(run: run_lib.Run, training) -> None:
   """Writes the SavedModel of the agent."""
   config = run.config
+  made = training.collector.environment
   info = {
     'env': config.env,
     'algorithm': config.label,
     'cell': config.cell,
     'seed': config.seed,
+    'options': arenas.get(config.env).options(config, made),
   }
   export.export_policy(training.agent, run.export / 'agent', info)

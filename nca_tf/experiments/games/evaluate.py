@@ -21,7 +21,7 @@ NAME = 'evaluate'
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(settings.PlayConfig):
+class Config(settings.AgentConfig):
   """What to score; `resolved` says what its `auto` settings are."""
 
   env: str = config_flags.option(

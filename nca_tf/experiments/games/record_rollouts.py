@@ -18,7 +18,7 @@ NAME = 'record_rollouts'
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(settings.PlayConfig):
+class Config(settings.AgentConfig):
   """What to record."""
 
   episodes: int = config_flags.option(

@@ -10,6 +10,7 @@ from nca_tf.command_line import config_flags
 from nca_tf.command_line import faults
 from nca_tf.environments import workers
 from nca_tf.environments.workers import player as player_lib
+from nca_tf.environments.workers import saved_agent
 
 
 def find_action_kind(env: str, kind: str) -> str:
@@ -150,3 +151,34 @@ class PlayConfig(config_flags.Common):
       return environments.get_spec(self.env, **self.game_options)
     except ImportError as error:
       raise faults.UsageError(f'--env: {error}') from error
+
+
+class AgentConfig(PlayConfig):
+  """A PlayConfig that opens the game as the agent who plays has learnt it."""
+
+  def validate(self):
+    """Refuses options of an agent that its game does not have, as well."""
+    super().validate()
+    options = self._agent_options
+    try:
+      if options:
+        environments.make(self.env, **options).close()
+    except (TypeError, ValueError) as error:
+      raise faults.UsageError(
+        f'--policy: options in {self.policy} must be those of {self.env}, got '
+        f'{options}: {error}'
+      ) from error
+
+  @property
+  def game_options(self) -> dict[str, Any]:
+    """Options of `environments.make`: the agent's, unless flags say others."""
+    return {**self._agent_options, **super().game_options}
+
+  @property
+  def _agent_options(self):
+    if not saved_agent.find(self.policy):
+      return {}
+    try:
+      return player_lib.load(self.policy).info.get('options', {})
+    except ValueError as error:
+      raise ValueError(f'policy: {error}') from error

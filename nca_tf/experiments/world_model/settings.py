@@ -256,6 +256,12 @@ def _check_rollouts(folder, spec):
         f'--rollouts must be of --{flag}={wanted}, got {folder} with '
         f'{got}{noun}'
       )
+  # Agents may have played under other options of the game.
+  if found.observation_shape != spec.observation_shape:
+    raise faults.UsageError(
+      f'--rollouts must be of observations of {spec.observation_shape}, got '
+      f'{folder} with {found.observation_shape}'
+    )
   if not rollouts.count(folder):
     raise faults.UsageError(
       f'--rollouts must hold whole episodes, got none in {folder}'
