@@ -7,6 +7,7 @@ What a stranger's game prints, warns and raises ends here: every fault is an
 import ast
 import contextlib
 import difflib
+import importlib
 import io
 import os
 import warnings
@@ -23,6 +24,9 @@ _PYGAME = {
   'SDL_AUDIODRIVER': 'dummy',
   'SDL_VIDEODRIVER': 'dummy',
 }
+
+# By the beginning of their ids: the module, which is also the extra, and title.
+_PACKAGES = {'popgym-': ('popgym', 'POPGym')}
 
 
 def _parse(name: str) -> tuple[str, dict[str, Any]]:
@@ -43,6 +47,22 @@ def _parse(name: str) -> tuple[str, dict[str, Any]]:
   return identifier, options
 
 
+def import_package(identifier: str) -> None:
+  """Imports the package that registers an id, if the id says which it is.
+
+  Raises:
+    ImportError: It is not installed.
+  """
+  for beginning, (module, title) in _PACKAGES.items():
+    if identifier.startswith(beginning):
+      try:
+        importlib.import_module(module)
+      except ModuleNotFoundError as error:
+        raise ImportError(
+          f"{identifier} needs {title}: pip install 'nca_tf[{module}]'"
+        ) from error
+
+
 def open_game(name: str, render_mode: str | None = None) -> gymnasium.Env:
   """Opens a game without Gymnasium's time limit: it is counted in tics here.
 
@@ -50,6 +70,7 @@ def open_game(name: str, render_mode: str | None = None) -> gymnasium.Env:
     ImportError, ValueError: As `get_spec`.
   """
   identifier, options = _parse(name)
+  import_package(identifier)
   if render_mode:  # Not every game has such an option.
     options['render_mode'] = render_mode
   for variable, value in _PYGAME.items():

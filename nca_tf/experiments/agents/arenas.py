@@ -13,6 +13,7 @@ import gymnasium
 from nca_tf.agents import spaces
 from nca_tf.command_line import faults
 from nca_tf.environments import gym_registry
+from nca_tf.environments.memory_games import registry as memory_games
 from nca_tf.environments.pixel_copter import pixel_copter
 from nca_tf.environments.pixel_copter import vector
 
@@ -59,7 +60,13 @@ def _make_gym(config, lanes):
   return vector_bridge.VectorBridge(environment, longest, pickles=False)
 
 
+def _make_memory_game(config, lanes):
+  del lanes
+  return memory_games.make(config.env)
+
+
 GYM = gym_registry.PREFIX
+_REMEMBERED = 0.95  # Of returns that are 1 at most.
 _LONGEST = 10_000  # Steps of an episode where an environment has no limit.
 ARENAS = {
   'rooms': Arena(_make_rooms, 0.9),
@@ -73,14 +80,21 @@ def get(name: str) -> Arena:
   Raises:
     faults.UsageError: There is none, or agents cannot play there.
   """
+  if memory_games.owns(name):
+    try:
+      memory_games.parse(name)
+    except ValueError as error:
+      raise faults.UsageError(f'--env={name}: {error}') from error
+    return Arena(_make_memory_game, _REMEMBERED)
   if not name.startswith(GYM):
     if name not in ARENAS:
-      names = ', '.join(ARENAS)
+      names = ', '.join((*ARENAS, *memory_games.EXAMPLES))
       raise faults.UsageError(
         f'--env must be one of {names} or {GYM}<id>, got {name!r}'
       )
     return ARENAS[name]
   try:
+    gym_registry.import_package(name.removeprefix(GYM))
     spec = gymnasium.spec(name.removeprefix(GYM))
     with gymnasium.make(spec) as environment:
       spaces.check_actions(environment.action_space)

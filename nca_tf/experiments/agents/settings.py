@@ -30,7 +30,8 @@ class Config(cell_flags.CellFlags):
 
   env: str = _option(
     'rooms',
-    'Where it plays: rooms, pixel_copter, or gym:<id> of Gymnasium.',
+    'Where it plays: rooms, pixel_copter, a game of memory such as '
+    'repeat_previous_easy or cue_recall-40, or gym:<id> of Gymnasium.',
   )
   size: int = _option(15, 'Cells of a side of rooms.', minimum=3, maximum=100)
   observation: str = _option(

@@ -79,7 +79,7 @@ class Training(tf.Module):
         len(config.streams),
         config.layers,
         config.make_cell(config.cell) if config.cell_names else None,
-        categories=0 if space.shape else int(space.n),
+        categories=int(getattr(space, 'n', 0)),
       )
     return ppo.PPOAgent(
       tf_agents.time_step_spec(self.spec),
