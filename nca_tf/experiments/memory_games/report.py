@@ -27,9 +27,12 @@ def publish(comparison) -> None:
   tables = {
     'Score, likeliest actions': _score_table(comparison, 'likeliest'),
     'Score, actions drawn': _score_table(comparison, 'drawn'),
-    'Differences, likeliest actions': _difference_table(comparison),
     'Trainings': _training_table(comparison),
   }
+  if pairs := _find_pairs(config):
+    tables['Differences, likeliest actions'] = _difference_table(
+      comparison, pairs
+    )
   notes = _NOTES.format(episodes=config.score_episodes, count=len(config.seeds))
   chain = [task for task in config.compared if _is_chain(task)]
   figures = [('curves', draw_curves(comparison))]
@@ -66,26 +69,26 @@ def _score_table(comparison, way):
   return view
 
 
-def _differences(comparison, task):
-  """((cell, other), interval) of each pair that was run."""
-  for pair in comparison_lib.DIFFERENCES:
-    if set(pair) <= set(comparison.run.config.cells):
-      scores = [_scores(comparison, task, cell) for cell in pair]
-      yield pair, comparison_lib.difference(*scores)
-
-
-def _difference_table(comparison):
-  config = comparison.run.config
-  pairs = [
+def _find_pairs(config):
+  """The differences between cells that were run."""
+  return [
     pair
     for pair in comparison_lib.DIFFERENCES
     if set(pair) <= set(config.cells)
   ]
+
+
+def _difference(comparison, task, pair):
+  return comparison_lib.difference(
+    *(_scores(comparison, task, cell) for cell in pair)
+  )
+
+
+def _difference_table(comparison, pairs):
   columns = [f'{one} less {other}' for one, other in pairs]
   view = table.Table(['game', *columns], digits=2)
-  for task in config.compared:
-    found = dict(_differences(comparison, task))
-    view.add(task, *(found[pair] for pair in pairs))
+  for task in comparison.run.config.compared:
+    view.add(task, *(_difference(comparison, task, pair) for pair in pairs))
   return view
 
 
@@ -164,8 +167,8 @@ def _numbers(comparison, chain):
     },
     'differences': {
       task: {
-        ' less '.join(pair): found
-        for pair, found in _differences(comparison, task)
+        ' less '.join(pair): _difference(comparison, task, pair)
+        for pair in _find_pairs(config)
       }
       for task in config.compared
     },
