@@ -42,6 +42,7 @@ setuptools.setup(
     'pillow',
     'protobuf',
     'scikit-learn',
+    'scipy',
     'tensorboard',
     # Never tensorflow-cpu: tf_keras installs this one over it.
     'tensorflow==2.21.*',
@@ -57,6 +58,7 @@ setuptools.setup(
     'box2d': ['box2d', 'pygame-ce'],
     'film': ['imageio[ffmpeg]'],
     'gpu': ['tensorflow[and-cuda]==2.21.*'],
+    'popgym': ['popgym'],
     'profile': ['tensorboard-plugin-profile'],
     'ray': ['ray'],
     # Games of the old gym; its own extra wants another NumPy.
@@ -68,7 +70,6 @@ setuptools.setup(
       'pytest',
       'pytest-xdist',
       'ruff',
-      'scipy',
     ],
   },
 )

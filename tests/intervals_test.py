@@ -33,6 +33,19 @@ def test_mean_agrees_with_scipy():
 
 
 @pytest.mark.parametrize('level', [0.5, 0.95])
+def test_t_interval_agrees_with_scipy(level):
+  data = scores(5)
+  ours = intervals.student_mean(data, level)
+  low, high = scipy.stats.t.interval(
+    level, len(data) - 1, data.mean(), scipy.stats.sem(data)
+  )
+  np.testing.assert_allclose(ours, [data.mean(), low, high])
+  assert intervals.student_mean([3.0]).text() == '3.0'
+  with pytest.raises(ValueError, match='level must be'):
+    intervals.student_mean(data, 1.0)
+
+
+@pytest.mark.parametrize('level', [0.5, 0.95])
 def test_the_interval_covers_the_truth_as_often_as_it_says(level):
   rng = np.random.default_rng(3)
   hits = 0

@@ -36,9 +36,12 @@ NEIGHBOURS = ()
 # Experiments join these two through the contract of batched environments.
 FORBIDDEN = (('agents', 'world_model'), ('evolution', 'world_model'))
 # What experiments may import of one another.
-SHARED_EXPERIMENTS = ('controller', 'games', 'world_model')
+SHARED_EXPERIMENTS = ('agents', 'controller', 'games', 'world_model')
 # Environments that are TensorFlow's own; the others may not import them.
-IN_THE_GRAPH = 'nca_tf.environments.grid_world'
+IN_THE_GRAPH = (
+  'nca_tf.environments.grid_world',
+  'nca_tf.environments.memory_games',
+)
 LONGEST_FILE = 400  # Lines.
 LONGEST_FUNCTION = 60
 DOCUMENTS = ('README.md', 'RESULTS.md', 'docs/*.md')

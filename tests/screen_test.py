@@ -138,6 +138,10 @@ WRONG = {
     ('--settings=gru', '--settings must be one of'),
     ('--read_heads=999', '--read_heads must be at most --memory_slots'),
   ),
+  'compare_memory': (
+    ('--tasks=memory_chain-x', '--tasks=memory_chain-x: name must be'),
+    ('--cells=gru', '--cells must be one of none'),
+  ),
   'compare_predictions': (
     ('--cells=gru', '--cells must be one of dnc, lstm'),
     ('--codings=binary', '--codings must be one of categorical, mixture'),

@@ -139,6 +139,8 @@ class VectorBridge(tf.train.experimental.PythonState):
     return action
 
   def _check(self, observation):
+    if spaces_lib.is_joined(self.observation_space):
+      observation = spaces_lib.join(self.observation_space, observation)
     found = np.asarray(observation, self.spec.dtype.as_numpy_dtype)
     wanted = (self.environment.num_envs, *self.spec.shape)
     if found.shape != wanted:
@@ -169,5 +171,7 @@ def get_observation_spec(space: gymnasium.Space) -> tf.TensorSpec:
   spaces_lib.check_observations(space)
   if isinstance(space, gymnasium.spaces.Discrete):
     return tf.TensorSpec((), tf.int32)
+  if spaces_lib.is_joined(space):
+    return tf.TensorSpec((gymnasium.spaces.flatdim(space),), tf.float32)
   is_image = space.dtype == np.uint8 and len(space.shape) == 3
   return tf.TensorSpec(space.shape, tf.uint8 if is_image else tf.float32)

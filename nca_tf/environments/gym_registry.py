@@ -7,6 +7,7 @@ What a stranger's game prints, warns and raises ends here: every fault is an
 import ast
 import contextlib
 import difflib
+import importlib
 import io
 import os
 import warnings
@@ -15,10 +16,9 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-PREFIX = 'gym:'
+from nca_tf.environments import mini_grid
 
-# Games of gym, before Gymnasium: gym:GymV21Environment-v0,env_id=ID.
-_OLD = ('GymV21Environment-v0',)
+PREFIX = 'gym:'
 
 # Many games draw with pygame, which greets, and looks for a screen and a sound
 # card that they do not need.
@@ -26,6 +26,14 @@ _PYGAME = {
   'PYGAME_HIDE_SUPPORT_PROMPT': '1',
   'SDL_AUDIODRIVER': 'dummy',
   'SDL_VIDEODRIVER': 'dummy',
+}
+
+# By the beginning of their ids: the module, which is also the extra, and title.
+_PACKAGES = {
+  # Games of gym, before Gymnasium: gym:GymV21Environment-v0,env_id=ID.
+  'GymV21Environment-': ('shimmy', 'Shimmy'),
+  mini_grid.FAMILY: ('minigrid', 'MiniGrid'),
+  'popgym-': ('popgym', 'POPGym'),
 }
 
 
@@ -45,6 +53,14 @@ def _parse(name: str) -> tuple[str, dict[str, Any]]:
     except (ValueError, SyntaxError):
       options[key] = text  # A word.
   return identifier, options
+
+
+def _import_package(identifier):
+  """Imports the package that registers an id, if the id says which it is."""
+  if identifier not in gymnasium.registry:
+    for beginning, (module, _) in _PACKAGES.items():
+      if identifier.startswith(beginning):
+        importlib.import_module(module)
 
 
 def open_game(
@@ -74,24 +90,16 @@ def open_game(
       contextlib.redirect_stderr(_Nowhere()),  # Old gym says how old it is.
     ):
       warnings.simplefilter('ignore')  # Of what the game imports.
-      if identifier in _OLD:
-        identifier = f'shimmy:{identifier}'  # It registers them.
-      return gymnasium.make(
+      _import_package(identifier)
+      env = gymnasium.make(
         identifier,
         max_episode_steps=None if limited else -1,
         disable_env_checker=True,
         **options,
       )
-  except gymnasium.error.DependencyNotInstalled as error:
+      return mini_grid.View(env) if mini_grid.owns(identifier) else env
+  except (gymnasium.error.DependencyNotInstalled, ModuleNotFoundError) as error:
     raise ImportError(_say_how(name, identifier, error)) from error
-  except ModuleNotFoundError as error:
-    if identifier.startswith('shimmy:') and 'shimmy' in str(error):
-      raise ImportError(
-        f"game {name!r} needs Shimmy: pip install 'nca_tf[shimmy]'"
-      ) from error
-    raise ImportError(
-      f'game {name!r} needs another package: {shorten(error, 200)}'
-    ) from error
   except (gymnasium.error.UnregisteredEnv, gymnasium.error.DeprecatedEnv) as e:
     raise ValueError(_suggest(name, identifier)) from e
   except Exception as error:  # Whatever a stranger's game does.
@@ -107,6 +115,10 @@ def _say_how(name, identifier, error):
   entry = gymnasium.registry.get(identifier.rpartition(':')[2])
   if entry and str(entry.entry_point).startswith('gymnasium.envs.box2d'):
     return f"game {name!r} needs Box2D: pip install 'nca_tf[box2d]'"
+  for beginning, (module, title) in _PACKAGES.items():
+    is_missing = getattr(error, 'name', None) == module
+    if identifier.startswith(beginning) and is_missing:
+      return f"game {name!r} needs {title}: pip install 'nca_tf[{module}]'"
   return f'game {name!r} needs another package: {shorten(error, 200)}'
 
 

@@ -12,6 +12,7 @@ from nca_tf.agents import spaces
 from nca_tf.command_line import faults
 from nca_tf.environments import gym_lanes
 from nca_tf.environments import gym_registry
+from nca_tf.environments.memory_games import registry as memory_games
 from nca_tf.environments.pixel_copter import pixel_copter
 from nca_tf.environments.pixel_copter import vector
 
@@ -80,7 +81,13 @@ def _get_gym_options(config, made):
   return {'raw': True, 'time_limit': made.time_limit}
 
 
+def _make_memory_game(config, lanes):
+  del lanes
+  return memory_games.make(config.env)
+
+
 GYM = gym_registry.PREFIX
+_REMEMBERED = 0.95  # Of returns that are 1 at most.
 ARENAS = {
   'rooms': Arena(_make_rooms, 0.9, _get_rooms_options),
   'pixel_copter': Arena(_make_copter, 50.0, _get_copter_options),
@@ -94,9 +101,15 @@ def get(name: str) -> Arena:
   Raises:
     faults.UsageError: There is none, or agents cannot play there.
   """
+  if memory_games.owns(name):
+    try:
+      memory_games.parse(name)
+    except ValueError as error:
+      raise faults.UsageError(f'--env={name}: {error}') from error
+    return Arena(_make_memory_game, _REMEMBERED)
   if not name.startswith(GYM):
     if name not in ARENAS:
-      names = ', '.join(ARENAS)
+      names = ', '.join((*ARENAS, *memory_games.EXAMPLES))
       raise faults.UsageError(
         f'--env must be one of {names} or {GYM}<id>, got {name!r}'
       )

@@ -31,7 +31,8 @@ class Config(cell_flags.CellFlags):
 
   env: str = _option(
     'rooms',
-    'Where it plays: rooms, pixel_copter, vizdoom (Take Cover), or gym:<id> of '
+    'Where it plays: rooms, pixel_copter, vizdoom (Take Cover), a game of '
+    'memory such as repeat_previous_easy or cue_recall-40, or gym:<id> of '
     'Gymnasium.',
   )
   size: int = _option(15, 'Cells of a side of rooms.', minimum=3, maximum=100)

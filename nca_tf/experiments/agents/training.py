@@ -88,7 +88,7 @@ class Training(tf.Module):
         len(config.streams),
         config.layers,
         config.make_cell(config.cell) if config.cell_names else None,
-        categories=0 if space.shape else int(space.n),
+        categories=int(getattr(space, 'n', 0)),
       )
     agent_class = algorithms.find(config.algorithm)
     chosen = {  # Each flag that the algorithm knows.

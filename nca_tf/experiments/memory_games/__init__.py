@@ -1,0 +1,1 @@
+"""bin/compare_memory: no cell, LSTM and DNC as the memory of an agent."""
