@@ -23,6 +23,15 @@ EXTRINSIC = advantages.Stream('extrinsic', 0.999, weight=2.0)
 INTRINSIC = advantages.Stream('intrinsic', 0.99, weight=1.0, is_episodic=False)
 
 
+def add_bonus(reward: tf.Tensor, intrinsic: tf.Tensor) -> tf.Tensor:
+  """Returns one reward of the two, weighted as their streams are.
+
+  It is what the paper warns of: one value has one discount, and must follow a
+  bonus that fades.
+  """
+  return EXTRINSIC.weight * reward + INTRINSIC.weight * intrinsic
+
+
 @dataclasses.dataclass(frozen=True)
 class Settings:
   """How the predictor learns.

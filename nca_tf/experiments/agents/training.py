@@ -92,6 +92,7 @@ class Training(tf.Module):
         minibatches=config.minibatches,
         clip=config.clip,
         entropy=config.entropy,
+        trace_decay=config.trace_decay,
       ),
       random_numbers.derive(config.seed, 'agent'),
     )
@@ -142,6 +143,8 @@ class Training(tf.Module):
       scalars['predictor_loss'] = self.distillation.learn(observations[:, 1:])
       rewards = [] if self.config.intrinsic_only else rewards
       rewards.append(intrinsic)
+      if self.config.values == 'one':
+        rewards = [rnd.add_bonus(*rewards)]
     info = self.agent.train(
       experience,
       state=window.state,
