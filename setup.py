@@ -57,6 +57,7 @@ setuptools.setup(
     'box2d': ['box2d', 'pygame-ce'],
     'film': ['imageio[ffmpeg]'],
     'gpu': ['tensorflow[and-cuda]==2.21.*'],
+    'minigrid': ['minigrid'],
     'profile': ['tensorboard-plugin-profile'],
     'ray': ['ray'],
     'test': [

@@ -14,6 +14,8 @@ from typing import Any
 
 import gymnasium
 
+from nca_tf.environments import mini_grid
+
 PREFIX = 'gym:'
 
 # Many games draw with pygame, which greets, and looks for a screen and a sound
@@ -57,15 +59,21 @@ def open_game(name: str, render_mode: str | None = None) -> gymnasium.Env:
   try:
     with quiet(), warnings.catch_warnings():
       warnings.simplefilter('ignore')  # Of what the game imports.
-      return gymnasium.make(
-        identifier,
+      is_grid = mini_grid.owns(identifier)
+      env = gymnasium.make(
+        mini_grid.find(identifier) if is_grid else identifier,
         max_episode_steps=-1,
         disable_env_checker=True,
         **options,
       )
+      return mini_grid.View(env) if is_grid else env
   except gymnasium.error.DependencyNotInstalled as error:
     raise ImportError(_say_how(name, identifier, error)) from error
   except ModuleNotFoundError as error:
+    if mini_grid.owns(identifier):
+      raise ImportError(
+        f"game {name!r} needs MiniGrid: pip install 'nca_tf[minigrid]'"
+      ) from error
     raise ImportError(
       f'game {name!r} needs another package: {shorten(error, 200)}'
     ) from error

@@ -13,6 +13,7 @@ import gymnasium
 from nca_tf.agents import spaces
 from nca_tf.command_line import faults
 from nca_tf.environments import gym_registry
+from nca_tf.environments import mini_grid
 from nca_tf.environments.pixel_copter import pixel_copter
 from nca_tf.environments.pixel_copter import vector
 
@@ -24,7 +25,8 @@ class Arena(NamedTuple):
     make: Function of the settings and the number of lanes; returns an
       environment as in `agents.collector`, with spaces and a `time_limit`. If
       it has `cells`, how many places there are, and `locate(observations)`,
-      which of them each one is at, the share of places seen is recorded.
+      which of them each one is at, the share of places seen is recorded; if it
+      also has `rooms`, as in `grid_world.rooms`, the novelty of each.
     solved: Mean return of whole episodes from which it counts as solved.
   """
 
@@ -49,14 +51,20 @@ def _make_copter(config, lanes):
 def _make_gym(config, lanes):
   from nca_tf.agents import vector_bridge
 
-  name = config.env.removeprefix(GYM)
-  limit = gymnasium.spec(name).max_episode_steps
-  limit = {} if limit else {'max_episode_steps': _LONGEST}
-  make = functools.partial(gymnasium.make, name, **limit)
+  make = functools.partial(_open_gym, config.env)
   environment = gymnasium.vector.SyncVectorEnv([make] * lanes)
   longest = environment.envs[0].spec.max_episode_steps
   # Many of them pickle what they were made of, and not where they are.
   return vector_bridge.VectorBridge(environment, longest, pickles=False)
+
+
+def _open_gym(name):
+  identifier = name.removeprefix(GYM)
+  if mini_grid.owns(identifier):
+    return gym_registry.open_game(name)
+  limit = gymnasium.spec(identifier).max_episode_steps
+  limit = {} if limit else {'max_episode_steps': _LONGEST}
+  return gymnasium.make(identifier, **limit)
 
 
 GYM = gym_registry.PREFIX
@@ -81,8 +89,8 @@ def get(name: str) -> Arena:
       )
     return ARENAS[name]
   try:
-    spec = gymnasium.spec(name.removeprefix(GYM))
-    with gymnasium.make(spec) as environment:
+    with _open_gym(name) as environment:
+      spec = environment.spec
       spaces.check_actions(environment.action_space)
       spaces.check_observations(environment.observation_space)
   except (gymnasium.error.Error, ImportError, ValueError) as error:

@@ -25,7 +25,7 @@ def run(config: settings.Config) -> None:
     checkpoints.restore()
     run.stage('score', training.score)
     run.stage('export', lambda: write_agent(run, training))
-    run.publish(report.make(run), numbers='score.json')
+    run.publish(report.make(run, training.novelty), numbers='score.json')
     run.goodbye(
       Agent=f'{run.export}/agent',
       Next=config.next_command(),
