@@ -58,6 +58,7 @@ setuptools.setup(
     'box2d': ['box2d', 'pygame-ce'],
     'film': ['imageio[ffmpeg]'],
     'gpu': ['tensorflow[and-cuda]==2.21.*'],
+    'minigrid': ['minigrid'],
     'popgym': ['popgym'],
     'profile': ['tensorboard-plugin-profile'],
     'ray': ['ray'],

@@ -88,9 +88,38 @@ def test_no_two_layers_begin_alike():
       assert one.shape != other.shape or np.abs(one - other).max() > 0.1
 
 
-def test_images_have_a_reward_too():
-  model = make((42, 42, 1))
-  images = np.random.default_rng(0).integers(0, 256, (LANES, 3, 42, 42, 1))
+def test_what_never_changed_before_is_new_at_once():
+  model = make()
+  # The last number has always been 0, as of a room where nobody was.
+  model.prime(draw(0, 20, 5, SIZE) * [1, 1, 1, 0])
+  known = draw(1, LANES, 33, SIZE) * [1, 1, 1, 0]
+  for _ in range(20):
+    model.reward(known)
+    model.learn(known[:, 1:])
+  other = known[0] + [0, 0, 0, 1.0]
+  before = model.rate(known[0]), model.rate(other)
+  assert np.mean(before[1]) > 5 * np.mean(before[0])
+
+
+def test_rates_are_rewards_and_change_nothing():
+  model = make()
+  model.prime(draw(0, 20, 5, SIZE))
+  observations = draw(1, LANES, STEPS + 1, SIZE)
+  rewards = model.reward(observations)
+  kept = [variable.numpy() for variable in model.variables]
+  flat = tf.reshape(observations[:, 1:], [-1, SIZE])
+  np.testing.assert_allclose(
+    model.rate(flat), tf.reshape(rewards, [-1]), rtol=1e-6
+  )
+  for old, new in zip(kept, model.variables, strict=True):
+    np.testing.assert_array_equal(new, old)
+
+
+@pytest.mark.parametrize('side', [1, 7, 35, 42])
+def test_images_of_any_size_have_a_reward_too(side):
+  model = make((side, side, 1))
+  shape = LANES, 3, side, side, 1
+  images = np.random.default_rng(0).integers(0, 256, shape)
   images = tf.constant(images, tf.uint8)
   model.prime(images)
   rewards = model.reward(images)

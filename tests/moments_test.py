@@ -24,6 +24,18 @@ def test_batches_equal_all_values_at_once():
   )
 
 
+def test_a_first_change_is_far_out_where_constants_have_a_small_deviation():
+  ours = moments.Moments((2,), constant=1e-4)
+  values = np.array([[3.0, -8.0]])
+  np.testing.assert_array_equal(ours.scale(values), values)  # None seen yet.
+  ours.update(np.repeat(values, 9, 0))
+  np.testing.assert_array_equal(ours.normalize(values, 5.0), [[0, 0]])
+  np.testing.assert_array_equal(ours.normalize(values + 0.1, 5.0), [[5, 5]])
+  ours.update(np.array([[3.0, 2.0]]))
+  assert ours.deviation.numpy()[0] == 1e-4
+  np.testing.assert_allclose(ours.deviation[1], np.std([-8] * 9 + [2]))
+
+
 def test_nothing_seen_and_nothing_varied_change_no_scale():
   ours = moments.Moments((2,))
   values = np.array([[3.0, -8.0]])

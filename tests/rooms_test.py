@@ -50,6 +50,19 @@ def test_places_after_the_goal_are_not_reachable():
   assert rooms.Rooms(15).time_limit == 450
 
 
+def test_cells_have_rooms_and_observations_that_are_theirs():
+  environment = rooms.Rooms(7, room=2)
+  number = environment.rooms.reshape(7, 7)
+  assert number[3].tolist() == [0, 0, -1, 1, 1, -1, 2]
+  assert (number[6, 2], number[0, 5]) == (0, 1)  # Doors.
+  np.testing.assert_array_equal(number < 0, environment.walls)
+  cells = np.arange(49)
+  observations = environment.observe(tf.constant(cells))
+  np.testing.assert_array_equal(environment.locate(observations), cells)
+  _, seen = environment.reset(1, [0, 0])
+  np.testing.assert_array_equal(observations[:1], seen)
+
+
 @pytest.mark.parametrize(
   ('arguments', 'message'),
   [

@@ -20,6 +20,7 @@ from nca_tf.runs import checkpoints as checkpoints_lib
 from nca_tf.training import loop
 
 UPDATES = 6
+ONE_VALUE = '--rnd', '--values=one'
 
 
 def resolve(*argv):
@@ -193,6 +194,12 @@ def test_what_an_environment_breaks_is_one_line():
     (('--env=gym:Chess-v0',), "--env=gym:Chess-v0: .*doesn't exist"),
     (('--env=gym:Blackjack-v1',), '--env=gym:Blackjack-v1: observations must'),
     (('--intrinsic_only',), '--intrinsic_only needs --rnd'),
+    (('--values=one',), '--values=one needs --rnd and both .*got --nornd'),
+    (
+      ('--values=one', '--rnd', '--intrinsic_only'),
+      'both of its rewards, got --intrinsic_only',
+    ),
+    (('--trace_decay=1.5',), '--trace_decay must be'),
     (('--cell=lstm', '--minibatches=9'), 'at most the 8 lanes, got 9'),
     (('--minibatches=129',), 'at most the 128 steps of a window, got 129'),
     (('--cell=dnc', '--read_heads=6'), '--read_heads must be at most'),
@@ -208,6 +215,36 @@ def test_wrong_flags_are_refused(argv, message):
     resolve(*argv)
 
 
+def test_one_value_learns_the_sum_of_both_rewards_within_an_episode():
+  training = training_lib.Training(resolve(*ONE_VALUE, '--discount=0.9'))
+  (stream,) = training.config.streams
+  assert stream.is_episodic and stream.discount == 0.9
+  given = {}
+  training.distillation.reward = lambda observations: tf.fill([8, 16], 0.5)
+  learn = training.agent.train
+
+  def watch(experience, **others):
+    given.update(others, reward=experience.reward)
+    return learn(experience, **others)
+
+  training.agent.train = watch
+  training.collector.environment.step = _always_pays(
+    training.collector.environment.step
+  )
+  training.iterate()
+  real = given['reward'].numpy()
+  assert real.max() >= 3
+  np.testing.assert_allclose(given['rewards'], 2 * real[..., None] + 0.5)
+
+
+def _always_pays(step):
+  def pay(*arguments):
+    state, observation, reward, *ends = step(*arguments)
+    return state, observation, reward + 3, *ends
+
+  return pay
+
+
 def test_kinds_of_agents_have_streams_and_folders_of_their_own():
   found = {}
   for argv in (
@@ -215,6 +252,7 @@ def test_kinds_of_agents_have_streams_and_folders_of_their_own():
     ('--rnd',),
     ('--rnd', '--intrinsic_only'),
     ('--algorithm=reinforce',),
+    ONE_VALUE,
   ):
     config = resolve(*argv)
     found[config.label] = [s.name for s in config.streams]
@@ -223,6 +261,7 @@ def test_kinds_of_agents_have_streams_and_folders_of_their_own():
     'ppo-rnd': ['extrinsic', 'intrinsic'],
     'ppo-intrinsic': ['intrinsic'],
     'reinforce': ['extrinsic'],
+    'ppo-rnd-one-value': ['sum'],
   }
   assert resolve('--rnd').streams[0].discount == 0.99
   assert resolve('--preset=paper').streams[0].discount == 0.999

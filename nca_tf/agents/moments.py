@@ -12,9 +12,22 @@ class Moments(tf.Module):
   Until there are values, `normalize` and `scale` change nothing.
   """
 
-  def __init__(self, shape: tuple[int, ...] = (), name: str = 'moments'):
-    """Makes empty moments of values of a shape."""
+  def __init__(
+    self,
+    shape: tuple[int, ...] = (),
+    name: str = 'moments',
+    constant: float = 1.0,
+  ):
+    """Makes empty moments of values of a shape.
+
+    Args:
+      shape: Of a value.
+      name: Of the module.
+      constant: Deviation of elements that never changed. With a small one they
+        are far out as soon as they do.
+    """
     super().__init__(name)
+    self._constant = constant
     self.count = tf.Variable(tf.zeros([], tf.float64), trainable=False)
     self.mean = tf.Variable(tf.zeros(shape, tf.float64), trainable=False)
     self.squares = tf.Variable(tf.zeros(shape, tf.float64), trainable=False)
@@ -34,9 +47,11 @@ class Moments(tf.Module):
 
   @property
   def deviation(self) -> tf.Tensor:
-    """Standard deviation, 1 where there is none."""
+    """Standard deviation; 1 without values, `constant` of equal ones."""
     variance = self.squares / tf.maximum(self.count, 1.0)
-    return tf.sqrt(tf.where(variance > 0, variance, tf.ones_like(variance)))
+    constant = tf.constant(self._constant, variance.dtype)
+    constant = tf.where(self.count > 0, constant, tf.ones_like(constant))
+    return tf.where(variance > 0, tf.sqrt(variance), constant)
 
   def scale(self, values: tf.Tensor) -> tf.Tensor:
     """Divides by the deviation."""

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from nca_tf.agents import convolutions
 from nca_tf.memory.unrolled import episodes
 
 
@@ -47,16 +48,8 @@ class ActorCritic(keras.layers.Layer):
     self.categories = categories
     self.cell = cell
     gain = keras.initializers.Orthogonal
-    self.convolutions = [
-      keras.layers.Conv2D(
-        filters,
-        size,
-        stride,
-        activation='relu',
-        kernel_initializer=gain(2**0.5),
-      )
-      for filters, size, stride in ((16, 8, 4), (32, 4, 2), (32, 3, 1))
-    ]
+    self.convolutions = []  # Of images, see `build`.
+    self._kernels = [gain(2**0.5) for _ in range(convolutions.COUNT)]
     self.hidden = [
       keras.layers.Dense(size, activation, kernel_initializer=gain(2**0.5))
       for size in units
@@ -73,6 +66,7 @@ class ActorCritic(keras.layers.Layer):
     if self.categories:
       shape = (self.categories,)
     elif len(shape) == 3:
+      self.convolutions = convolutions.make(shape, 'relu', self._kernels)
       for layer in self.convolutions:
         layer.build((None, *shape))
         shape = layer.compute_output_shape((None, *shape))[1:]

@@ -15,12 +15,23 @@ import keras
 import tensorflow as tf
 
 from nca_tf import random_numbers
+from nca_tf.agents import convolutions
 from nca_tf.agents import moments
 from nca_tf.agents.ppo import advantages
 
+_CONSTANT = 1e-4  # Deviation of parts of an observation that never changed.
 # Section 2.3 and table 5: death ends no intrinsic return.
 EXTRINSIC = advantages.Stream('extrinsic', 0.999, weight=2.0)
 INTRINSIC = advantages.Stream('intrinsic', 0.99, weight=1.0, is_episodic=False)
+
+
+def add_bonus(reward: tf.Tensor, intrinsic: tf.Tensor) -> tf.Tensor:
+  """Returns one reward of the two, weighted as their streams are.
+
+  It is what the paper warns of: one value has one discount, and must follow a
+  bonus that fades.
+  """
+  return EXTRINSIC.weight * reward + INTRINSIC.weight * intrinsic
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,14 +83,16 @@ class Distillation(tf.Module):
     self.target.trainable = False
     self.optimizer = keras.optimizers.Adam(settings.learning_rate)
     self.optimizer.build(self.predictor.trainable_variables)
-    self.observations = moments.Moments(tuple(shape))
+    # What never changed until now is new when it does, and is clipped at 5;
+    # over a deviation of 1 it would hardly be seen.
+    self.observations = moments.Moments(tuple(shape), constant=_CONSTANT)
     self.returns = moments.Moments()
     self.running = tf.Variable(tf.zeros([lanes]), trainable=False)
     self.updates = tf.Variable(0, dtype=tf.int32, trainable=False)
 
   def prime(self, observations: tf.Tensor) -> None:
     """Takes observations [B, T, ...] into the moments alone."""
-    self.observations.update(self._flatten(observations))
+    self.observations.update(self._to_rows(observations))
 
   def errors(self, observations: tf.Tensor) -> tf.Tensor:
     """Returns the predictor's mean squared errors [N] at [N, ...]."""
@@ -97,7 +110,7 @@ class Distillation(tf.Module):
       [B, T], over the deviation of their discounted sums along time.
     """
     lanes, steps = tf.shape(observations)[0], tf.shape(observations)[1] - 1
-    errors = self.errors(self._flatten(observations[:, 1:]))
+    errors = self.errors(self._to_rows(observations[:, 1:]))
     rewards = tf.reshape(errors, [lanes, steps])
     discount = self.settings.discount
     sums = tf.scan(
@@ -109,9 +122,13 @@ class Distillation(tf.Module):
     self.returns.update(tf.reshape(sums, [-1]))
     return self.returns.scale(rewards)
 
+  def rate(self, observations: tf.Tensor) -> tf.Tensor:
+    """Returns what would be paid now for [N, ...], [N]; changes nothing."""
+    return self.returns.scale(self.errors(observations))
+
   def learn(self, observations: tf.Tensor) -> tf.Tensor:
     """Trains the predictor on observations [B, T, ...]; returns its loss."""
-    flat = self._flatten(observations)
+    flat = self._to_rows(observations)
     self.observations.update(flat)
     settings = self.settings
     rows = tf.shape(flat)[0]
@@ -148,7 +165,7 @@ class Distillation(tf.Module):
     self.updates.assign_add(1)
     return total / count
 
-  def _flatten(self, observations):
+  def _to_rows(self, observations):
     return tf.reshape(observations, [-1, *observations.shape[2:]])
 
 
@@ -163,16 +180,8 @@ def _make_network(shape, settings, deeper):
 
   layers = []
   if len(shape) == 3:
-    for filters, size, stride in ((16, 8, 4), (32, 4, 2), (32, 3, 1)):
-      layers.append(
-        keras.layers.Conv2D(
-          filters,
-          size,
-          stride,
-          activation='leaky_relu',
-          kernel_initializer=gain(),
-        )
-      )
+    gains = [gain() for _ in range(convolutions.COUNT)]
+    layers += convolutions.make(shape, 'leaky_relu', gains)
     layers.append(keras.layers.Flatten())
   else:
     layers += [dense(settings.units), dense(settings.units)]

@@ -37,6 +37,8 @@ class Rooms:
   Attributes:
     cells: How many the grid has, those of walls included.
     reachable: How many of them an episode can visit, the goal included.
+    rooms: Number of each cell's room from 0, int [cells]; a door is of the room
+      before it, and -1 is a wall.
   """
 
   def __init__(
@@ -62,6 +64,8 @@ class Rooms:
       self.walls[:, column] = True
       self.walls[-1 if number % 2 == 0 else 0, column] = False
     self.cells = size**2
+    number = np.broadcast_to(np.arange(size) // (room + 1), [size, size])
+    self.rooms = np.where(self.walls, -1, number).ravel()
     self.reachable = _count_reachable(self.walls)
     self.observation_space = gymnasium.spaces.Box(
       0, 1, (2 * self.size,), np.float32
@@ -94,6 +98,11 @@ class Rooms:
       tf.argmax(part, -1, output_type=tf.int32) for part in (row, column)
     )
     return row * self.size + column
+
+  def observe(self, cells):
+    """Returns the observations [N, 2 size] of cells [N], row by row."""
+    place = tf.stack([cells // self.size, cells % self.size], -1)
+    return self._observe(State(place, tf.zeros_like(cells)))
 
   def _observe(self, state):
     return tf.reshape(tf.one_hot(state.place, self.size), [-1, 2 * self.size])

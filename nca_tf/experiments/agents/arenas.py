@@ -24,7 +24,8 @@ class Arena(NamedTuple):
     make: Function of the settings and the number of lanes; returns an
       environment as in `agents.collector`, with spaces and a `time_limit`. If
       it has `cells`, how many places there are, and `locate(observations)`,
-      which of them each one is at, the share of places seen is recorded.
+      which of them each one is at, the share of places seen is recorded; if it
+      also has `rooms`, as in `grid_world.rooms`, the novelty of each.
     solved: Mean return of whole episodes from which it counts as solved.
     options: Function of the settings and the environment; returns the options
       of `environments.make` under which the game of the same name is this.

@@ -8,6 +8,7 @@ from nca_tf.analysis import figures
 from nca_tf.analysis import intervals
 from nca_tf.analysis import table
 from nca_tf.experiments.agents import arenas
+from nca_tf.experiments.agents import novelty as novelty_lib
 from nca_tf.runs import report as report_lib
 
 _NOTES = """\
@@ -26,8 +27,13 @@ _QUANTITIES = (
 )
 
 
-def make(run) -> report_lib.Report:
-  """The report of a finished run; `score.json` has its numbers."""
+def make(run, novelty=None) -> report_lib.Report:
+  """The report of a finished run; `score.json` has its numbers.
+
+  Args:
+    run: The run.
+    novelty: What --rnd found new, or None.
+  """
   config, training = run.config, run.info('train')
   records = run.log.records('train')
   view = table.Table(['actions', 'return', 'length'], digits=3)
@@ -49,10 +55,13 @@ def make(run) -> report_lib.Report:
     numbers['coverage'] = records[-1]['coverage']
   solved = arenas.get(config.env).solved
   return report_lib.Report(
-    {'Score': view, 'Training': facts},
+    {'Score': view, 'Training': facts, **novelty_lib.tables(config, novelty)},
     _NOTES.format(episodes=config.score_episodes, solved=solved),
     numbers=numbers,
-    figures=_figures(config, records),
+    figures=[
+      *_figures(config, records),
+      *novelty_lib.draw(config, novelty),
+    ],
   )
 
 

@@ -31,7 +31,7 @@ def run(config: settings.Config) -> None:
       'export', lambda: write_agent(run, training), lambda: is_playable(run)
     )
     run.stage('episode', lambda: pictures.draw(run, training))
-    run.publish(report.make(run), numbers='score.json')
+    run.publish(report.make(run, training.novelty), numbers='score.json')
     run.goodbye(
       Agent=f'{run.export}/agent',
       Next=config.next_command(),

@@ -48,6 +48,12 @@ class Config(cell_flags.CellFlags):
   intrinsic_only: bool = _option(
     False, 'Leave out the reward of the environment; needs --rnd.'
   )
+  values: str = _option(
+    'two',
+    'Values of --rnd: two, one for each reward, or one of their sum, a bonus '
+    'that ends with the episode (an ablation).',
+    choices=('two', 'one'),
+  )
   cell: str = _option(
     NO_CELL,
     'Recurrent cell after the dense layers.',
@@ -89,6 +95,9 @@ class Config(cell_flags.CellFlags):
   # episode, and what was learnt is forgotten for the sake of novelty.
   discount: float = _option(
     0.99, 'Of the rewards of the environment.', minimum=0, maximum=1
+  )
+  trace_decay: float = _option(
+    0.95, "Lambda of PPO's advantages.", minimum=0, maximum=1
   )
   scale_rewards: bool = _option(
     False,
@@ -140,6 +149,8 @@ class Config(cell_flags.CellFlags):
     """What learns, as in the names of folders."""
     if self.intrinsic_only:
       return f'{self.algorithm}-intrinsic'
+    if self.values == 'one':
+      return f'{self.algorithm}-rnd-one-value'
     return f'{self.algorithm}-rnd' if self.rnd else self.algorithm
 
   @property
@@ -157,6 +168,8 @@ class Config(cell_flags.CellFlags):
       return (rnd.INTRINSIC,)
     extrinsic = rnd.EXTRINSIC if self.rnd else ppo.EXTRINSIC
     extrinsic = extrinsic._replace(discount=self.discount)
+    if self.values == 'one':
+      return (extrinsic._replace(name='sum'),)
     return (extrinsic, rnd.INTRINSIC) if self.rnd else (extrinsic,)
 
   @property
@@ -181,6 +194,11 @@ class Config(cell_flags.CellFlags):
     arenas.get(self.env)
     if self.intrinsic_only and not self.rnd:
       raise faults.UsageError('--intrinsic_only needs --rnd, got --nornd')
+    if self.values == 'one' and (self.intrinsic_only or not self.rnd):
+      given = '--intrinsic_only' if self.intrinsic_only else '--nornd'
+      raise faults.UsageError(
+        f'--values=one needs --rnd and both of its rewards, got {given}'
+      )
     if self.precision != 'float32':
       raise faults.UsageError(
         f'--precision must be float32 for agents, got {self.precision}'

@@ -18,6 +18,7 @@ from nca_tf.agents import vector_bridge
 from nca_tf.agents.rnd import distillation as rnd
 from nca_tf.command_line import faults
 from nca_tf.experiments.agents import arenas
+from nca_tf.experiments.agents import novelty as novelty_lib
 from nca_tf.experiments.agents import settings
 
 _MOST_WINDOWS = 20  # Over which returns are averaged.
@@ -36,6 +37,7 @@ class Training(tf.Module):
       do not count before losers.
     solved_at: Steps after which they first were good enough, or 0.
     visited: Places of the environment that were seen, or None.
+    novelty: The reward of --rnd in each place, where there are rooms, or None.
   """
 
   def __init__(self, config: settings.Config):
@@ -73,6 +75,11 @@ class Training(tf.Module):
     self.visited = (
       tf.Variable(tf.zeros([places], tf.bool), trainable=False)
       if places
+      else None
+    )
+    self.novelty = (
+      novelty_lib.Novelty(environment, config.updates)
+      if config.rnd and hasattr(environment, 'rooms')
       else None
     )
     self._iterate = tf.function(self.iterate, autograph=False)
@@ -145,10 +152,18 @@ class Training(tf.Module):
         [experience.observation, window.final.observation[:, None]], 1
       )
       intrinsic = self.distillation.reward(observations)
+      if self.novelty is not None:
+        self.novelty.follow(
+          self.agent.train_step_counter,
+          experience.observation,
+          self.distillation.rate,
+        )
       scalars['intrinsic_reward'] = tf.reduce_mean(intrinsic)
       scalars['predictor_loss'] = self.distillation.learn(observations[:, 1:])
       rewards = [] if self.config.intrinsic_only else rewards
       rewards.append(intrinsic)
+      if self.config.values == 'one':
+        rewards = [rnd.add_bonus(*rewards)]
     info = self.agent.train(
       experience,
       state=window.state,
