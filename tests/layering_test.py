@@ -55,6 +55,14 @@ PEERS = {
     'sonnet_shim',
     'torch',
   },
+  'nca_tf/experiments/benchmarks/ppo/peers.py': {
+    'dnc',
+    'numpy_games',
+    'stable_baselines3',
+    'torch',
+    'torch_ppo',
+  },
+  'nca_tf/experiments/benchmarks/ppo/torch_ppo.py': {'torch'},
 }
 
 # What the files say.

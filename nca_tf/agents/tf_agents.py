@@ -1,4 +1,4 @@
-"""What the library takes of TF-Agents; nothing else imports it."""
+"""What the library takes of TF-Agents; else only a benchmark imports it."""
 
 import contextlib
 import io

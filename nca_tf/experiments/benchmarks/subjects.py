@@ -14,6 +14,7 @@ _MODULES = {
   'dream': ('dream', 'dream'),
   'pixel_copter': ('pixel_copter', 'pixel_copter'),
   'pommerman': ('pommerman', 'pommerman'),
+  'ppo': ('ppo.settings', 'ppo.run'),
   'simple_agent': ('simple_agent', 'simple_agent'),
 }
 

@@ -1,0 +1,121 @@
+"""A small grid with obstacles, in the graph: short ways to a goal that moves.
+
+An episode starts in a free cell drawn at random, and its goal is another one.
+"""
+
+from typing import NamedTuple
+
+import gymnasium
+import numpy as np
+import tensorflow as tf
+
+from nca_tf import checks
+
+MOVES = ((-1, 0), (1, 0), (0, -1), (0, 1))  # Up, down, left, right.
+MAP = (
+  '........',
+  '.##..#..',
+  '.#...##.',
+  '...#....',
+  '.#.##.#.',
+  '.#....#.',
+  '...##...',
+  '.#......',
+)
+STEP_REWARD = -0.01
+
+
+class State(NamedTuple):
+  """Lanes of the grid.
+
+  Attributes:
+    place: Row and column, int32 [B, 2].
+    goal: The same of the goal.
+    steps: Of the episode, int32 [B].
+  """
+
+  place: tf.Tensor
+  goal: tf.Tensor
+  steps: tf.Tensor
+
+
+class Obstacles:
+  """A batched environment; see `agents.collector` for its two functions.
+
+  Observations are row and column of the agent and of the goal, each one-hot,
+  float32 [B, 4 size]. The reward is 1 at the goal, where the episode ends, and
+  -0.01 for every other step.
+  """
+
+  def __init__(self, rows=MAP, time_limit: int = 64):
+    """Makes the grid.
+
+    Args:
+      rows: A square of characters, '.' for a free cell and '#' for another.
+      time_limit: Steps after which an episode is truncated.
+
+    Raises:
+      ValueError: The rows are no square, have fewer than two free cells or
+        other characters; or the time limit is out of range.
+    """
+    rows = tuple(rows)
+    is_square = all(len(row) == len(rows) for row in rows)
+    if not is_square or set(''.join(rows)) - {'.', '#'}:
+      raise ValueError(f"rows must be a square of '.' and '#', got {rows}")
+    self.walls = np.array([list(row) for row in rows]) == '#'
+    self.free = np.argwhere(~self.walls).astype(np.int32)  # [F, 2]
+    if len(self.free) < 2:
+      raise ValueError(f'rows must have two free cells, got {rows}')
+    self.size = len(rows)
+    self.time_limit = checks.integer('time_limit', time_limit, 1)
+    self.observation_space = gymnasium.spaces.Box(
+      0, 1, (4 * self.size,), np.float32
+    )
+    self.action_space = gymnasium.spaces.Discrete(len(MOVES))
+
+  def reset(self, lanes: int, seed):
+    """Draws starts and goals, never the same cell."""
+    free = len(self.free)
+    draws = tf.random.stateless_uniform([2, lanes], seed)
+    start = tf.cast(draws[0] * free, tf.int32)
+    # One of the others, so many cells further on.
+    goal = (start + 1 + tf.cast(draws[1] * (free - 1), tf.int32)) % free
+    place, goal = (tf.gather(tf.constant(self.free), p) for p in (start, goal))
+    state = State(place, goal, tf.zeros([lanes], tf.int32))
+    return state, self._observe(state)
+
+  def step(self, state: State, action, seed):
+    """Moves each lane, unless an obstacle or the border is in the way."""
+    del seed
+    moved = state.place + tf.gather(tf.constant(MOVES, tf.int32), action)
+    moved = tf.clip_by_value(moved, 0, self.size - 1)
+    is_wall = tf.gather_nd(tf.constant(self.walls), moved)
+    place = tf.where(is_wall[:, None], state.place, moved)
+    state = State(place, state.goal, state.steps + 1)
+    terminated = tf.reduce_all(place == state.goal, -1)
+    truncated = (state.steps >= self.time_limit) & ~terminated
+    reward = tf.where(terminated, 1.0, STEP_REWARD)
+    return state, self._observe(state), reward, terminated, truncated
+
+  def _observe(self, state):
+    places = tf.concat([state.place, state.goal], -1)
+    return tf.reshape(tf.one_hot(places, self.size), [-1, 4 * self.size])
+
+
+def find_distances(walls: np.ndarray) -> np.ndarray:
+  """Returns lengths of the shortest ways between free cells, [F, F].
+
+  Where there is no way it is infinite.
+  """
+  free = [tuple(place) for place in np.argwhere(~walls)]
+  number = {place: i for i, place in enumerate(free)}
+  near = np.full((len(free), len(free)), np.inf)
+  np.fill_diagonal(near, 0)
+  for (row, column), i in number.items():
+    for down, right in MOVES:
+      j = number.get((row + down, column + right))
+      if j is not None:
+        near[i, j] = 1
+  for k in range(len(free)):  # Floyd and Warshall.
+    near = np.minimum(near, near[:, k, None] + near[k])
+  return near

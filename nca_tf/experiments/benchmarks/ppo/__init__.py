@@ -1,0 +1,1 @@
+"""PPO beside a CleanRL-style one in PyTorch and stable-baselines3."""
