@@ -11,7 +11,7 @@ import typing
 
 import keras
 import numpy as np
-import tensorflow as tf
+from sklearn import linear_model
 
 from nca_tf import random_numbers
 from nca_tf.datasets import latents as latents_lib
@@ -21,10 +21,6 @@ from nca_tf.world_model import model as model_lib
 HORIZON = 30  # Steps that M imagines from each start.
 _EPISODES = 700  # Recorded episodes, at most.
 _KEPT = 0.5  # Share of the steps without a death.
-_BATCH = 1024
-_EPOCHS = 6
-_RATE = 3e-3
-_FLOOR = 1e-5
 
 
 class Rows(typing.NamedTuple):
@@ -63,50 +59,20 @@ def collect(
   return Rows(*(part.astype(np.float32) for part in joined))
 
 
-class DoneHeadTrainer:
-  """Trains a dense layer to tell deaths, by weighted cross-entropy.
+def fit(head: keras.layers.Dense, rows: Rows, done_weight: float) -> None:
+  """Sets a dense layer to the logistic regression of the rows.
 
-  trainer = DoneHeadTrainer(model.done_head, rows, seed=0, done_weight=10)
-  loop.fit('done_head', trainer.step, trainer.steps, checkpoints=..., log=...)
+  It is fitted without weighing deaths, so that over all rows as many of them
+  are imagined as there were; what they weighed in M's loss is then added to the
+  bias, for a dream takes that back from it.
+
+  Args:
+    head: M's done head, built.
+    rows: Of `collect`, with deaths and other rows among them.
+    done_weight: What a death weighed in M's loss.
   """
-
-  def __init__(
-    self,
-    head: keras.layers.Dense,
-    rows: Rows,
-    *,
-    seed: int,
-    done_weight: float,
-  ):
-    """Takes a built head, and what `collect` has made."""
-    self._head = head
-    self._rows = rows
-    self._seed = seed
-    self._weight = done_weight
-    self.steps = max(1, _EPOCHS * len(rows.died) // _BATCH)
-    rate = keras.optimizers.schedules.PolynomialDecay(
-      _RATE, self.steps, end_learning_rate=_FLOOR
-    )
-    self.optimizer = keras.optimizers.Adam(rate)
-    self.optimizer.build(head.trainable_variables)
-    self._train = tf.function(self._update, autograph=False)
-
-  def step(self, index: int) -> dict[str, tf.Tensor]:
-    """Trains on a batch; returns the loss in nats per row."""
-    rng = random_numbers.generator(
-      self._seed, 'batches of the done head', index
-    )
-    chosen = rng.integers(len(self._rows.died), size=_BATCH)
-    return self._train(*(tf.constant(part[chosen]) for part in self._rows))
-
-  def _update(self, output, died, weight):
-    variables = self._head.trainable_variables
-    with tf.GradientTape() as tape:
-      logit = self._head(output)[:, 0]
-      loss = tf.nn.weighted_cross_entropy_with_logits(
-        died, tf.cast(logit, died.dtype), self._weight
-      )
-      loss = tf.reduce_mean(weight * loss)
-    gradients = tape.gradient(loss, variables)
-    self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
-    return {'loss': loss}
+  # Its Newton steps are of O + 1 unknowns, however many rows there are.
+  regression = linear_model.LogisticRegression(solver='newton-cholesky')
+  regression.fit(rows.output, rows.died > 0, sample_weight=rows.weight)
+  bias = regression.intercept_ + np.log(done_weight)
+  head.set_weights([regression.coef_.T, bias])

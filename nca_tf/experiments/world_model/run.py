@@ -312,20 +312,20 @@ class Training:
     print(f'{_DONE_HEAD}: what M imagines from true states', flush=True)
     rows = done_head.collect(model, latents, config.seed)
     deaths = int(rows.died.sum())
-    if not deaths:  # A game that only the time limit ends.
+    if not 0 < deaths < len(rows.died):  # Only the time limit ends it.
       return {'deaths': 0}
-    trainer = done_head.DoneHeadTrainer(
-      model.done_head, rows, seed=config.seed, done_weight=config.done_weight
-    )
-    found = self._fit(_DONE_HEAD, model.done_head, trainer, trainer.steps)
-    return {**found, 'deaths': deaths, 'rows': len(rows.died)}
+    print(f'{_DONE_HEAD}: {len(rows.died)} steps, {deaths} deaths', flush=True)
+    done_head.fit(model.done_head, rows, config.done_weight)
+    path = run.checkpoints / _DONE_HEAD
+    checkpoints.Checkpoints(path, model=model.done_head).save(1)
+    return {'step': 1, 'deaths': deaths, 'rows': len(rows.died)}
 
   def _has_done_head(self):
     run = self._run
     has_none = 'step' not in run.info(_DONE_HEAD)
     return has_none or run_files.is_trained(run, _DONE_HEAD)
 
-  def _fit(self, stage, model, trainer, steps, evaluate=None, **state):
+  def _fit(self, stage, model, trainer, steps, evaluate, **state):
     """Trains `model`, and returns its last record."""
     run = self._run
     parts = {'model': model, 'optimizer': trainer.optimizer, **state}
