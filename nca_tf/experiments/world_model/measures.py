@@ -92,14 +92,13 @@ def measure(run, world_model, latents, recordings) -> dict:
     errors = open_loop_errors(name, open_loop[name], on_means.starts)
     rows[name] = measures_lib.Row(sampled=drawn, mean=mean, **errors)
   hazards = _hazards(run, world_model, latents)
-  ratios = {
-    f'{HAZARD}{name}': np.array([hazard.ratio(group) for group in found])
-    for name, found in ((name, hazards[name].values()) for name in hazards)
-  }
   arrays = _arrays(world_model.model, latents, curves, groups['M'])
-  files.write_arrays(run.path / ARRAYS, {**arrays, **ratios})
-  deaths = hazard.tabulate(hazards)
-  run.publish(_report(rows, deaths), step=config.model_steps)
+  for name, found in hazards.items():
+    ratios = [hazard.ratio(group) for group in found.values()]
+    arrays[f'{HAZARD}{name}'] = np.array(ratios)
+  files.write_arrays(run.path / ARRAYS, arrays)
+  report = _report(rows, hazard.tabulate(hazards))
+  run.publish(report, step=config.model_steps)
   return measures_lib.as_json(rows)
 
 
