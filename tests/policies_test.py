@@ -80,6 +80,41 @@ def test_metronome_goes_half_a_period_and_then_to_and_fro():
   assert runs == [(0, 60), (2, 120), (0, 120), (2, 120), (0, 120)]
 
 
+@pytest.mark.parametrize('period', [4, 10, 20, 40, 64, 80, 100, 150])
+def test_metronomes_of_other_periods(period):
+  values = actions(f'metronome_{period}', 3 * period)
+  expected = [0] * (period // 2) + [2] * period + [0] * period + [2] * period
+  assert values == expected[: 3 * period]
+
+
+def test_sweeps_go_to_and_fro_for_about_as_long_in_an_episode():
+  means = []
+  for seed in range(30):
+    runs = [
+      (action, len(list(group)))
+      for action, group in itertools.groupby(actions('sweeps', 6000, seed))
+    ]
+    sweeps = [length for action, length in runs if action != 1]
+    assert {action for action, _ in runs} >= {0, 2}
+    means.append(np.median(sweeps))
+    # As much to the one side as to the other.
+    left, right = (sum(n for a, n in runs if a == side) for side in (0, 2))
+    assert 0.6 < left / right < 1.7
+  assert min(means) < 80 and max(means) > 110
+
+
+def test_one_of_two_collectors_plays_each_episode():
+  seen = []
+  for seed in range(20):
+    rng = np.random.default_rng(seed)
+    seen.append(int(rng.integers(2)))
+    name = ('wander', 'sweeps')[seen[-1]]
+    stream = SPEC.policies[name].stream(SPEC, rng)
+    expected = list(itertools.islice(stream, 400))
+    assert actions('wander_or_sweeps', 400, seed) == expected
+  assert {*seen} == {0, 1}
+
+
 def test_reset_starts_the_metronome_again():
   policy = policies.make('metronome', SPEC)
   for _ in range(2):

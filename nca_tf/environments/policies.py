@@ -78,7 +78,8 @@ class Script:
     return self.stream(spec, rng, *self.parameters)
 
 
-def _draw(spec: game.GameSpec, rng: np.random.Generator):
+def draw(spec: game.GameSpec, rng: np.random.Generator):
+  """Returns a random action, of the kind in use."""
   # The game cuts continuous actions at +-1/3: each third is equally likely.
   if spec.action_kind == 'continuous':
     size = None if spec.components == 1 else spec.components
@@ -89,7 +90,7 @@ def _draw(spec: game.GameSpec, rng: np.random.Generator):
 def random(spec: game.GameSpec, rng: np.random.Generator) -> Iterator:
   """Holds each random action for U{1..10} tics, as the published collector."""
   while True:
-    action = _draw(spec, rng)
+    action = draw(spec, rng)
     for _ in range(rng.integers(1, _LONGEST_HOLD + 1)):
       yield action
 
@@ -101,7 +102,7 @@ def wander(spec: game.GameSpec, rng: np.random.Generator) -> Iterator:
   published collector hardly does: a model of its episodes knows neither.
   """
   while True:
-    action = _draw(spec, rng)
+    action = draw(spec, rng)
     for _ in range(int(_LONGEST_WANDER ** rng.uniform())):
       yield action
 
@@ -109,7 +110,14 @@ def wander(spec: game.GameSpec, rng: np.random.Generator) -> Iterator:
 def random_per_tic(spec: game.GameSpec, rng: np.random.Generator) -> Iterator:
   """Draws a new action in each tic."""
   while True:
-    yield _draw(spec, rng)
+    yield draw(spec, rng)
+
+
+def one_of(
+  spec: game.GameSpec, rng: np.random.Generator, *streams: Callable
+) -> Iterator:
+  """Plays each episode by one of several streams, all equally often."""
+  return streams[rng.integers(len(streams))](spec, rng)
 
 
 def make(name: str, spec: game.GameSpec):

@@ -40,7 +40,7 @@ class Episodes(typing.NamedTuple):
   ended: np.ndarray  # [E], whether the step after the last frame is death
 
 
-def pad(latents, action_size, noise=None):
+def pad(latents, action_size, noise=None, chunk=CHUNK):
   """Latents of whole episodes -> Episodes.
 
   The step that repeats the last frame after death is no frame of its own.
@@ -49,10 +49,11 @@ def pad(latents, action_size, noise=None):
     latents: datasets.latents.Latents.
     action_size: number of discrete actions.
     noise: numpy Generator to draw z from its posterior; None takes its mean.
+    chunk: a divisor of the padded length T.
   """
   slices = latents.episodes
   length = max(part.stop - part.start for part in slices)
-  length = 1 + -(-(length - 1) // CHUNK) * CHUNK
+  length = 1 + -(-(length - 1) // chunk) * chunk
   count, size = len(slices), latents.mean.shape[1]
   z = np.zeros((count, length, size), np.float32)
   action = np.zeros((count, length, action_size), np.float32)

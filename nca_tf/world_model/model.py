@@ -105,9 +105,13 @@ class MemoryModel(keras.Model):
     The state returns to zero where an episode starts; the flag is an input of
     the cell as well, as doomrnn's restart flag is.
     """
+    output, state = self.advance(z, action, is_first, state)
+    return self.read_out(output), state
+
+  def advance(self, z, action, is_first, state):
+    """As `step`, but the cell's output [B, O] in place of what heads say."""
     inputs = self.inputs(z, action, is_first)
-    output, state = episodes.advance(self.cell, inputs, is_first, state)
-    return self._heads(output), state
+    return episodes.advance(self.cell, inputs, is_first, state)
 
   def unroll(self, z, action, is_first, state, kernel='auto', checkpoint=None):
     """T steps: z [B, T, Z], action [B, T, A], is_first [B, T].
@@ -127,7 +131,7 @@ class MemoryModel(keras.Model):
     outputs, state = episodes.unroll(
       self.cell, inputs, is_first, state, kernel, checkpoint
     )
-    return self._heads(outputs), state
+    return self.read_out(outputs), state
 
   def as_state(self, state):
     """A flat state as a list of tensors in the dtypes of `initial`."""
@@ -148,7 +152,8 @@ class MemoryModel(keras.Model):
     parts = [ops.cast(z, dtype), ops.cast(action, dtype), flag]
     return ops.concatenate(parts, axis=-1)
 
-  def _heads(self, output):
+  def read_out(self, output):
+    """Prediction of the heads from outputs of the cell, [..., O]."""
     latent, done = self.latent_head(output), self.done_head(output)[..., 0]
     if self.reward_head is None:
       return Prediction(latent, done, None)

@@ -30,6 +30,8 @@ from nca_tf.world_model import model as model_lib
 from nca_tf.world_model import standardiser
 from nca_tf.world_model import vision as vision_lib
 
+DONE_HEAD = 'done_head'  # The stage that fits it to M's own futures.
+
 
 @dataclasses.dataclass(frozen=True)
 class WorldModel:
@@ -67,7 +69,7 @@ class WorldModel:
     vision = architecture.make_vision(spec)
     restore(folder, 'vision', vision)
     model = architecture.make_model(spec)
-    restore(folder, 'model', model)
+    restore_model(folder, model)
     mirror = settings.get('mirror', False)
     latents, _ = read_latents(folder, settings['held_out'], mirror)
     first = latents.is_first
@@ -132,7 +134,7 @@ class WorldModel:
 
 
 def restore(folder, part: str, model) -> None:
-  """Sets the weights of V ('vision') or M ('model') from a run folder.
+  """Sets the weights of V ('vision'), M ('model') or its done head.
 
   Raises:
     faults.Fault: The checkpoint that its training ended with cannot be read.
@@ -146,6 +148,17 @@ def restore(folder, part: str, model) -> None:
     raise faults.Fault(
       f'{error}; the command that made {folder} trains it again'
     ) from error
+
+
+def restore_model(folder, model: model_lib.MemoryModel) -> None:
+  """Sets the weights of M, its done head as it was fitted last.
+
+  Raises:
+    faults.Fault: As of `restore`.
+  """
+  restore(folder, 'model', model)
+  if run_folder.read_stages(folder).get(DONE_HEAD, {}).get('step'):
+    restore(folder, DONE_HEAD, model.done_head)
 
 
 def is_held_out(episode, held_out: int):

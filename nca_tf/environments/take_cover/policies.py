@@ -7,6 +7,7 @@ import numpy as np
 
 from nca_tf import checks
 from nca_tf.environments import game
+from nca_tf.environments import policies
 
 
 def always(spec: game.GameSpec, rng, action: str) -> Iterator:
@@ -24,6 +25,24 @@ def metronome(spec: game.GameSpec, rng, period: int) -> Iterator:
   while True:
     yield from [right] * period
     yield from [left] * period
+
+
+def sweeps(spec: game.GameSpec, rng: np.random.Generator) -> Iterator:
+  """Sweeps whose length varies, with random interludes.
+
+  Good controllers sweep from wall to wall: a model whose data hold no sweeps
+  cannot tell how deadly they are. Every episode has a mean hold of 50 to 150
+  tics, each sweep varies around it, and a quarter of them give way to a random
+  action for 1 to 50 tics.
+  """
+  sides = [_encode(spec, name) for name in ('left', 'right')]
+  hold, side = rng.uniform(50, 150), int(rng.integers(2))
+  yield from [sides[side]] * int(hold / 2)
+  while True:
+    side = 1 - side
+    if rng.random() < 0.25:
+      yield from [policies.draw(spec, rng)] * int(50 ** rng.uniform())
+    yield from [sides[side]] * max(1, int(hold * rng.lognormal(0, 0.25)))
 
 
 def _encode(spec: game.GameSpec, action: str):

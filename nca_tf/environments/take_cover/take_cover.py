@@ -41,6 +41,14 @@ SPEC = game.GameSpec(
     'metronome': policies.Script(scripts.metronome, (120,)),
     'always_left': policies.Script(scripts.always, ('left',)),
     'always_right': policies.Script(scripts.always, ('right',)),
+    'sweeps': policies.Script(scripts.sweeps),
+    'wander_or_sweeps': policies.Script(
+      policies.one_of, (policies.wander, scripts.sweeps)
+    ),
+    **{
+      f'metronome_{period}': policies.Script(scripts.metronome, (period,))
+      for period in (4, 10, 20, 40, 64, 80, 100, 150)
+    },
   },
   still_policy='stay',
   screen_shape=(120, 160, 3),

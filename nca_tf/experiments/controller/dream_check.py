@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from nca_tf import random_numbers
 from nca_tf.analysis import intervals
+from nca_tf.analysis import ranks
 from nca_tf.analysis import table
 from nca_tf.environments import policies
 from nca_tf.environments import workers
@@ -68,6 +69,17 @@ def compare(in_dream, in_game, seed) -> table.Table:
     played = intervals.bootstrap_mean(game, rng=rng) if game else None
     view.add(name, dreamt, played)
   return view
+
+
+def order(in_dream, in_game) -> intervals.Interval:
+  """Rank correlation of the policies' mean scores in the dream and the game."""
+  names = [name for name in in_dream if in_game.get(name)]
+  return ranks.correlation(
+    *(
+      [np.mean(scores[name]) for name in names]
+      for scores in (in_dream, in_game)
+    )
+  )
 
 
 def find_fault(in_dream, in_game, spec) -> str | None:

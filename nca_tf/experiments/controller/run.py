@@ -110,8 +110,11 @@ class ControllerTraining:
     else:
       in_game = dream_check.play_game(model, config)
     view = dream_check.compare(in_dream, in_game, config.seed)
-    print(view.text(), flush=True)
-    self.run.log.text(f'dream_check/{number}', view.markdown())
+    order = dream_check.order(in_dream, in_game).text(2)
+    line = f'Rank correlation of the dream and the game: {order}'
+    print(f'{view.text()}\n{line}', flush=True)
+    text = f'{view.markdown()}\n{line}\n'
+    self.run.log.text(f'dream_check/{number}', text)
     fault = dream_check.find_fault(in_dream, in_game, model.spec)
     if fault:
       print(f'warning: {fault}', flush=True)

@@ -6,12 +6,15 @@ from nca_tf import files
 from nca_tf import random_numbers
 from nca_tf.runs import report as report_lib
 from nca_tf.world_model import forecast as forecast_lib
+from nca_tf.world_model import hazard
 from nca_tf.world_model import measures as measures_lib
 from nca_tf.world_model import mixture
+from nca_tf.world_model import world_model as world_model_lib
 
 HORIZON = max(measures_lib.HORIZONS)
 PIXEL_EPISODES = 40  # Decoded for the measures in pixels.
 ARRAYS = 'measures.npz'
+HAZARD = 'hazard '  # How the names of these arrays begin.
 _NAMES = ('done_labels', 'done_logits', 'weights', 'sigmas', 'latents')
 
 _NOTES = """\
@@ -20,6 +23,7 @@ latent dimension.
 MSE k: k steps ahead, open loop from posterior means; drawn: z from its \
 posterior, as M is trained.
 {pixels}done: from drawn z, one step ahead; precision and recall at logit 0.
+Deaths: from true states under the recorded actions, a-b steps ahead.
 Brackets: 95 % bootstrap intervals over episodes.
 """
 _PIXELS = """\
@@ -87,10 +91,29 @@ def measure(run, world_model, latents, recordings) -> dict:
     )
     errors = open_loop_errors(name, open_loop[name], on_means.starts)
     rows[name] = measures_lib.Row(sampled=drawn, mean=mean, **errors)
+  hazards = _hazards(run, world_model, latents)
   arrays = _arrays(world_model.model, latents, curves, groups['M'])
+  for name, found in hazards.items():
+    ratios = [hazard.ratio(group) for group in found.values()]
+    arrays[f'{HAZARD}{name}'] = np.array(ratios)
   files.write_arrays(run.path / ARRAYS, arrays)
-  run.publish(_report(rows), step=config.model_steps)
+  report = _report(rows, hazard.tabulate(hazards))
+  run.publish(report, step=config.model_steps)
   return measures_lib.as_json(rows)
+
+
+def _hazards(run, world_model, latents):
+  """The deaths that M imagines, and did before its done head was refitted."""
+  config, models = run.config, {'M': world_model.model}
+  stage = world_model_lib.DONE_HEAD
+  if run.is_finished(stage) and 'step' in run.info(stage):
+    before = world_model.untrained(config.seed).model
+    world_model_lib.restore(run.path, 'model', before)
+    models['M, done head of true states'] = before
+  return {
+    name: hazard.measure(model, latents, config.done_weight, config.seed)
+    for name, model in models.items()
+  }
 
 
 def _arrays(model, latents, curves, groups):
@@ -109,7 +132,7 @@ def _arrays(model, latents, curves, groups):
   }
 
 
-def _report(rows):
+def _report(rows, deaths):
   some = next(iter(rows.values()))
   notes = _NOTES.format(
     episodes=len(some.mean.count),
@@ -119,6 +142,7 @@ def _report(rows):
   tables = {
     'Latents': measures_lib.latent_table(rows),
     'Game': measures_lib.game_table(rows),
+    'Deaths': deaths,
   }
   return report_lib.Report(tables, f'{_comparisons(rows)}\n{notes}')
 

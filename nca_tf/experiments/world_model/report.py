@@ -11,6 +11,7 @@ from nca_tf.analysis import memory_trace
 from nca_tf.experiments.world_model import measures
 from nca_tf.memory import cells
 from nca_tf.world_model import forecast as forecast_lib
+from nca_tf.world_model import hazard
 from nca_tf.world_model import imagination
 
 _SECONDS = 3  # Of the dream, where a step is a tic of the game.
@@ -146,6 +147,14 @@ def _draw_measures(run, step):
     scores = 1 / (1 + np.exp(-data['done_logits'].astype(np.float64)))
     figure = figures.done_scores(data['done_labels'], scores, 0.5)
     run.show('done_scores', figure, step)
+  ratios = {
+    name.removeprefix(measures.HAZARD): values
+    for name, values in data.items()
+    if name.startswith(measures.HAZARD)
+  }
+  if ratios:  # A measurement of an older version has none.
+    figure = figures.hazard_ratios(hazard.NAMES, ratios)
+    run.show('hazards', figure, step)
   names = 'weights', 'sigmas', 'latents'
   figure = figures.mixture_histograms(*(data[name] for name in names))
   run.show('mixture', figure, step)

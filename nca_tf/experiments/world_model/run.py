@@ -26,12 +26,14 @@ from nca_tf.runs import run_files
 from nca_tf.runs import run_folder
 from nca_tf.saved_models import export
 from nca_tf.training import compilation
+from nca_tf.training import done_head
 from nca_tf.training import loop
 from nca_tf.training import model as model_training
 from nca_tf.training import vision as vision_training
 from nca_tf.world_model import codec as codec_lib
 from nca_tf.world_model import world_model as world_model_lib
 
+_DONE_HEAD = world_model_lib.DONE_HEAD
 _MOST_MORE = 16  # Times the episodes that were asked for.
 
 
@@ -134,6 +136,8 @@ class Training:
     if not is_over:
       self._check_frames()
     run.stage('model', self._train_model, lambda: is_trained('model'))
+    if self._config.done_open_loop:
+      run.stage(_DONE_HEAD, self._fit_done_head, self._has_done_head)
 
   def _is_recorded(self, is_over):
     """Whether all episodes are there; once they are used, only roughly."""
@@ -294,6 +298,32 @@ class Training:
 
     steps, state = config.model_steps, trainer.state
     return self._fit('model', model, trainer, steps, evaluate, state=state)
+
+  def _fit_done_head(self):
+    """Fits M's done head to what M imagines; M itself stays as it is."""
+    config, run = self._config, self._run
+    if not config.done_weight:
+      return {'deaths': 0}
+    model = config.architecture.make_model(config.game_spec, config.seed)
+    world_model_lib.restore(run.path, 'model', model)
+    latents, _ = world_model_lib.read_latents(
+      run.path, config.held_out, config.mirror
+    )
+    print(f'{_DONE_HEAD}: what M imagines from true states', flush=True)
+    rows = done_head.collect(model, latents, config.seed)
+    deaths = int(rows.died.sum())
+    if not 0 < deaths < len(rows.died):  # Only the time limit ends it.
+      return {'deaths': 0}
+    print(f'{_DONE_HEAD}: {len(rows.died)} steps, {deaths} deaths', flush=True)
+    done_head.fit(model.done_head, rows, config.done_weight)
+    path = run.checkpoints / _DONE_HEAD
+    checkpoints.Checkpoints(path, model=model.done_head).save(1)
+    return {'step': 1, 'deaths': deaths, 'rows': len(rows.died)}
+
+  def _has_done_head(self):
+    run = self._run
+    has_none = 'step' not in run.info(_DONE_HEAD)
+    return has_none or run_files.is_trained(run, _DONE_HEAD)
 
   def _fit(self, stage, model, trainer, steps, evaluate, **state):
     """Trains `model`, and returns its last record."""

@@ -93,6 +93,11 @@ class Config(ModelFlags, VisionFlags, games_settings.PlayConfig):
   done_weight: float = _option(
     10.0, 'Weight of the steps that end the game.', minimum=0
   )
+  done_open_loop: bool = _option(
+    True,
+    "Fit the done head on M's own futures after M's training; without, a dream "
+    'has too few deaths.',
+  )
 
   PRESETS: ClassVar = {
     'smoke': {
