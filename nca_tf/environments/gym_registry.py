@@ -57,10 +57,11 @@ def _parse(name: str) -> tuple[str, dict[str, Any]]:
 
 def _import_package(identifier):
   """Imports the package that registers an id, if the id says which it is."""
-  if identifier not in gymnasium.registry:
-    for beginning, (module, _) in _PACKAGES.items():
-      if identifier.startswith(beginning):
-        importlib.import_module(module)
+  for beginning, (module, _) in _PACKAGES.items():
+    # Gymnasium has an entry for Shimmy's games that only says what to do.
+    is_there = identifier in gymnasium.registry and module != 'shimmy'
+    if identifier.startswith(beginning) and not is_there:
+      importlib.import_module(module)
 
 
 def open_game(
