@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from nca_tf.agents import actions
+from nca_tf.agents import collector
+from nca_tf.agents import network
+from nca_tf.agents import tf_agents
+from nca_tf.agents import vector_bridge
 from nca_tf.agents.ppo import advantages
+from nca_tf.agents.ppo import agent as ppo
+from nca_tf.environments import gym_lanes
 
 LAMBDA = 0.9
 STREAMS = (
@@ -109,3 +116,52 @@ def test_a_time_limit_is_no_death():
     )[0, :, 0].numpy()
     assert found[2] == pytest.approx(expected, abs=1e-9)
     np.testing.assert_allclose(found[3:], 0, atol=1e-9)
+
+
+def test_the_limit_of_mountain_car_is_no_death():
+  """Real play: 2 lanes of an untrained policy, 200 steps until the limit."""
+  lanes, steps = 2, 450
+  games = gym_lanes.Lanes('gym:MountainCar-v0', lanes)
+  bridge = vector_bridge.VectorBridge(games, games.time_limit, pickles=False)
+  kind = actions.make(bridge.action_space)
+  agent = ppo.PPOAgent(
+    tf_agents.time_step_spec(bridge.spec),
+    kind,
+    network.ActorCritic(kind.size, 1, (8,)),
+    seed=3,
+  )
+  head = agent.network.value_head
+  head.bias.assign([-20.0])  # Values that matter at the limits.
+  player = collector.Collector(bridge, agent, lanes, 0)
+  window = tf.function(player.collect, autograph=False)(steps)
+  found = window.experience
+  boundaries = found.is_boundary().numpy()
+  np.testing.assert_array_equal(
+    np.flatnonzero(boundaries.all(0)), [200, 200 + 1 + 200]
+  )
+  np.testing.assert_array_equal(found.discount, np.ones([lanes, steps]))
+  stream = advantages.Stream('extrinsic', 0.99)
+  values = np.concatenate(
+    [found.policy_info['values'], window.final_values[:, None]], 1
+  ).astype(np.float64)
+  rewards = found.reward.numpy().astype(np.float64)[..., None]
+  got = advantages.estimate(
+    [stream],
+    tf.constant(rewards),
+    tf.constant(values),
+    found.discount,
+    found.is_boundary(),
+    LAMBDA,
+  )
+  expected = np.zeros_like(rewards)
+  for lane in range(lanes):
+    for start, end in ((0, 200), (201, 401), (402, steps)):
+      expected[lane, start:end, 0] = average_returns(
+        rewards[lane, start:end, 0],
+        values[lane, start : end + 1, 0],
+        1.0,
+        stream.discount,
+      )
+  np.testing.assert_allclose(got, expected, atol=1e-6)
+  # Had the limits been deaths, the last steps before them would differ.
+  assert np.abs(expected[:, 199] - (-1 - values[:, 199])).min() > 10

@@ -11,6 +11,7 @@ from nca_tf.agents import network
 from nca_tf.agents import tf_agents
 from nca_tf.agents.ppo import agent as ppo
 from nca_tf.memory import cells
+from nca_tf.runs import checkpoints
 
 LANES, STEPS = 8, 12
 SPEC = tf_agents.time_step_spec(tf.TensorSpec((2,), tf.float32))
@@ -32,10 +33,27 @@ def make_agent(cell='none', **settings):
 
 
 @pytest.mark.parametrize('cell', ['none', *cells.names()])
-def test_in_the_first_epoch_no_probability_has_changed(cell):
-  """Windows begin in the middle of episodes, and episodes end inside."""
+def test_in_the_first_epoch_no_probability_has_changed(cell, tmp_path):
+  """Windows begin in the middle of episodes, and episodes end inside.
+
+  So it is right after a resume as well.
+  """
   agent = make_agent(cell)
   player = collector.Collector(Counting(), agent, LANES, 0)
+  iterate = make_iterate(agent, player)
+  iterate()
+  check_iteration(agent, *iterate())
+  ours = checkpoints.Checkpoints(tmp_path, agent=agent, player=player)
+  ours.save(2)
+  fresh = make_agent(cell)
+  player = collector.Collector(Counting(), fresh, LANES, 0)
+  theirs = checkpoints.Checkpoints(tmp_path, agent=fresh, player=player)
+  assert theirs.restore() == 2
+  check_iteration(fresh, *make_iterate(fresh, player)())
+
+
+def make_iterate(agent, player):
+  """Returns a function that plays a window and learns from it."""
 
   @tf.function(autograph=False)
   def iterate():
@@ -52,8 +70,11 @@ def test_in_the_first_epoch_no_probability_has_changed(cell):
     ratios = tf.exp(new - found.policy_info['log_prob'])
     return ratios, found.is_first(), before, info.extra
 
-  iterate()
-  ratios, is_first, before, info = iterate()
+  return iterate
+
+
+def check_iteration(agent, ratios, is_first, before, info):
+  """Before learning, probabilities were those of play; then all changed."""
   assert not np.all(is_first[:, 0]) and np.any(is_first[:, 1:])
   np.testing.assert_allclose(ratios, 1, atol=1e-6)
   for old, new in zip(before, agent.network.trainable_variables, strict=True):
