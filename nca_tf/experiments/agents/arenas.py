@@ -26,13 +26,10 @@ class Arena(NamedTuple):
       it has `cells`, how many places there are, and `locate(observations)`,
       which of them each one is at, the share of places seen is recorded.
     solved: Mean return of whole episodes from which it counts as solved.
-    options: Function of the settings and the environment; returns the options
-      of `environments.make` under which the game of the same name is this.
   """
 
   make: Callable[[Any, int], Any]
   solved: float
-  options: Callable[[Any, Any], dict[str, Any]] = lambda config, made: {}
 
 
 def _make_rooms(config, lanes):
@@ -62,25 +59,11 @@ def _make_gym(config, lanes):
   return vector_bridge.VectorBridge(environment, longest, pickles=False)
 
 
-def _get_rooms_options(config, made):
-  return {'size': config.size, 'time_limit': made.time_limit}
-
-
-def _get_copter_options(config, made):
-  del made
-  return {'observation': config.observation}
-
-
-def _get_gym_options(config, made):
-  del config
-  return {'raw': True, 'time_limit': made.time_limit}
-
-
 GYM = gym_registry.PREFIX
 _LONGEST = 10_000  # Steps of an episode where an environment has no limit.
 ARENAS = {
-  'rooms': Arena(_make_rooms, 0.9, _get_rooms_options),
-  'pixel_copter': Arena(_make_copter, 50.0, _get_copter_options),
+  'rooms': Arena(_make_rooms, 0.9),
+  'pixel_copter': Arena(_make_copter, 50.0),
 }
 
 
@@ -106,5 +89,4 @@ def get(name: str) -> Arena:
     line = ' '.join(str(error).split())
     raise faults.UsageError(f'--env={name}: {line}') from error
   threshold = spec.reward_threshold
-  solved = float('inf') if threshold is None else threshold
-  return Arena(_make_gym, solved, _get_gym_options)
+  return Arena(_make_gym, float('inf') if threshold is None else threshold)
