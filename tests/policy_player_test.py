@@ -355,6 +355,8 @@ def test_record_rollouts_keeps_what_it_sees(tmp_path, tmp_path_factory):
       {'options': {'observation': 'features', 'colour': 3}},
       '--policy: options in .* must be those of',
     ),
+    ({'options': {'name': 'x'}}, '--policy: options in .* must be those of'),
+    ({'options': {'observation': 3}}, "observation must be 'frames' or"),
     ({'options': [1]}, 'options must be an object, got'),
     ({'observation': [7, 'float32']}, 'observation must be a shape and a type'),
   ],

@@ -14,6 +14,7 @@ from nca_tf.agents import tf_agents
 from nca_tf.command_line import faults
 from nca_tf.environments.workers import episode as episode_lib
 from nca_tf.experiments.agents import arenas
+from nca_tf.experiments.agents import game_options
 from nca_tf.memory import cells
 from nca_tf.play import film as film_lib
 from nca_tf.saved_models import translation
@@ -74,7 +75,7 @@ def _play_game(training, seed):
   """Returns observations, rewards, what was seen, a film; None if it cannot."""
   config = training.config
   made = training.collector.environment
-  options = arenas.get(config.env).options(config, made)
+  options = game_options.find(config, made)
   try:
     spec = environments.get_spec(config.env, **options)
     options['time_limit'] = min(_LONGEST, spec.time_limit)

@@ -20,7 +20,7 @@ def draw(run, training) -> dict:
     Its return and its length.
   """
   config, step = run.config, run.config.updates
-  title = f'{config.env}, {config.label}, {config.cell}: an episode'
+  title = f'{config.env}, {config.label}, {config.cell}: actions drawn'
   played = episode_lib.play(training)
   if played.film is not None:
     pages, fps = played.film

@@ -3,7 +3,7 @@
 import time
 
 from nca_tf.environments.workers import saved_agent
-from nca_tf.experiments.agents import arenas
+from nca_tf.experiments.agents import game_options
 from nca_tf.experiments.agents import pictures
 from nca_tf.experiments.agents import report
 from nca_tf.experiments.agents import settings
@@ -70,12 +70,11 @@ def is_playable(run: run_lib.Run) -> bool:
 def write_agent(run: run_lib.Run, training) -> None:
   """Writes the SavedModel of the agent."""
   config = run.config
-  made = training.collector.environment
   info = {
     'env': config.env,
     'algorithm': config.label,
     'cell': config.cell,
     'seed': config.seed,
-    'options': arenas.get(config.env).options(config, made),
+    'options': game_options.find(config, training.collector.environment),
   }
   export.export_policy(training.agent, run.export / 'agent', info)

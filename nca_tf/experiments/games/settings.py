@@ -158,16 +158,20 @@ class AgentConfig(PlayConfig):
 
   def validate(self):
     """Refuses options of an agent that its game does not have, as well."""
-    super().validate()
-    options = self._agent_options
+    self._check_game()
+    try:
+      options = self._agent_options
+    except ValueError as error:
+      raise faults.UsageError(f'--{error}') from error
     try:
       if options:
         environments.make(self.env, **options).close()
-    except (TypeError, ValueError) as error:
+    except (ImportError, TypeError, ValueError) as error:
       raise faults.UsageError(
         f'--policy: options in {self.policy} must be those of {self.env}, got '
         f'{options}: {error}'
       ) from error
+    super().validate()
 
   @property
   def game_options(self) -> dict[str, Any]:
