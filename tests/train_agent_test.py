@@ -44,8 +44,16 @@ def test_a_run_leaves_its_score_records_and_figures(finished):
   assert found['steps'] == 8 * 16 * UPDATES
   assert 0 <= found['drawn'] <= 1 and 0 < found['coverage'] <= 1
   assert 'Solved' in (finished / 'summary.md').read_text()
-  drawn = 'return', 'curves', 'values', 'places', 'memory_trace', 'memory'
-  for name in drawn:
+  assert 'Intrinsic reward of rooms' in (finished / 'summary.md').read_text()
+  for name in (
+    'return',
+    'curves',
+    'values',
+    'places',
+    'memory_trace',
+    'memory',
+    'novelty',
+  ):
     with Image.open(finished / 'figures' / f'{name}.png') as picture:
       assert picture.size[0] in (800, 1000)
       assert len(picture.convert('L').getcolors()) > 10

@@ -88,6 +88,16 @@ def test_frames_go_through_the_convolutions():
   assert np.isfinite(info.loss)
 
 
+@pytest.mark.parametrize('side', [1, 7, 35])
+def test_images_of_any_size_go_through_the_convolutions(side):
+  actor = network.ActorCritic(3, 1, (8,))
+  actor.build((side, side, 3))
+  images = np.random.default_rng(0).integers(0, 256, (2, side, side, 3))
+  parameters, values, _ = actor.step(tf.constant(images, tf.uint8), None, [])
+  assert parameters.shape == (2, 3) and values.shape == (2, 1)
+  assert np.abs(parameters[0] - parameters[1]).max() > 0
+
+
 def test_whole_episodes_end_at_the_limit_or_before():
   bridge = make_bridge(lanes=40)
   policy = make_agent(bridge).collect_policy

@@ -1,39 +1,34 @@
-"""Which convolutions images of a size go through, in every network here."""
+"""The convolutions of images of any size, in every network here."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import keras
 
 # Filters, side of the kernel, stride.
 _LAYERS = (16, 8, 4), (32, 4, 2), (32, 3, 1)
-_LEAST = 36  # Sides for which they leave anything.
-_SMALL = (16, 3, 1), (32, 3, 2), (32, 3, 1)
-COUNT = len(_LAYERS)
+_LEAST = 36  # Sides of which they leave anything.
+_SMALL = (16, 3, 1), (32, 3, 2), (32, 3, 1)  # With the borders.
 
 
-def make(
-  shape: Sequence[int],
-  activation: str,
-  initializers: Sequence[Callable],
-) -> list[keras.layers.Layer]:
-  """Returns convolutions for images [N, H, W, C].
-
-  Args:
-    shape: (H, W, C). Small images keep their borders.
-    activation: Of each layer.
-    initializers: `COUNT` of them, of the kernels.
-  """
-  is_small = min(shape[:2]) < _LEAST
+def make(activation: str) -> list[keras.layers.Layer]:
+  """Returns the layers, which `fit` adapts before they are built."""
   return [
     keras.layers.Conv2D(
       filters,
       size,
       stride,
-      padding='same' if is_small else 'valid',
       activation=activation,
-      kernel_initializer=initializer,
+      kernel_initializer=keras.initializers.Orthogonal(2**0.5),
     )
-    for (filters, size, stride), initializer in zip(
-      _SMALL if is_small else _LAYERS, initializers, strict=True
-    )
+    for filters, size, stride in _LAYERS
   ]
+
+
+def fit(layers: Sequence[keras.layers.Layer], shape: Sequence[int]) -> None:
+  """Makes layers that are not built yet leave something of images (H, W, C)."""
+  if min(shape[:2]) >= _LEAST:
+    return
+  for layer, (_, size, stride) in zip(layers, _SMALL, strict=True):
+    layer.kernel_size = size, size
+    layer.strides = stride, stride
+    layer.padding = 'same'

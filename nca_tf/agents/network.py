@@ -48,8 +48,7 @@ class ActorCritic(keras.layers.Layer):
     self.categories = categories
     self.cell = cell
     gain = keras.initializers.Orthogonal
-    self.convolutions = []  # Of images, see `build`.
-    self._kernels = [gain(2**0.5) for _ in range(convolutions.COUNT)]
+    self.convolutions = convolutions.make('relu')
     self.hidden = [
       keras.layers.Dense(size, activation, kernel_initializer=gain(2**0.5))
       for size in units
@@ -66,7 +65,7 @@ class ActorCritic(keras.layers.Layer):
     if self.categories:
       shape = (self.categories,)
     elif len(shape) == 3:
-      self.convolutions = convolutions.make(shape, 'relu', self._kernels)
+      convolutions.fit(self.convolutions, shape)
       for layer in self.convolutions:
         layer.build((None, *shape))
         shape = layer.compute_output_shape((None, *shape))[1:]

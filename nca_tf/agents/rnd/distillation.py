@@ -180,8 +180,8 @@ def _make_network(shape, settings, deeper):
 
   layers = []
   if len(shape) == 3:
-    gains = [gain() for _ in range(convolutions.COUNT)]
-    layers += convolutions.make(shape, 'leaky_relu', gains)
+    layers += convolutions.make('leaky_relu')
+    convolutions.fit(layers, shape)
     layers.append(keras.layers.Flatten())
   else:
     layers += [dense(settings.units), dense(settings.units)]
