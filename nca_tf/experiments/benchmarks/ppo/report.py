@@ -31,6 +31,12 @@ def make(results) -> report_lib.Report:
     tracing = _find_tracing(results['speed']['nca_tf'])
     what = 'tracing of an iteration, CPU seconds'
     targets.add(what, tracing, high=settings.TRACING_TARGET)
+  if 'images' in results:
+    found = results['images']
+    tables['Play and learning in the grid, from images'] = _tabulate_speed(
+      found
+    )
+    _judge_speed(found, 'steps from images', settings.SPEED_TARGET, targets)
   if 'collection' in results:
     found = results['collection']
     tables['Play alone in the grid'] = _tabulate_collection(found)
