@@ -50,6 +50,7 @@ def test_all_parts_are_measured_and_reported(finished, monkeypatch):
   text = (folder / 'results.md').read_text()
   assert '## The grid until it is solved' in text
   assert '| collection over the eager driver ' in text
+  assert (folder / 'figures' / 'learning.png').stat().st_size > 1000
   monkeypatch.setattr(benchmark_ppo.ours_lib, 'Learner', None)
   assert benchmark_ppo.run(config(folder)) == results
 
@@ -220,6 +221,11 @@ def test_report_judges_speed_time_and_tracing():
       '--pytorch_dnc=/nowhere',
       '--pytorch_dnc must be a folder with dnc/dnc.py',
     ),
+    (
+      '--precision=float64',
+      '--precision must be float32 and --jit auto or off',
+    ),
+    ('--jit=on', 'got float32 and on'),
     ('--parts=', '--parts must name at least one, got none'),
   ],
 )

@@ -98,12 +98,17 @@ class Config(one_core.Config):
   }
 
   def validate(self):
-    """Refuses a folder without the sources as well."""
+    """Refuses what agents do not do, and a folder without the sources."""
     super().validate()
     folder = self.pytorch_dnc
     if folder and not (pathlib.Path(folder) / 'dnc' / 'dnc.py').is_file():
       raise faults.UsageError(
         f'--pytorch_dnc must be a folder with dnc/dnc.py, got {folder!r}'
+      )
+    if self.precision != 'float32' or self.jit == 'on':
+      raise faults.UsageError(
+        '--precision must be float32 and --jit auto or off for agents, got '
+        f'{self.precision} and {self.jit}'
       )
     if folder and not self.peers:
       raise faults.UsageError('--pytorch_dnc needs --peers, got --nopeers')
