@@ -34,7 +34,7 @@ def test_all_parts_are_measured_and_reported(finished, monkeypatch):
   folder, results = finished
   assert json.loads((folder / 'results.json').read_text()) == results
   window = settings.SMALL_SIZES['lanes'] * settings.SMALL_SIZES['window']
-  for part in ('speed', 'memory'):
+  for part in ('speed', 'images', 'memory'):
     one = results[part]['nca_tf']
     assert one['first']['seconds'] > 0 and len(one['turns']) == 2
     # Boundary steps between episodes are none of the environment's.
@@ -50,13 +50,15 @@ def test_all_parts_are_measured_and_reported(finished, monkeypatch):
   text = (folder / 'results.md').read_text()
   assert '## The grid until it is solved' in text
   assert '| collection over the eager driver ' in text
+  assert (folder / 'figures' / 'learning.png').stat().st_size > 1000
   monkeypatch.setattr(benchmark_ppo.ours_lib, 'Learner', None)
   assert benchmark_ppo.run(config(folder)) == results
 
 
-def test_both_grids_have_the_same_rules():
-  environment = obstacles.Obstacles(time_limit=9)
-  theirs = numpy_games.Grid(obstacles.MAP, LANES, 0, time_limit=9)
+@pytest.mark.parametrize('pixels', [0, 2])
+def test_both_grids_have_the_same_rules(pixels):
+  environment = obstacles.Obstacles(time_limit=9, pixels=pixels)
+  theirs = numpy_games.Grid(obstacles.MAP, LANES, 0, 9, pixels)
   rng = np.random.default_rng(0)
   first = theirs.reset()
   ended = np.zeros(2, int)
@@ -219,6 +221,11 @@ def test_report_judges_speed_time_and_tracing():
       '--pytorch_dnc=/nowhere',
       '--pytorch_dnc must be a folder with dnc/dnc.py',
     ),
+    (
+      '--precision=float64',
+      '--precision must be float32 and --jit auto or off',
+    ),
+    ('--jit=on', 'got float32 and on'),
     ('--parts=', '--parts must name at least one, got none'),
   ],
 )

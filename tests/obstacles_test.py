@@ -76,6 +76,21 @@ def test_starts_and_goals_are_all_pairs_of_free_cells():
   assert 50 < counts.min() and counts.max() < 140
 
 
+def test_images_have_a_plane_for_obstacles_agent_and_goal():
+  environment = obstacles.Obstacles(ROWS, pixels=2)
+  state = place(environment, (2, 0), (0, 1))
+  _, image, *_ = environment.step(state, tf.constant([RIGHT]), [0, 0])
+  assert image.dtype == tf.uint8
+  assert image.shape[1:] == environment.observation_space.shape == (6, 6, 3)
+  image = image[0].numpy()
+  wanted = np.zeros((3, 3, 3), int)
+  wanted[0, 2, 0] = wanted[1, 1, 0] = 255
+  wanted[2, 1, 1] = wanted[0, 1, 2] = 255
+  for row in (0, 1):
+    for column in (0, 1):
+      np.testing.assert_array_equal(image[row::2, column::2], wanted)
+
+
 def test_distances_are_those_of_walking():
   walls = obstacles.Obstacles().walls
   found = obstacles.find_distances(walls)
@@ -98,6 +113,7 @@ def test_distances_are_those_of_walking():
     ({'rows': ('..', '.')}, "rows must be a square of '.' and '#', got"),
     ({'rows': ('.x', '..')}, "rows must be a square of '.' and '#', got"),
     ({'rows': ('.#', '##')}, 'rows must have two free cells'),
+    ({'pixels': -1}, 'pixels must be an integer of at least 0'),
     ({'time_limit': 0}, 'time_limit must be an integer of at least 1'),
   ],
 )

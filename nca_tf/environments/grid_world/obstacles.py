@@ -43,20 +43,22 @@ class Obstacles:
   """A batched environment; see `agents.collector` for its two functions.
 
   Observations are row and column of the agent and of the goal, each one-hot,
-  float32 [B, 4 size]. The reward is 1 at the goal, where the episode ends, and
-  -0.01 for every other step.
+  float32 [B, 4 size]; or images, uint8 [B, pixels size, pixels size, 3], with
+  obstacles red, the agent green and the goal blue. The reward is 1 at the goal,
+  where the episode ends, and -0.01 for every other step.
   """
 
-  def __init__(self, rows=MAP, time_limit: int = 64):
+  def __init__(self, rows=MAP, time_limit: int = 64, pixels: int = 0):
     """Makes the grid.
 
     Args:
       rows: A square of characters, '.' for a free cell and '#' for another.
       time_limit: Steps after which an episode is truncated.
+      pixels: Side of a cell in images; 0 for vectors.
 
     Raises:
       ValueError: The rows are no square, have fewer than two free cells or
-        other characters; or the time limit is out of range.
+        other characters; or another argument is out of range.
     """
     rows = tuple(rows)
     is_square = all(len(row) == len(rows) for row in rows)
@@ -68,8 +70,14 @@ class Obstacles:
       raise ValueError(f'rows must have two free cells, got {rows}')
     self.size = len(rows)
     self.time_limit = checks.integer('time_limit', time_limit, 1)
-    self.observation_space = gymnasium.spaces.Box(
-      0, 1, (4 * self.size,), np.float32
+    self.pixels = checks.integer('pixels', pixels, 0, 100)
+    side = self.pixels * self.size
+    self._pictures = _draw_cells(self.walls, self.pixels)
+    box = gymnasium.spaces.Box
+    self.observation_space = (
+      box(0, 255, (side, side, 3), np.uint8)
+      if side
+      else box(0, 1, (4 * self.size,), np.float32)
     )
     self.action_space = gymnasium.spaces.Discrete(len(MOVES))
 
@@ -98,8 +106,37 @@ class Obstacles:
     return state, self._observe(state), reward, terminated, truncated
 
   def _observe(self, state):
+    if self.pixels:
+      cells = [
+        place[:, 0] * self.size + place[:, 1]
+        for place in (state.place, state.goal)
+      ]
+      agents, goals = map(tf.constant, self._pictures)
+      return tf.gather(agents, cells[0]) + tf.gather(goals, cells[1])
     places = tf.concat([state.place, state.goal], -1)
     return tf.reshape(tf.one_hot(places, self.size), [-1, 4 * self.size])
+
+
+def _draw_cells(
+  walls: np.ndarray, pixels: int
+) -> tuple[np.ndarray, np.ndarray]:
+  """Draws the agent, with the obstacles, and the goal in every cell.
+
+  Args:
+    walls: Bool [size, size].
+    pixels: Side of a cell.
+
+  Returns:
+    Images to be added, uint8 [size^2, pixels size, pixels size, 3] each.
+  """
+  size = len(walls)
+  planes = 255 * np.eye(size**2, dtype=np.uint8).reshape(-1, size, size)
+  agents, goals = np.zeros([2, size**2, size, size, 3], np.uint8)
+  agents[..., 0] = 255 * walls
+  agents[..., 1], goals[..., 2] = planes, planes
+  return tuple(
+    part.repeat(pixels, 1).repeat(pixels, 2) for part in (agents, goals)
+  )
 
 
 def find_distances(walls: np.ndarray) -> np.ndarray:

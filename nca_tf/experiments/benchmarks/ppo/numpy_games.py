@@ -16,11 +16,14 @@ class Grid:
     last: Observations before restarts, of the latest step.
   """
 
-  def __init__(self, rows, lanes, seed, time_limit=64):
+  def __init__(self, rows, lanes, seed, time_limit=64, pixels=0):
     self.walls = np.array([list(row) for row in rows]) == '#'
     self.free = np.argwhere(~self.walls)
     self.lanes, self.time_limit = lanes, time_limit
-    self.inputs, self.actions = 4 * len(rows), len(MOVES)
+    side, self._pixels = pixels * len(rows), pixels
+    self.shape = (side, side, 3) if pixels else (4 * len(rows),)
+    self.actions = len(MOVES)
+    self._pictures = _draw_cells(self.walls, pixels)
     self._rng = np.random.default_rng(seed)
     self._one_hot = np.eye(len(rows), dtype=np.float32)
     self.place = np.zeros((lanes, 2), int)
@@ -56,15 +59,22 @@ class Grid:
     self.steps[lanes] = 0
 
   def _observe(self):
-    places = np.concatenate([self.place, self.goal], 1)
-    return self._one_hot[places].reshape(self.lanes, -1)
+    if not self._pixels:
+      places = np.concatenate([self.place, self.goal], 1)
+      return self._one_hot[places].reshape(self.lanes, -1)
+    size = len(self.walls)
+    agents, goals = self._pictures
+    cells = [
+      place[:, 0] * size + place[:, 1] for place in (self.place, self.goal)
+    ]
+    return agents[cells[0]] + goals[cells[1]]
 
 
 class Recall:
   """The memory task."""
 
   def __init__(self, lanes, seed, symbols=4, delay=4, length=64):
-    self.lanes, self.inputs, self.actions = lanes, symbols, symbols
+    self.lanes, self.shape, self.actions = lanes, (symbols,), symbols
     self.delay, self.length = delay, length
     self._rng = np.random.default_rng(seed)
     self._one_hot = np.eye(symbols, dtype=np.float32)
@@ -92,3 +102,13 @@ class Recall:
 
   def _draw(self, count):
     return self._rng.integers(self.actions, size=(self.lanes, count))
+
+
+def _draw_cells(walls, pixels):
+  """Returns images of the agent and of the goal in each cell, to be added."""
+  size = len(walls)
+  planes = 255 * np.eye(size**2, dtype=np.uint8).reshape(-1, size, size)
+  agents, goals = np.zeros([2, size**2, size, size, 3], np.uint8)
+  agents[..., 0] = 255 * walls
+  agents[..., 1], goals[..., 2] = planes, planes
+  return [part.repeat(pixels, 1).repeat(pixels, 2) for part in (agents, goals)]

@@ -13,7 +13,7 @@ import numpy as np
 _learners = {}
 
 
-def start(name, seed, sizes, rows=None, units=(64, 64), memory=None):
+def start(name, seed, sizes, grid=None, units=(64, 64), memory=None):
   """Makes a learner.
 
   Args:
@@ -21,7 +21,7 @@ def start(name, seed, sizes, rows=None, units=(64, 64), memory=None):
       stable-baselines3 and with settings of their own.
     seed: Of its weights, actions and game.
     sizes: `settings.SIZES`.
-    rows: Of the grid; without them the game is the memory task.
+    grid: Arguments of the grid; without them the game is the memory task.
     units: Of the dense layers.
     memory: Folder of pytorch-dnc, slots, words, heads and units; or None.
 
@@ -35,9 +35,9 @@ def start(name, seed, sizes, rows=None, units=(64, 64), memory=None):
   if name.startswith('cartpole'):
     learner = CartPole(name.removeprefix('cartpole '), seed)
   elif name == 'sb3':
-    learner = Grid(seed, sizes, rows, units)
+    learner = Grid(seed, sizes, grid, units)
   else:
-    learner = _make_torch(seed, sizes, rows, units, memory)
+    learner = _make_torch(seed, sizes, grid, units, memory)
   _learners[name] = learner
   return {'weights': sum(p.numel() for p in learner.network.parameters())}
 
@@ -47,16 +47,16 @@ def advance(name, count):
   return [_learners[name].iterate() for _ in range(count)]
 
 
-def _make_torch(seed, sizes, rows, units, memory):
+def _make_torch(seed, sizes, grid, units, memory):
   import numpy_games
   import torch_ppo
 
-  if rows:
-    game = numpy_games.Grid(rows, sizes['lanes'], seed)
+  if grid:
+    game = numpy_games.Grid(lanes=sizes['lanes'], seed=seed, **grid)
   else:
     game = numpy_games.Recall(sizes['lanes'], seed, length=sizes['window'])
   cell = _make_dnc(units[-1], **memory) if memory else None
-  network = torch_ppo.Network(game.inputs, game.actions, units, cell)
+  network = torch_ppo.Network(game.shape, game.actions, units, cell)
   return torch_ppo.PPO(game, network, sizes)
 
 
@@ -124,11 +124,11 @@ class StableBaselines:
 class Grid(StableBaselines):
   """In the grid, with a trunk for both heads."""
 
-  def __init__(self, seed, sizes, rows, units):
+  def __init__(self, seed, sizes, grid, units):
     """Takes what `start` has."""
     import torch
 
-    games = _make_vector_game(rows, sizes['lanes'], seed)
+    games = _make_vector_game(grid, sizes['lanes'], seed)
     self.take = games.take
     super().__init__(
       sys.maxsize,
@@ -145,7 +145,7 @@ class Grid(StableBaselines):
       vf_coef=0.5 * sizes['value_weight'],  # Its squared errors have no half.
       max_grad_norm=sizes['largest_gradient'],
       policy_kwargs={
-        'features_extractor_class': _make_extractor(units),
+        'features_extractor_class': _make_extractor(games.game.shape, units),
         'net_arch': [],
         'activation_fn': torch.nn.Tanh,
       },
@@ -189,14 +189,14 @@ class CartPole(StableBaselines):
     return float(sum(found)), len(found)
 
 
-def _make_extractor(units):
+def _make_extractor(shape, units):
   import torch_ppo
   from stable_baselines3.common import torch_layers
 
   class Trunk(torch_layers.BaseFeaturesExtractor):
     def __init__(self, space):
       super().__init__(space, units[-1])
-      self.layers = torch_ppo.Network(space.shape[0], 1, units).trunk
+      self.layers = torch_ppo.make_trunk(shape, units)
 
     def forward(self, observation):
       return self.layers(observation)
@@ -204,7 +204,7 @@ def _make_extractor(units):
   return Trunk
 
 
-def _make_vector_game(rows, lanes, seed):
+def _make_vector_game(grid, lanes, seed):
   import gymnasium
   import numpy_games
   from stable_baselines3.common import vec_env
@@ -213,9 +213,15 @@ def _make_vector_game(rows, lanes, seed):
     """The grid as stable-baselines3 has it; counts returns."""
 
     def __init__(self):
-      self.game = game = numpy_games.Grid(rows, lanes, seed)
+      self.game = game = numpy_games.Grid(lanes=lanes, seed=seed, **grid)
       self.sums, self.found = np.zeros(lanes), [0.0, 0]
-      box = gymnasium.spaces.Box(0, 1, (game.inputs,), np.float32)
+      is_image = len(game.shape) == 3
+      box = gymnasium.spaces.Box(
+        0,
+        255 if is_image else 1,
+        game.shape,
+        np.uint8 if is_image else np.float32,
+      )
       super().__init__(lanes, box, gymnasium.spaces.Discrete(game.actions))
 
     def reset(self):

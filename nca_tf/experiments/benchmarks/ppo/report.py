@@ -4,6 +4,7 @@ import statistics
 
 import numpy as np
 
+from nca_tf.analysis import canvas
 from nca_tf.analysis import intervals
 from nca_tf.analysis import table
 from nca_tf.experiments.benchmarks import measurement
@@ -24,13 +25,19 @@ def make(results) -> report_lib.Report:
   Args:
     results: For each stage, such as 'solve/10', what was measured.
   """
-  tables, targets = {}, measurement.Targets('met')
+  tables, targets, curves = {}, measurement.Targets('met'), {}
   if 'speed' in results:
     tables['Play and learning in the grid'] = _tabulate_speed(results['speed'])
     _judge_speed(results['speed'], 'steps', settings.SPEED_TARGET, targets)
     tracing = _find_tracing(results['speed']['nca_tf'])
     what = 'tracing of an iteration, CPU seconds'
     targets.add(what, tracing, high=settings.TRACING_TARGET)
+  if 'images' in results:
+    found = results['images']
+    tables['Play and learning in the grid, from images'] = _tabulate_speed(
+      found
+    )
+    _judge_speed(found, 'steps from images', settings.SPEED_TARGET, targets)
   if 'collection' in results:
     found = results['collection']
     tables['Play alone in the grid'] = _tabulate_collection(found)
@@ -44,6 +51,7 @@ def make(results) -> report_lib.Report:
   for part, title in (('solve', 'The grid'), ('cartpole', 'CartPole-v1')):
     runs = _gather(results, part)
     if runs:
+      curves[title] = runs
       tables[f'{title} until it is solved'] = _tabulate_runs(runs)
     if part == 'solve':
       _judge_time(runs, targets)
@@ -55,7 +63,10 @@ def make(results) -> report_lib.Report:
     last=last,
   )
   head = '# PPO, on one core'
-  return report_lib.Report(tables | targets.tables(), notes, head, results)
+  figures = [('learning', draw_curves(curves))] if curves else []
+  return report_lib.Report(
+    tables | targets.tables(), notes, head, results, figures
+  )
 
 
 def _rates(turns):
@@ -156,3 +167,21 @@ def _judge_time(runs, targets):
       )
       what = f'CPU seconds to solve over {name}, {kind} tracing'
       targets.add(what, ours / theirs, high=1)
+
+
+def draw_curves(curves):
+  """Draws a panel per game: mean returns over steps, a line per run."""
+  figure = canvas.new_figure(520 * len(curves), 420)
+  panels = figure.subplots(1, len(curves), squeeze=False)[0]
+  for axes, (title, runs) in zip(panels, curves.items(), strict=True):
+    for number, (name, each) in enumerate(runs.items()):
+      for i, run in enumerate(each):
+        count = len(run['returns'])
+        steps = np.arange(1, count + 1) * run['steps'] / count / 1000
+        colour = canvas.line_style(number)['color']
+        label = None if i else name
+        axes.plot(steps, run['returns'], label=label, color=colour, lw=1.3)
+    canvas.clean(axes, title, 'thousands of steps', 'return of last episodes')
+    axes.set_xlim(left=0)
+    axes.legend(fontsize=9, frameon=False)
+  return figure

@@ -45,7 +45,8 @@ def _start_peers(config):
 def _stages(config, peers):
   """Returns the measurements that are asked for, functions by their names."""
   stages = {}
-  works = {'speed': _speed, 'collection': _collection, 'memory': _memory}
+  works = {'speed': _speed, 'images': _images, 'collection': _collection}
+  works['memory'] = _memory
   for part, work in works.items():
     if part in config.parts:
       stages[part] = functools.partial(work, config, peers)
@@ -74,22 +75,20 @@ class _Peer:
     return self._peers.ask('advance', name=self._name, count=1)[0]
 
 
-def _make_grid_learners(config, peers, seed):
+def _make_grid_learners(config, peers, seed, pixels=0):
   """Returns {name: learner} in the grid."""
   sizes = _sizes(config)
-  found = {
-    'nca_tf': ours_lib.Learner(
-      obstacles.Obstacles(), seed, sizes, settings.UNITS
-    )
-  }
+  game = obstacles.Obstacles(pixels=pixels)
+  found = {'nca_tf': ours_lib.Learner(game, seed, sizes, settings.UNITS)}
   if peers is not None:
-    arguments = dict(sizes=sizes, rows=obstacles.MAP, units=settings.UNITS)
+    grid = {'rows': obstacles.MAP, 'pixels': pixels}
+    arguments = dict(sizes=sizes, grid=grid, units=settings.UNITS)
     for label, name in (('PyTorch', 'torch'), ('stable-baselines3', 'sb3')):
       found[label] = _Peer(peers, name, seed, **arguments)
   return found
 
 
-def _alternate(label, learners, config):
+def _alternate(label, learners, config, iterations=None):
   """Returns for each learner its weights, first window and turns.
 
   A turn is the sum of its windows' steps and seconds.
@@ -99,9 +98,11 @@ def _alternate(label, learners, config):
     for name, learner in learners.items()
   }
 
+  iterations = iterations or config.iterations
+
   def turns(learner):
     while True:
-      rows = [learner.iterate() for _ in range(config.iterations)]
+      rows = [learner.iterate() for _ in range(iterations)]
       yield {key: sum(r[key] for r in rows) for key in ('steps', 'seconds')}
 
   players = {name: turns(learner) for name, learner in learners.items()}
@@ -115,6 +116,11 @@ def _alternate(label, learners, config):
 def _speed(config, peers):
   learners = _make_grid_learners(config, peers, config.seed)
   return _alternate('speed', learners, config)
+
+
+def _images(config, peers):
+  learners = _make_grid_learners(config, peers, config.seed, settings.PIXELS)
+  return _alternate('images', learners, config, iterations=1)
 
 
 def _memory(config, peers):

@@ -31,6 +31,7 @@ SIZES = {
   'largest_gradient': 0.5,
 }
 UNITS = (64, 64)
+PIXELS = 5  # Of a cell's side, where the grid is an image.
 SMALL_SIZES = {**SIZES, 'lanes': 8, 'window': 16, 'minibatches': 2}
 
 # The memory task: dense layers, and sizes of the DNC as POPGym has them.
@@ -65,7 +66,7 @@ EAGER_TARGET = 50.0  # Those of collection over the eager driver's.
 TRACING_TARGET = 3.0  # CPU seconds, of a whole iteration.
 MEMORY_TARGET = 3.0  # As SPEED_TARGET, over pytorch-dnc.
 
-_PARTS = ('speed', 'solve', 'collection', 'memory', 'cartpole')
+_PARTS = ('speed', 'images', 'solve', 'collection', 'memory', 'cartpole')
 _option = config_flags.option
 
 
@@ -97,12 +98,17 @@ class Config(one_core.Config):
   }
 
   def validate(self):
-    """Refuses a folder without the sources as well."""
+    """Refuses what agents do not do, and a folder without the sources."""
     super().validate()
     folder = self.pytorch_dnc
     if folder and not (pathlib.Path(folder) / 'dnc' / 'dnc.py').is_file():
       raise faults.UsageError(
         f'--pytorch_dnc must be a folder with dnc/dnc.py, got {folder!r}'
+      )
+    if self.precision != 'float32' or self.jit == 'on':
+      raise faults.UsageError(
+        '--precision must be float32 and --jit auto or off for agents, got '
+        f'{self.precision} and {self.jit}'
       )
     if folder and not self.peers:
       raise faults.UsageError('--pytorch_dnc needs --peers, got --nopeers')

@@ -20,17 +20,44 @@ def _linear(inputs, outputs, gain):
   return layer
 
 
-class Network(nn.Module):
-  """Dense layers, perhaps pytorch-dnc's memory, and two heads."""
+class _Images(nn.Module):
+  """Images uint8 [B, H, W, C] to floats [B, C, H, W]."""
 
-  def __init__(self, inputs, actions, units, memory=None):
+  def forward(self, images):
+    return images.permute(0, 3, 1, 2).float() / 255
+
+
+def make_trunk(shape, units):
+  """Returns dense layers, for images after three convolutions.
+
+  Images are floats [B, C, H, W] there; `shape` is [H, W, C] all the same.
+  """
+  layers, inputs = [], shape[0]
+  if len(shape) == 3:
+    side, channels = shape[0], shape[2]
+    for filters, size, stride in ((16, 8, 4), (32, 4, 2), (32, 3, 1)):
+      layer = nn.Conv2d(channels, filters, size, stride)
+      nn.init.orthogonal_(layer.weight, 2**0.5)
+      nn.init.zeros_(layer.bias)
+      layers += [layer, nn.ReLU()]
+      side, channels = (side - size) // stride + 1, filters
+    layers.append(nn.Flatten())
+    inputs = side * side * channels
+  for size in units:
+    layers += [_linear(inputs, size, 2**0.5), nn.Tanh()]
+    inputs = size
+  return nn.Sequential(*layers)
+
+
+class Network(nn.Module):
+  """A trunk, perhaps pytorch-dnc's memory, and two heads."""
+
+  def __init__(self, shape, actions, units, memory=None):
     """Takes a DNC whose inputs and outputs have the size of the last layer."""
     super().__init__()
-    layers = []
-    for size in units:
-      layers += [_linear(inputs, size, 2**0.5), nn.Tanh()]
-      inputs = size
-    self.trunk = nn.Sequential(*layers)
+    self.trunk, inputs = make_trunk(shape, units), units[-1]
+    if len(shape) == 3:
+      self.trunk.insert(0, _Images())
     self.memory = memory
     if memory is not None:  # Some of its versions turn the axes around.
       found = memory(torch.zeros(2, 3, inputs), self.begin(range(2)))[0]
@@ -69,7 +96,7 @@ class PPO:
     self.seen = torch.as_tensor(game.reset())
     self.sums = np.zeros(game.lanes)
     lead = settings['window'], game.lanes
-    self.observations = torch.zeros(*lead, game.inputs)
+    self.observations = torch.zeros(*lead, *game.shape, dtype=self.seen.dtype)
     self.actions = torch.zeros(lead, dtype=torch.int64)
     self.log_probs, self.values = torch.zeros(lead), torch.zeros(lead)
     self.rewards, self.ends = torch.zeros(lead), torch.zeros(lead)
