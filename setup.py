@@ -42,6 +42,7 @@ setuptools.setup(
     'pillow',
     'protobuf',
     'scikit-learn',
+    'scipy',
     'tensorboard',
     # Never tensorflow-cpu: tf_keras installs this one over it.
     'tensorflow==2.21.*',
@@ -66,7 +67,6 @@ setuptools.setup(
       'pytest',
       'pytest-xdist',
       'ruff',
-      'scipy',
     ],
   },
 )

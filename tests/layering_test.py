@@ -36,7 +36,7 @@ NEIGHBOURS = ()
 # Experiments join these two through the contract of batched environments.
 FORBIDDEN = (('agents', 'world_model'), ('evolution', 'world_model'))
 # What experiments may import of one another.
-SHARED_EXPERIMENTS = ('controller', 'games', 'world_model')
+SHARED_EXPERIMENTS = ('agents', 'controller', 'games', 'world_model')
 # Environments that are TensorFlow's own; the others may not import them.
 IN_THE_GRAPH = 'nca_tf.environments.grid_world'
 LONGEST_FILE = 400  # Lines.

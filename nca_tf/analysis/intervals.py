@@ -50,6 +50,32 @@ class Interval(typing.NamedTuple):
 UNKNOWN = Interval(math.nan, math.nan, math.nan)  # Nothing was measured.
 
 
+def student_mean(values: Sequence[float], level: float = 0.95) -> Interval:
+  """Mean of a few independent values, such as seeds, with its t interval.
+
+  Student, The probable error of a mean (1908). Over few values the percentile
+  bootstrap is too narrow; this one is right where they are normal.
+
+  Args:
+    values: one number of each seed.
+    level: confidence level.
+
+  Raises:
+    ValueError: no values, one that is not finite, or a level out of range.
+  """
+  # Not before it is needed: it takes its time to import.
+  from scipy import special
+
+  values = _vector('values', values)
+  level = checks.real('level', level, above=0, below=1)
+  count, mean = len(values), float(values.mean())
+  if count == 1:
+    return Interval(mean, math.nan, math.nan)
+  half = special.stdtrit(count - 1, (1 + level) / 2)
+  half *= float(values.std(ddof=1)) / math.sqrt(count)
+  return Interval(mean, mean - half, mean + half)
+
+
 def bootstrap_mean(
   values,
   *,
