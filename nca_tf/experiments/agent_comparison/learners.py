@@ -28,7 +28,7 @@ class GradientLearner:
 
   Attributes:
     state: Objects for checkpoints, by name.
-    policies: Names of the ways in which it acts.
+    policies: Names of the ways in which it acts, first that of its learning.
     cpu_seconds: Of all learning.
   """
 

@@ -45,9 +45,8 @@ def publish(run) -> None:
   )
   if optimum:
     low, high = optimum.RETURNS
-    for policy in ('drawn', 'likeliest'):
-      title = f'Local optimum, {optimum.NAME}: {policy} actions'
-      tables[title] = optimum_table(records, policy, optimum)
+    title = f'Local optimum: {optimum.NAME}'
+    tables[title] = optimum_table(records, optimum)
     notes += _OPTIMUM.format(
       name=optimum.NAME, episodes=config.episodes, low=low, high=high
     )
@@ -77,15 +76,13 @@ def score_table(found, policies, seeds) -> table.Table:
   return view
 
 
-def optimum_table(records, policy, optimum) -> table.Table:
+def optimum_table(records, optimum) -> table.Table:
   """How long the trainings of each algorithm stayed in a local optimum."""
   columns = ['algorithm', 'in it', 'left it', 'largest share', 'at the end']
   columns += ['first in it', 'left from', 'mean between']
   view = table.Table(columns, digits=2)
   for name, trainings in records.items():
-    if f'{policy}_optimum' not in trainings[0][-1]:
-      continue
-    stays = [stay_of(each, policy, optimum) for each in trainings]
+    stays = [stay_of(each, optimum) for each in trainings]
     count = len(stays)
     last = [each[-1] for each in trainings]
     view.add(
@@ -93,7 +90,7 @@ def optimum_table(records, policy, optimum) -> table.Table:
       f'{sum(stay.appeared is not None for stay in stays)} of {count}',
       f'{sum(stay.left is not None for stay in stays)} of {count}',
       ' '.join(f'{stay.largest:.2f}' for stay in stays),
-      ' '.join(f'{each[f"{policy}_optimum"]:.2f}' for each in last),
+      ' '.join(f'{each["optimum"]:.2f}' for each in last),
       ' '.join(_thousands(stay.appeared) for stay in stays),
       ' '.join(_thousands(stay.left) for stay in stays),
       np.mean(
@@ -106,13 +103,12 @@ def optimum_table(records, policy, optimum) -> table.Table:
   return view
 
 
-def stay_of(records, policy, optimum) -> comparison.Stay:
+def stay_of(records, optimum) -> comparison.Stay:
   """How long one training stayed in a local optimum."""
-  steps, shares, means = (
-    [row[key] for row in records]
-    for key in ('step', f'{policy}_optimum', f'{policy}_return')
+  columns = (
+    [row[key] for row in records] for key in ('step', 'optimum', 'return')
   )
-  return comparison.follow(steps, shares, means, optimum)
+  return comparison.follow(*columns, optimum)
 
 
 def _thousands(steps):

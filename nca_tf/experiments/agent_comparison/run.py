@@ -56,29 +56,30 @@ def train(run: run_lib.Run, setting: comparison.Setting, seed: int) -> dict:
   with progress.Progress(stage, total, 'evaluations', number) as bar:
     while number < total:
       number += 1
-      scalars = learner.learn(-(-config.steps * number // total))
-      found = {}
-      for policy in learner.policies:
-        found |= _evaluate(config, learner, policy, f'{stage}, {number}')
-      log.write(stage, learner.steps, **found, **scalars)
+      until = config.evaluated_at(number)
+      if until <= learner.steps:
+        continue  # The last update has passed it already.
+      scalars = learner.learn(until)
+      found = _evaluate(config, learner, f'{stage}, {number}')
+      log.write(stage, learner.steps, **{**scalars, **found})
       checkpoints.save(number)
       bar.update(number, **found)
   log.flush()
   return _score(config, learner, stage)
 
 
-def _evaluate(config, learner, policy, purpose):
-  """Scalars of whole episodes of the policy as it is."""
+def _evaluate(config, learner, purpose):
+  """Scalars of whole episodes of the policy as it learns."""
   seed = random_numbers.derive(config.seed, f'evaluation of {purpose}')
-  played = learner.play(policy, config.episodes, seed)
+  played = learner.play(learner.policies[0], config.episodes, seed)
   found = {
-    f'{policy}_return': np.mean(played.returns),
-    f'{policy}_length': np.mean(played.lengths),
+    'return': np.mean(played.returns),
+    'length': np.mean(played.lengths),
   }
   optimum = comparison.OPTIMA.get(config.env)
   if optimum:
-    share = np.mean(optimum.holds(played.actions, played.lengths))
-    found[f'{policy}_optimum'] = share
+    held = optimum.holds(played.actions, played.lengths)
+    found['optimum'] = np.mean(held)
   return found
 
 

@@ -45,9 +45,9 @@ class Config(config_flags.Common):
   )
   sigma: float = _option(0.5, 'First step size of CMA-ES.', minimum=1e-6)
   evaluations: int = _option(
-    40, 'Evaluations of the policy that learns, evenly spread.', minimum=1
+    25, 'Evaluations of the policy that learns, denser at first.', minimum=1
   )
-  episodes: int = _option(64, 'Episodes per evaluation.', minimum=1)
+  episodes: int = _option(32, 'Episodes per evaluation.', minimum=1)
   score_episodes: int = _option(
     200, 'Episodes on fresh seeds for the score at the end.', minimum=1
   )
@@ -87,6 +87,13 @@ class Config(config_flags.Common):
     """Name of the run below `runs/compare_agents/`."""
     where = re.sub(r'\W+', '_', self.env)
     return f'{where}-{self.seed}'
+
+  def evaluated_at(self, number: int) -> int:
+    """Steps at which an evaluation is due, counted from 1.
+
+    Their spacing grows: what is learnt first is learnt within few steps.
+    """
+    return -(-self.steps * number**2 // self.evaluations**2)
 
   def agent_config(self, setting: comparison.Setting, seed: int) -> _Agent:
     """Settings of one training by gradients."""
