@@ -44,6 +44,7 @@ def test_a_run_leaves_its_scores_figure_and_agent(finished):
   assert stages['choose']['generation'] in (1, 2)
   info = json.loads((folder / 'export' / 'agent' / 'agent.json').read_text())
   assert info['env'] == 'pixel_copter' and info['observation'][0] == [7]
+  assert info['options'] == {'observation': 'features'}
 
 
 def test_a_killed_run_goes_on_to_the_same_agent(
@@ -83,7 +84,9 @@ def test_the_saved_model_plays_as_the_chosen_parameters_do(finished):
   seen = (centre + 2 * scale * rng.normal(size=(50, 7))).astype(np.float32)
   signatures = tf.saved_model.load(str(folder / 'export' / 'agent')).signatures
   state = signatures['initial_state'](batch=tf.constant(50))
-  found = signatures['act'](observation=tf.constant(seen), **state)
+  _, inputs = signatures['act'].structured_input_signature
+  (name,) = inputs.keys() - state.keys()  # Of what the agent sees.
+  found = signatures['act'](**{name: tf.constant(seen)}, **state)
   sums = ((seen - centre) / scale) @ mean[:-1] + mean[-1]
   expected = (sums >= 0).astype(int)  # Two bins of tanh: up, none.
   np.testing.assert_array_equal(found['action'], expected)

@@ -13,6 +13,10 @@ from nca_tf.experiments.controller import settings
 from nca_tf.saved_models import export
 
 
+# Of the game, where it shows something else without them.
+_OPTIONS = {'pixel_copter': {'observation': 'features'}}
+
+
 class GameEvolution(evolution.Evolution):
   """As an `Evolution`, with all episodes of a generation played at once.
 
@@ -55,6 +59,7 @@ class GameEvolution(evolution.Evolution):
       'env': self._config.env,
       'algorithm': settings.CMA_ES,
       'cell': settings.NO_CELL,
+      'options': _OPTIONS.get(self._config.env, {}),
       **info,
     }
     export.export_policy(agent, folder, info)
