@@ -12,7 +12,6 @@ from nca_tf.experiments.controller import linear_agent
 from nca_tf.experiments.controller import settings
 from nca_tf.saved_models import export
 
-
 # Of the game, where it shows something else without them.
 _OPTIONS = {'pixel_copter': {'observation': 'features'}}
 
