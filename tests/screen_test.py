@@ -133,6 +133,11 @@ RUN_DIRS = (
 )
 # What is wrong, by the binaries that can tell.
 WRONG = {
+  'compare_agents': (
+    ('--algorithms=dqn', '--algorithms must be one of ppo, ppo-rnd'),
+    ('--seeds=', '--seeds must name at least one'),
+    ('--env=chess', '--env must be one of rooms'),
+  ),
   'compare_cells': (
     ('--seeds=', '--seeds must name at least one'),
     ('--settings=gru', '--settings must be one of'),
@@ -179,6 +184,8 @@ WRONG = {
   'train_controller': (
     ('--world_model=nowhere', '--world_model must be the folder of a finished'),
     ('--features=x', '--features must be one of z, h, c, reads, memory'),
+    ('--in=game', '--in=game needs the --world_model .* or an --env to'),
+    ('--env=pixel_copter', '--env needs --in=game'),
   ),
   'train_memory_task': (
     ('--test_lengths=0', '--test_lengths must be integers separated by'),

@@ -4,8 +4,6 @@ Nothing is trained here. Where a policy lives much longer or shorter in the
 dream than in the game, a controller will learn to exploit the difference.
 """
 
-import contextlib
-
 import numpy as np
 import tensorflow as tf
 
@@ -14,9 +12,7 @@ from nca_tf.analysis import intervals
 from nca_tf.analysis import ranks
 from nca_tf.analysis import table
 from nca_tf.environments import policies
-from nca_tf.environments import workers
-from nca_tf.experiments.controller import evolution
-from nca_tf.play import crashes
+from nca_tf.experiments.controller import scripted
 from nca_tf.world_model import dream as dream_lib
 
 ROLLOUTS = 64  # Dreams per policy.
@@ -24,19 +20,13 @@ ROLLOUTS = 64  # Dreams per policy.
 
 def play_game(world_model, config) -> dict[str, list[float]]:
   """Scores of every scripted policy in the real game, by name."""
-  scores = {}
-  for name in world_model.spec.policies:
-    purpose, count = f'check {name}', config.check_episodes
-    results = workers.play(
-      world_model.spec.name,
-      name,
-      evolution.episode_seeds(config.seed, purpose, count),
-      processes=config.processes,
-      options=world_model.game_options,
-    )
-    with crashes.reported(), contextlib.closing(results):
-      scores[name] = [result.score for result in results]
-  return scores
+  return scripted.play(
+    world_model.spec.name,
+    config.check_episodes,
+    config.seed,
+    config.processes,
+    world_model.game_options,
+  )
 
 
 def play_dream(world_model, config) -> dict[str, list[float]]:

@@ -73,22 +73,26 @@ class Evolution:
     first mean [n], or None for zeros.
     """
     self.world_model = world_model
-    self.controller = world_model.controller(config.features)
     self.player = folder / 'player'
+    controller = world_model.controller(config.features)
+    self._begin(controller, config, folder, name, x0)
+    if not is_player(self.player):
+      self.export(np.zeros(controller.size), self.player)
+
+  def _begin(self, controller, config, folder, name, x0):
+    self.controller = controller
     self._config = config
     self._folder = folder
     self._name = name
     self.stage = f'controller_{name}'
     folder.mkdir(parents=True, exist_ok=True)
-    n = self.controller.size
+    n = controller.size
     self._settings = cma_es.Settings.make(n, config.popsize)
     x0 = np.zeros(n) if x0 is None else x0
     seed = random_numbers.derive(config.seed, f'evolution {name}')
     initial = cma_es.initial(self._settings, x0, config.sigma, seed)
     self.evaluations = self._read_evaluations()
     self.state = self._restore(initial)
-    if not is_player(self.player):
-      export_player(world_model, self.controller, np.zeros(n), self.player)
 
   @property
   def generation(self) -> int:
@@ -117,7 +121,7 @@ class Evolution:
     """Runs the generations that are missing, with their evaluations."""
     config, total = self._config, self._config.generations
     log.rewind(self.stage, self.generation)
-    step = self._in_dream() if config.in_ == 'dream' else self._in_game()
+    step = self._make_step()
     label, is_compiled = f'{self.stage}, {config.in_}', False
     bar = progress.Progress(label, total, 'generations', self.generation)
     with self.open_players() as players, bar:
@@ -155,6 +159,19 @@ class Evolution:
       keep_going=True,
     )
 
+  def play(self, players, purpose: str, count: int, parameters) -> list[float]:
+    """Scores of real episodes, those of a purpose, with given parameters.
+
+    Raises:
+      faults.Fault: An episode failed time after time.
+    """
+    seeds = episode_seeds(self._config.seed, purpose, count)
+    return play_scores(players, seeds, parameters)
+
+  def export(self, parameters, folder, **info) -> None:
+    """Writes an agent with these parameters."""
+    export_player(self.world_model, self.controller, parameters, folder, **info)
+
   def mean(self, generation: int) -> np.ndarray:
     """The mean vector that was evaluated after a generation.
 
@@ -178,6 +195,10 @@ class Evolution:
     root = self.state.root.numpy()
     y = root * z if self._settings.is_diagonal else root @ z
     return mean + float(self.state.sigma) * y
+
+  def _make_step(self):
+    """A function of state and players that runs a generation."""
+    return self._in_dream() if self._config.in_ == 'dream' else self._in_game()
 
   def _in_dream(self):
     """A whole generation in one compiled call."""
@@ -225,8 +246,7 @@ class Evolution:
   def _evaluate(self, players, generation, mean):
     """Plays the selection episodes with the mean vector of a generation."""
     config = self._config
-    seeds = episode_seeds(config.seed, 'selection', config.selection_episodes)
-    scores = play_scores(players, seeds, mean)
+    scores = self.play(players, 'selection', config.selection_episodes, mean)
     stream = io.BytesIO()
     np.save(stream, mean)
     path = self._folder / f'mean-{generation}.npy'

@@ -14,7 +14,10 @@ from nca_tf import random_numbers
 from nca_tf.command_line import faults
 from nca_tf.experiments.controller import dream_check
 from nca_tf.experiments.controller import evolution as evolution_lib
+from nca_tf.experiments.controller import game_evolution
+from nca_tf.experiments.controller import linear_agent
 from nca_tf.experiments.controller import report
+from nca_tf.experiments.controller import scripted
 from nca_tf.experiments.controller import settings
 from nca_tf.experiments.games import evaluate
 from nca_tf.experiments.world_model import run as world_model_run
@@ -22,18 +25,22 @@ from nca_tf.experiments.world_model import settings as world_model_settings
 from nca_tf.play import score
 from nca_tf.runs import progress
 from nca_tf.runs import run as run_lib
+from nca_tf.runs import run_files
 from nca_tf.world_model import world_model as world_model_lib
 
 
 def run(config: settings.Config) -> None:
   """Makes what the run folder lacks, and reports."""
-  model = config.world_model_config
-  about = f'{model.env}, {model.cell}'
-  curve = f'{model.cell}-{config.seed}'
+  if config.env:
+    config, kind = config.game_config, GameTraining
+    about, curve = config.env, f'cma_es-{config.seed}'
+  else:
+    model, kind = config.world_model_config, ControllerTraining
+    about, curve = f'{model.env}, {model.cell}', f'{model.cell}-{config.seed}'
   with run_lib.start(
     config, settings.NAME, config.run_name, about, curve=curve
   ) as run:
-    training = ControllerTraining(run)
+    training = kind(run)
     for iteration in training.iterations:
       training.learn(iteration)
       training.check(iteration)
@@ -138,14 +145,17 @@ class ControllerTraining:
 
   def _open_log(self, number, index):
     """The records of an evolution, one of several curves of one chart."""
-    cell = self._config.world_model_config.cell
     return self.run.open_log(
       f'{self.run.curve}/evolution-{_name(number, index)}',
       'controller',
-      cell=cell,
+      **self._describe(),
       iteration=number,
       evolution=index,
     )
+
+  def _describe(self):
+    """What its curves have that the run's configuration has not."""
+    return {'cell': self._config.world_model_config.cell}
 
   def choose(self):
     """The best evaluated controllers play a runoff; the winner is exported."""
@@ -160,9 +170,7 @@ class ControllerTraining:
     mean, number, index, generation = max(results)
     evolution = self.evolution(number, index)
     winner = {'iteration': number, 'evolution': index, 'generation': generation}
-    evolution_lib.export_player(
-      evolution.world_model,
-      evolution.controller,
+    evolution.export(
       evolution.mean(generation),
       self.run.export / 'agent',
       trained_by=settings.NAME,
@@ -295,15 +303,62 @@ class ControllerTraining:
       return scores
 
     def play():
-      seeds = evolution_lib.episode_seeds(
-        config.seed, 'runoff', config.runoff_episodes
-      )
       with evolution.open_players() as players:
         mean = evolution.mean(generation)
-        return {'scores': evolution_lib.play_scores(players, seeds, mean)}
+        played = evolution.play(players, 'runoff', config.runoff_episodes, mean)
+        return {'scores': played}
 
     name = f'runoff-{_name(number, index)}-{generation}'
     return scores + self.run.stage(name, play)['scores']
+
+
+class GameTraining(ControllerTraining):
+  """One iteration in the game itself, by its own observations, without V and M.
+
+  Its episodes are played side by side in this process.
+  """
+
+  def check(self, number):
+    """Scores of the game's scripted policies, where it has them."""
+    if self._config.check_episodes:
+      self.run.stage(f'check-{number}', self._play_policies)
+
+  def _play_policies(self):
+    config = self._config
+    played = config.env, config.check_episodes, config.seed, config.processes
+    return {'game': scripted.play(*played)}
+
+  def evolution(self, number, index=1) -> game_evolution.GameEvolution:
+    """An evolution; all of them have one scale of observations."""
+    if not self._models:
+      seed = random_numbers.derive(self._config.seed, 'scale')
+      self._models[1] = linear_agent.Candidates(self._config.env, seed)
+    if (number, index) not in self._evolutions:
+      self._evolutions[number, index] = game_evolution.GameEvolution(
+        self._models[1],
+        self._config,
+        self._path(number) / f'evolution-{index}',
+        _name(number, index),
+      )
+    return self._evolutions[number, index]
+
+  def is_chosen(self):
+    """Whether the agent that was chosen is there."""
+    return run_files.is_saved_model(self.run.export / 'agent')
+
+  def score(self):
+    """Plays the final episodes, which nothing was chosen by."""
+    config = self._config
+    chosen = self.run.info('choose')
+    evolution = self.evolution(chosen['iteration'], chosen['evolution'])
+    played = evolution.play_episodes(
+      'final', config.final_episodes, evolution.mean(chosen['generation'])
+    )
+    at_limit = played.lengths[0] >= evolution.time_limit
+    return score.summarise(played.returns[0], at_limit, config.seed)
+
+  def _describe(self):
+    return {}
 
 
 def _name(number: int, index: int) -> str:

@@ -2,10 +2,15 @@
 
 import dataclasses
 import os
+import re
 from typing import ClassVar
+
+import gymnasium
 
 from nca_tf.command_line import config_flags
 from nca_tf.command_line import faults
+from nca_tf.experiments.agents import arenas
+from nca_tf.experiments.agents import settings as agent_settings
 from nca_tf.experiments.games import settings as games_settings
 from nca_tf.experiments.world_model import settings as world_model_settings
 from nca_tf.memory import cells
@@ -13,6 +18,10 @@ from nca_tf.runs import commands
 from nca_tf.runs import run_folder
 
 NAME = 'train_controller'
+CMA_ES = 'cma_es'
+NO_CELL = agent_settings.NO_CELL
+_VECTORS = gymnasium.spaces.Box
+_ACTIONS = gymnasium.spaces.Discrete, gymnasium.spaces.Box
 _option = config_flags.option
 
 
@@ -73,6 +82,14 @@ class Config(EvolutionFlags):
   world_model: str = _option(
     'runs/train_world_model/vizdoom-dnc-0',
     'Folder of a finished run of bin/train_world_model.',
+  )
+  env: str = _option(
+    '',
+    'With --in=game: evolve on what this environment itself says, without a '
+    'world model; pixel_copter, rooms or gym:<id> with observations that are '
+    'vectors.',
+    # The folder of such a run has the settings of GameConfig.
+    identity=False,
   )
   in_: str = _option(
     'dream', 'Where the controller is evolved.', choices=('dream', 'game')
@@ -140,6 +157,8 @@ class Config(EvolutionFlags):
   @property
   def run_name(self) -> str:
     """Name of the run below `runs/train_controller/`."""
+    if self.env:
+      return self.game_config.run_name
     model = self.world_model_config
     return f'{model.env}-{model.cell}-{self.seed}'
 
@@ -151,11 +170,16 @@ class Config(EvolutionFlags):
 
   def check_folder(self):
     """Refuses a run folder of other settings, before TensorFlow."""
-    run_folder.check(self, NAME, self.run_name)
+    config = self.game_config if self.env else self
+    run_folder.check(config, NAME, self.run_name)
 
   def validate(self):
     """Refuses a world model that is not there, and features it lacks."""
     super().validate()
+    if self.env:
+      self._validate_env()
+      return
+    self._check_there_is_a_model()
     cell = self.world_model_config.cell
     entry = cells.get(cell)
     for name in self.features:
@@ -176,7 +200,106 @@ class Config(EvolutionFlags):
         f'train M, got {self.iterations}'
       )
 
+  def _validate_env(self):
+    """Refuses what --env contradicts, and environments of pictures."""
+    if self.in_ != 'game':
+      raise faults.UsageError(
+        f'--env needs --in=game: {self.env} has no dream without a '
+        f'--world_model, got --in={self.in_}'
+      )
+    given = config_flags.arguments(self, _OF_WORLD_MODELS)
+    if given:
+      raise faults.UsageError(
+        f'--env={self.env} evolves on what the game itself says and reads no '
+        f'world model: leave out --env or {" ".join(given)}'
+      )
+    self.game_config.validate()
+
+  def _check_there_is_a_model(self):
+    """Says what the game by itself needs, where no world model was given."""
+    if self.in_ == 'game' and not os.path.exists(self.world_model):
+      raise faults.UsageError(
+        '--in=game needs the --world_model that the controller reads, or an '
+        f'--env to evolve on what the game itself says, got '
+        f'--world_model={self.world_model}, which is not there'
+      )
+
+  @property
+  def game_config(self) -> 'GameConfig':
+    """Settings of an evolution without a world model."""
+    return config_flags.convert(self, GameConfig)
+
   @property
   def world_model_config(self) -> world_model_settings.Config:
     """Settings of the world model."""
     return world_model_settings.read_config('world_model', self.world_model)
+
+
+# What an evolution without a world model does not read.
+_OF_WORLD_MODELS = (
+  *('world_model', 'untrained', 'features', 'iterations', 'collect_episodes'),
+  *('refit_vision_steps', 'refit_model_steps', 'accept_dream'),
+  *('temperature', 'fitness', 'lanes'),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class GameConfig(EvolutionFlags):
+  """Settings of a controller that reads what the game itself says."""
+
+  env: str = _option('pixel_copter', 'What is played.')
+  evolutions: int = config_flags.changed(Config, 'evolutions', 1)
+  check_episodes: int = config_flags.changed(Config, 'check_episodes', 100)
+
+  processes: int = config_flags.changed(Config, 'processes', 0)
+
+  @property
+  def in_(self) -> str:
+    """Where the controller is evolved."""
+    return 'game'
+
+  @property
+  def iterations(self) -> int:
+    """How often: nothing else learns in between."""
+    return 1
+
+  @property
+  def run_name(self) -> str:
+    """Name of the run below `runs/train_controller/`."""
+    where = re.sub(r'\W+', '_', self.env)
+    return f'{where}-{CMA_ES}-{self.seed}'
+
+  def next_command(self, folder: os.PathLike) -> str:
+    """The command that compares such agents with those that learn."""
+    del folder
+    same = config_flags.arguments(self, ('preset', 'threads'))
+    return commands.line('compare_agents', f'--env={self.env}', *same)
+
+  def validate(self):
+    """Refuses environments that a linear controller cannot read or play."""
+    super().validate()
+    arenas.get(self.env)
+    if self.env.startswith(arenas.GYM):
+      with gymnasium.make(self.env.removeprefix(arenas.GYM)) as environment:
+        check_spaces(self.env, environment)
+
+
+def check_spaces(env: str, environment) -> None:
+  """Refuses what a linear controller cannot read or play.
+
+  Args:
+    env: Its name.
+    environment: Whose `observation_space` and `action_space` are looked at.
+
+  Raises:
+    faults.UsageError: Of which kind they are.
+  """
+  for what, wanted, kinds, space in (
+    ('observations', 'a vector', _VECTORS, environment.observation_space),
+    ('actions', 'an index or a vector', _ACTIONS, environment.action_space),
+  ):
+    if not isinstance(space, kinds) or len(space.shape) > 1:
+      raise faults.UsageError(
+        f'--env must have {what} that are {wanted} for a linear controller, '
+        f'got {env} with {" ".join(str(space).split())}'
+      )

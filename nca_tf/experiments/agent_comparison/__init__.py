@@ -1,0 +1,1 @@
+"""bin/compare_agents: learning algorithms and evolution by equal steps."""
