@@ -45,7 +45,7 @@ def test_a_run_leaves_its_score_records_and_figures(finished):
   assert 0 <= found['drawn'] <= 1 and 0 < found['coverage'] <= 1
   assert 'Solved' in (finished / 'summary.md').read_text()
   assert 'Intrinsic reward of rooms' in (finished / 'summary.md').read_text()
-  for name in (
+  drawn = (
     'return',
     'curves',
     'values',
@@ -53,7 +53,8 @@ def test_a_run_leaves_its_score_records_and_figures(finished):
     'memory_trace',
     'memory',
     'novelty',
-  ):
+  )
+  for name in drawn:
     with Image.open(finished / 'figures' / f'{name}.png') as picture:
       assert picture.size[0] in (800, 1000)
       assert len(picture.convert('L').getcolors()) > 10
