@@ -89,11 +89,6 @@ class Config(cell_flags.CellFlags):
   discount: float = _option(
     0.99, 'Of the rewards of the environment.', minimum=0, maximum=1
   )
-  scale_rewards: bool = _option(
-    False,
-    'Divide the rewards of the environment by the running deviation of their '
-    'discounted sum.',
-  )
   predictor_rate: float = _option(
     1e-4, "Adam's rate of the predictor of --rnd.", minimum=0
   )
