@@ -199,8 +199,8 @@ def test_what_an_environment_breaks_is_one_line():
 @pytest.mark.parametrize(
   ('argv', 'message'),
   (
-    (('--env=chess',), '--env must be one of rooms, pixel_copter or gym:<id>'),
-    (('--env=gym:Chess-v0',), "--env=gym:Chess-v0: .*doesn't exist"),
+    (('--env=chess',), 'one of rooms, pixel_copter, vizdoom, .* or gym:<id>'),
+    (('--env=gym:Chess-v0',), "--env: 'gym:Chess-v0' must be gym: and an id"),
     (('--env=gym:Blackjack-v1',), '--env=gym:Blackjack-v1: observations must'),
     (('--intrinsic_only',), '--intrinsic_only needs --rnd'),
     (('--values=one',), '--values=one needs --rnd and both .*got --nornd'),

@@ -99,11 +99,6 @@ class Config(cell_flags.CellFlags):
   trace_decay: float = _option(
     0.95, "Lambda of PPO's advantages.", minimum=0, maximum=1
   )
-  scale_rewards: bool = _option(
-    False,
-    'Divide the rewards of the environment by the running deviation of their '
-    'discounted sum.',
-  )
   predictor_rate: float = _option(
     1e-4, "Adam's rate of the predictor of --rnd.", minimum=0
   )

@@ -12,7 +12,6 @@ from nca_tf.agents import algorithms
 from nca_tf.agents import collector as collector_lib
 from nca_tf.agents import evaluation
 from nca_tf.agents import network
-from nca_tf.agents import reward_scale
 from nca_tf.agents import tf_agents
 from nca_tf.agents import vector_bridge
 from nca_tf.agents.rnd import distillation as rnd
@@ -31,7 +30,6 @@ class Training(tf.Module):
     agent: Of --algorithm.
     collector: Plays windows.
     distillation: Of --rnd, or None.
-    reward_scale: Of --scale_rewards, or None.
     recent: Sum of returns and number of the episodes that ended in each of the
       last windows, [K, 2]: more steps than an episode can have, so that winners
       do not count before losers.
@@ -62,11 +60,6 @@ class Training(tf.Module):
       random_numbers.derive(config.seed, 'play'),
     )
     self.distillation = self._make_distillation() if config.rnd else None
-    self.reward_scale = (
-      reward_scale.RewardScale(config.lanes, config.discount)
-      if config.scale_rewards
-      else None
-    )
     windows = math.ceil(environment.time_limit / config.window) + 1
     zeros = tf.zeros([min(windows, _MOST_WINDOWS), 2])
     self.recent = tf.Variable(zeros, trainable=False)
@@ -144,9 +137,6 @@ class Training(tf.Module):
     experience = window.experience
     scalars = {}
     rewards = [experience.reward]
-    if self.reward_scale is not None:
-      is_boundary = experience.is_boundary()
-      rewards = [self.reward_scale.apply(experience.reward, is_boundary)]
     if self.distillation is not None:
       observations = tf.concat(
         [experience.observation, window.final.observation[:, None]], 1
