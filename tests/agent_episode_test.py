@@ -94,8 +94,6 @@ def test_an_environment_that_is_no_game_has_an_episode_without_film(
   assert set(played.state) == {'h', 'c'}
 
 
-# pygame warns of what it imports.
-@pytest.mark.filterwarnings('ignore')
 @pytest.mark.parametrize('env', ['pixel_copter', 'gym:Pendulum-v1'])
 def test_games_are_filmed(env, monkeypatch):
   monkeypatch.setattr(episode, '_LONGEST', 30)

@@ -5,6 +5,7 @@ import importlib.util
 import os
 import pathlib
 import tempfile
+import warnings
 import zlib
 from collections.abc import Iterable
 
@@ -180,7 +181,9 @@ class _Watched(gymnasium.Wrapper):
     return found
 
   def _draw(self):
-    frame = self.env.render()
+    with warnings.catch_warnings():
+      warnings.simplefilter('ignore')  # Of what pygame imports.
+      frame = self.env.render()
     if np.ndim(frame) != 3 or frame.shape[-1] != 3:
       raise faults.Fault('--record: the game drew no picture')
     # Larger pictures would make films of many megabytes.

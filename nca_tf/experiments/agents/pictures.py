@@ -47,12 +47,9 @@ def _draw_memory(run, played, title, step):
   """The memory over the episode, and its content at some of its steps."""
   trace = {name: part[:_TRACED] for name, part in played.state.items()}
   rewards = played.rewards[:_TRACED]
-  marks = np.flatnonzero(rewards)
-  note = ''
-  if 0 < len(marks) <= 40:
-    note = ' (lines: rewards)'
-  else:
-    marks = ()
+  marks, note = np.flatnonzero(rewards), ' (lines: rewards)'
+  if not 0 < len(marks) <= min(40, len(rewards) // 4):  # They would hide it.
+    marks, note = (), ''
   figure = memory_trace.memory_trace(trace, marks=marks, title=title + note)
   run.show('memory_trace', figure, step)
   chosen = np.unique(np.linspace(0, len(rewards) - 1, 6).astype(int))
