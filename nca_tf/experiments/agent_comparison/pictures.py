@@ -39,9 +39,7 @@ def draw_returns(records, policies, env) -> Figure:
       axes.axhline(mean, color='0.55', lw=1, ls='--', zorder=0)
     canvas.clean(axes, name, 'steps')
     _count_steps(axes, trainings)
-  panels[0].set_yscale('symlog', linthresh=10, linscale=1)
-  panels[0].set_ylabel('mean return of an episode', fontsize=11)
-  panels[0].yaxis.set_major_formatter(ticker.FormatStrFormatter('%g'))
+  _scale_returns(panels[0])
   ends = [
     (mean, f'{name} {mean:.1f}', canvas.GREY) for name, mean in policies.items()
   ]
@@ -77,6 +75,18 @@ def draw_optimum(records, optimum, env) -> Figure:
   return figure
 
 
+def _scale_returns(axes):
+  """Linear up to 10 points, logarithmic beyond, where records are."""
+  axes.set_yscale('symlog', linthresh=10, linscale=1)
+  axes.set_ylabel('mean return of an episode', fontsize=11)
+  low, high = axes.get_ylim()
+  sizes = [5, *(first * 10**power for power in range(1, 7) for first in (1, 3))]
+  places = [0, *sizes, *(-size for size in sizes)]
+  axes.set_yticks([each for each in places if low <= each <= high])
+  axes.yaxis.set_major_formatter(ticker.FormatStrFormatter('%g'))
+  axes.yaxis.set_minor_locator(ticker.NullLocator())
+
+
 def _panels(panels, records):
   """Axes, name and records, and colour of each algorithm."""
   return zip(panels, records.items(), canvas.COLOURS)  # noqa: B905
@@ -93,5 +103,6 @@ def _count_steps(axes, trainings):
   last = max(records[-1]['step'] for records in trainings)
   axes.set_xlim(0, last)
   axes.set_xscale('function', functions=(np.sqrt, np.square))
-  axes.set_xticks([last * share for share in (0.01, 0.1, 0.3, 0.6, 1)])
+  places = (first * 10**power for power in range(12) for first in (1, 3))
+  axes.set_xticks([each for each in places if last / 100 <= each <= last])
   axes.xaxis.set_major_formatter(ticker.EngFormatter(places=0, sep=''))
