@@ -390,3 +390,16 @@ def test_saving_is_whole_or_not_at_all(tmp_path, monkeypatch):
 def test_wrong_values_are_named(call, message):
   with pytest.raises(ValueError, match=message):
     call()
+
+
+def test_hazard_ratios_are_drawn_and_checked():
+  nothing = np.full((2, 3), np.nan)
+  ratios = {'M': np.array([[1.0, 0.5, 2.0], [0.001, np.nan, np.nan]])}
+  drawn = figures.hazard_ratios(['1-2', '3-5'], {**ratios, 'none': nothing})
+  (axes,) = drawn.axes
+  assert axes.get_ylim() == (0.1, 10)
+  assert {line.get_marker() for line in axes.lines} >= {'o'}
+  (empty,) = figures.hazard_ratios(['1-2', '3-5'], {'M': nothing}).axes
+  assert any('no recorded episode' in text.get_text() for text in empty.texts)
+  with pytest.raises(ValueError, match=r'of shape \[2, 3\], got \[1, 3\] of M'):
+    figures.hazard_ratios(['1-2', '3-5'], {'M': nothing[:1]})

@@ -49,7 +49,7 @@ def hazard_ratios(
     style = canvas.line_style(number)
     values = np.where(np.isnan(values), np.nan, np.clip(values, *_ENDS))
     mean, low, high = values.T
-    axes.plot(places, mean, marker='o', **style)
+    axes.plot(places, mean, **style | {'marker': 'o'})
     axes.vlines(places, low, high, color=style['color'], lw=1.2)
     known = np.flatnonzero(np.isfinite(mean))
     if len(known):
