@@ -47,7 +47,16 @@ class ActorCritic(keras.layers.Layer):
     self.categories = categories
     self.cell = cell
     gain = keras.initializers.Orthogonal
-    self.convolutions = make_convolutions('relu')
+    self.convolutions = [
+      keras.layers.Conv2D(
+        filters,
+        size,
+        stride,
+        activation='relu',
+        kernel_initializer=gain(2**0.5),
+      )
+      for filters, size, stride in ((16, 8, 4), (32, 4, 2), (32, 3, 1))
+    ]
     self.hidden = [
       keras.layers.Dense(size, activation, kernel_initializer=gain(2**0.5))
       for size in units
@@ -132,22 +141,3 @@ class ActorCritic(keras.layers.Layer):
     for layer in self.hidden:
       features = layer(features)
     return features
-
-
-def make_convolutions(activation: str) -> list[keras.layers.Layer]:
-  """Returns the layers that see images, unbuilt.
-
-  Sizes and strides are those of Mnih et al., Human-level control through deep
-  reinforcement learning (2015), with half as many filters.
-  """
-  return [
-    keras.layers.Conv2D(
-      filters,
-      size,
-      stride,
-      activation=activation,
-      # One for each layer: it gives equal shapes equal weights.
-      kernel_initializer=keras.initializers.Orthogonal(2**0.5),
-    )
-    for filters, size, stride in ((16, 8, 4), (32, 4, 2), (32, 3, 1))
-  ]

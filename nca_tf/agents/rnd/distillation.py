@@ -16,7 +16,6 @@ import tensorflow as tf
 
 from nca_tf import random_numbers
 from nca_tf.agents import moments
-from nca_tf.agents import network as network_lib
 from nca_tf.agents.ppo import advantages
 
 # Section 2.3 and table 5: death ends no intrinsic return.
@@ -164,7 +163,16 @@ def _make_network(shape, settings, deeper):
 
   layers = []
   if len(shape) == 3:
-    layers += network_lib.make_convolutions('leaky_relu')
+    for filters, size, stride in ((16, 8, 4), (32, 4, 2), (32, 3, 1)):
+      layers.append(
+        keras.layers.Conv2D(
+          filters,
+          size,
+          stride,
+          activation='leaky_relu',
+          kernel_initializer=gain(),
+        )
+      )
     layers.append(keras.layers.Flatten())
   else:
     layers += [dense(settings.units), dense(settings.units)]
