@@ -88,7 +88,10 @@ def draw_return(config, records, title):
     # Before any episode has ended there is no return.
     rows = [r for r in records if key != 'return' or r['episodes'] > 0]
     steps = [row['step'] * scale for row in rows]
-    axes.plot(steps, [row[key] for row in rows], color=colour, lw=2)
+    marker = 'o' if len(rows) == 1 else ''  # A line has two ends.
+    axes.plot(
+      steps, [row[key] for row in rows], color=colour, lw=2, marker=marker
+    )
     canvas.clean(axes, label)
     axes.set_xlim(0, records[-1]['step'] * scale)
     if key != 'return':
