@@ -13,10 +13,13 @@ from nca_tf.runs import report as report_lib
 
 _NOTES = """\
 Score: {episodes} whole episodes on fresh seeds, with 95 % bootstrap intervals.
-Solved: the first step at which the mean return of the last windows, together
-longer than an episode, is at least {solved:g}. CPU seconds are those of
-the last process that trained.
+{solved}
+CPU seconds are those of the last process that trained.
 """
+_SOLVED = """\
+Solved: the first step at which the mean return of the last windows, together
+longer than an episode, is at least {:g}."""
+_UNKNOWN = 'Nothing says from which return on this environment is solved.'
 _QUANTITIES = (
   'return',
   'entropy',
@@ -53,7 +56,8 @@ def make(run, novelty=None) -> report_lib.Report:
   numbers = {**training, **means}
   if 'coverage' in records[-1]:
     numbers['coverage'] = records[-1]['coverage']
-  solved = arenas.get(config.env).solved
+  least = arenas.get(config.env).solved
+  solved = _SOLVED.format(least) if np.isfinite(least) else _UNKNOWN
   return report_lib.Report(
     {'Score': view, 'Training': facts, **novelty_lib.tables(config, novelty)},
     _NOTES.format(episodes=config.score_episodes, solved=solved),
