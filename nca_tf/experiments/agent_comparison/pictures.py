@@ -104,5 +104,5 @@ def _count_steps(axes, trainings):
   axes.set_xlim(0, last)
   axes.set_xscale('function', functions=(np.sqrt, np.square))
   places = (first * 10**power for power in range(12) for first in (1, 3))
-  axes.set_xticks([each for each in places if last / 100 <= each <= last])
+  axes.set_xticks([each for each in places if last / 30 <= each <= last])
   axes.xaxis.set_major_formatter(ticker.EngFormatter(places=0, sep=''))
