@@ -12,9 +12,6 @@ from nca_tf.experiments.controller import linear_agent
 from nca_tf.experiments.controller import settings
 from nca_tf.saved_models import export
 
-# Of the game, where it shows something else without them.
-_OPTIONS = {'pixel_copter': {'observation': 'features'}}
-
 
 class GameEvolution(evolution.Evolution):
   """As an `Evolution`, with all episodes of a generation played at once.
@@ -58,7 +55,7 @@ class GameEvolution(evolution.Evolution):
       'env': self._config.env,
       'algorithm': settings.CMA_ES,
       'cell': settings.NO_CELL,
-      'options': _OPTIONS.get(self._config.env, {}),
+      'options': self._candidates.options,
       **info,
     }
     export.export_policy(agent, folder, info)

@@ -9,6 +9,7 @@ import gymnasium
 
 from nca_tf.command_line import config_flags
 from nca_tf.command_line import faults
+from nca_tf.environments import gym_lanes
 from nca_tf.experiments.agents import arenas
 from nca_tf.experiments.agents import settings as agent_settings
 from nca_tf.experiments.games import settings as games_settings
@@ -280,7 +281,7 @@ class GameConfig(EvolutionFlags):
     super().validate()
     arenas.get(self.env)
     if self.env.startswith(arenas.GYM):
-      with gymnasium.make(self.env.removeprefix(arenas.GYM)) as environment:
+      with gym_lanes.open_one(self.env) as environment:
         check_spaces(self.env, environment)
 
 
