@@ -59,6 +59,7 @@ def test_area_of_rare_positives_among_many():
   groups = [(labels[part], scores[part]) for part in parts]
   assert pooled_roc_auc(groups) == roc_auc(labels, scores)
   assert np.isnan(pooled_roc_auc([([0, 0], [0.1, 0.2]), ([0], [0.3])]))
+  assert np.isnan(pooled_roc_auc([([], [])]))
 
 
 def test_precision_and_recall_agree_with_scikit_learn():

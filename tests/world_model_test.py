@@ -42,11 +42,15 @@ def change(folder, remove=(), **settings):
 
 
 def test_it_has_the_trained_weights_and_the_recorded_starts(folder, loaded):
-  path = tf.train.latest_checkpoint(str(folder / 'checkpoints' / 'model'))
-  saved = tf.train.load_checkpoint(path).get_tensor(
-    'model/done_head/_kernel/.ATTRIBUTES/VARIABLE_VALUE'
-  )
-  np.testing.assert_array_equal(loaded.model.done_head.kernel, saved)
+  for part, name, layer in (
+    ('model', 'model/cell/kernel', loaded.model.cell),
+    ('done_head', 'model/_kernel', loaded.model.done_head),
+  ):
+    path = tf.train.latest_checkpoint(str(folder / 'checkpoints' / part))
+    saved = tf.train.load_checkpoint(path).get_tensor(
+      f'{name}/.ATTRIBUTES/VARIABLE_VALUE'
+    )
+    np.testing.assert_array_equal(layer.kernel, saved)
   whole = latents_lib.load(folder / 'latents')
   first = whole.is_first & (whole.episode % 4 != 3)
   np.testing.assert_array_equal(loaded.starts[0], whole.mean[first])

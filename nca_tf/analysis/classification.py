@@ -41,10 +41,10 @@ def pooled_roc_auc(groups: Sequence[tuple]) -> float:
     groups: (labels, scores) per episode.
 
   Returns:
-    The area, or NaN when the episodes together show only one class.
+    The area, or NaN when the episodes together show only one class, or no step.
   """
   labels = np.concatenate([np.asarray(labels) for labels, _ in groups])
-  if np.all(labels == labels[0]):
+  if not labels.size or np.all(labels == labels[0]):
     return float('nan')
   return roc_auc(labels, np.concatenate([scores for _, scores in groups]))
 

@@ -4,6 +4,7 @@ import numpy as np
 from matplotlib import colors
 
 from nca_tf import files
+from nca_tf import random_numbers
 from nca_tf.analysis import animation
 from nca_tf.analysis import canvas
 from nca_tf.analysis import memory_trace
@@ -94,7 +95,8 @@ def draw_places(walls, visited, path, title):
   axes.imshow(kinds, cmap=shades, vmin=-0.5, vmax=2.5)
   row, column = np.divmod(path, size)
   # Places that are crossed again and again stay apart.
-  jitter = np.random.default_rng(0).uniform(-0.25, 0.25, (2, len(path)))
+  rng = random_numbers.generator(0, 'picture of a way')
+  jitter = rng.uniform(-0.25, 0.25, (2, len(path)))
   x, y = column + jitter[0], row + jitter[1]
   axes.plot(x, y, color=canvas.GREY, lw=0.7, zorder=1)
   dots = axes.scatter(x, y, c=np.arange(len(path)), cmap='plasma', s=14)

@@ -206,6 +206,7 @@ class Comparison:
     return config_flags.convert(
       self._config,
       controller_settings.Config,
+      env='',  # That of the world model.
       run_dir=str(self._path(seed, f'controller-{setting.name}')),
       seed=self._config.seed + seed,
       world_model=str(self._path(seed, f'world_model-{setting.cell}')),

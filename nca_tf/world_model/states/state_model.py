@@ -91,8 +91,8 @@ class StateModel(model_lib.MemoryModel):
     )
     return self._predict(x, action, seen, hidden), state
 
-  def _heads(self, output):
-    # The heads also need the present state, see `_predict`.
+  def read_out(self, output):
+    """The outputs themselves: the heads also need the present state."""
     return output
 
   def _read(self, x):
