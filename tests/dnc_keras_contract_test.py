@@ -102,12 +102,19 @@ def test_a_stateful_layer_carries_on(make, cell, tmp_path):
   model = keras.Model(inputs, layer(inputs))
   assert len(model.weights) == len(cell.weights)  # For any batch size.
   wanted = memory.DNC(cell, return_sequences=True)(SEQUENCES)
-  model.export(tmp_path, verbose=False)
+  # Keras 3.12, the last one on Python 3.10, compares a batch size that its own
+  # export does not know.
+  version = tuple(map(int, keras.__version__.split('.')[:2]))
+  exports = make is memory.DNC or version >= (3, 13)
+  if exports:
+    model.export(tmp_path, verbose=False)
   for half in (
     (SEQUENCES[:, :2], wanted[:, :2]),
     (SEQUENCES[:, 2:], wanted[:, 2:]),
   ):
     assert_equal(model(half[0]), half[1])
+  if not exports:
+    return
   loaded = tf.saved_model.load(tmp_path)
   assert_equal(loaded.serve(SEQUENCES[:, :2]), wanted[:, :2])
   assert_equal(loaded.serve(SEQUENCES[:, 2:]), wanted[:, 2:])

@@ -285,8 +285,10 @@ def test_saving_is_whole_or_not_at_all(tmp_path, monkeypatch):
   with Image.open(path) as picture:
     assert picture.size == (1000, 420)
     image = np.array(picture.convert('RGB')).astype(int)
-  # The layout settles by a fraction of a pixel from one drawing to the next.
-  assert np.abs(image - figures.to_image(figure)).max() < 16
+  # The layout settles by a fraction of a pixel from one drawing to the next;
+  # with matplotlib 3.10, the last one on Python 3.10, thin lines show it.
+  changed = np.abs(image - figures.to_image(figure)).max(-1) >= 16
+  assert changed.mean() < 0.01
   before = path.read_bytes()
 
   def full(*_):
