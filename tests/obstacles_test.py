@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from nca_tf.environments.grid_world import moves
 from nca_tf.environments.grid_world import obstacles
 
 UP, DOWN, LEFT, RIGHT = range(4)
@@ -98,7 +99,7 @@ def test_distances_are_those_of_walking():
   for i, start in enumerate(free):
     seen, edge = {start: 0}, [start]
     for row, column in edge:
-      for down, right in obstacles.MOVES:
+      for down, right in moves.MOVES:
         near = row + down, column + right
         if near in free and near not in seen:
           seen[near] = seen[row, column] + 1

@@ -113,11 +113,7 @@ class Rooms(gymnasium.Env):
       frame_skip=frame_skip,
       time_limit=time_limit,
     )
-    if render_mode not in (None, 'rgb_array'):
-      raise ValueError(
-        f"render_mode must be None or 'rgb_array', got {render_mode!r}"
-      )
-    self.render_mode = render_mode
+    self.render_mode = game.check_render_mode(render_mode)
     self.walls = make_walls(self._spec.observation_shape[0] // 2)
     self.observation_space = gymnasium.spaces.Box(
       0, 1, self._spec.observation_shape, np.float32

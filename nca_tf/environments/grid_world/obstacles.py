@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from nca_tf import checks
+from nca_tf.environments.grid_world import moves
 
-MOVES = ((-1, 0), (1, 0), (0, -1), (0, 1))  # Up, down, left, right.
 MAP = (
   '........',
   '.##..#..',
@@ -79,7 +79,7 @@ class Obstacles:
       if side
       else box(0, 1, (4 * self.size,), np.float32)
     )
-    self.action_space = gymnasium.spaces.Discrete(len(MOVES))
+    self.action_space = gymnasium.spaces.Discrete(len(moves.MOVES))
 
   def reset(self, lanes: int, seed):
     """Draws starts and goals, never the same cell."""
@@ -95,10 +95,7 @@ class Obstacles:
   def step(self, state: State, action, seed):
     """Moves each lane, unless an obstacle or the border is in the way."""
     del seed
-    moved = state.place + tf.gather(tf.constant(MOVES, tf.int32), action)
-    moved = tf.clip_by_value(moved, 0, self.size - 1)
-    is_wall = tf.gather_nd(tf.constant(self.walls), moved)
-    place = tf.where(is_wall[:, None], state.place, moved)
+    place = moves.move(self.walls, state.place, action)
     state = State(place, state.goal, state.steps + 1)
     terminated = tf.reduce_all(place == state.goal, -1)
     truncated = (state.steps >= self.time_limit) & ~terminated
@@ -149,7 +146,7 @@ def find_distances(walls: np.ndarray) -> np.ndarray:
   near = np.full((len(free), len(free)), np.inf)
   np.fill_diagonal(near, 0)
   for (row, column), i in number.items():
-    for down, right in MOVES:
+    for down, right in moves.MOVES:
       j = number.get((row + down, column + right))
       if j is not None:
         near[i, j] = 1

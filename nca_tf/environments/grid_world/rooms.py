@@ -12,8 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from nca_tf import checks
-
-MOVES = ((-1, 0), (1, 0), (0, -1), (0, 1))  # Up, down, left, right.
+from nca_tf.environments.grid_world import moves
 
 
 class State(NamedTuple):
@@ -70,7 +69,7 @@ class Rooms:
     self.observation_space = gymnasium.spaces.Box(
       0, 1, (2 * self.size,), np.float32
     )
-    self.action_space = gymnasium.spaces.Discrete(len(MOVES))
+    self.action_space = gymnasium.spaces.Discrete(len(moves.MOVES))
 
   def reset(self, lanes: int, seed):
     """Puts all lanes into the top left corner."""
@@ -81,10 +80,7 @@ class Rooms:
   def step(self, state: State, action, seed):
     """Moves each lane, unless a wall is in the way."""
     del seed
-    moved = state.place + tf.gather(tf.constant(MOVES, tf.int32), action)
-    moved = tf.clip_by_value(moved, 0, self.size - 1)
-    is_wall = tf.gather_nd(tf.constant(self.walls), moved)
-    place = tf.where(is_wall[:, None], state.place, moved)
+    place = moves.move(self.walls, state.place, action)
     state = State(place, state.steps + 1)
     terminated = tf.reduce_all(place == self.size - 1, -1)
     truncated = (state.steps >= self.time_limit) & ~terminated
@@ -116,7 +112,7 @@ def _count_reachable(walls):
     place = edge.pop()
     if place == (size - 1, size - 1):
       continue
-    for move in MOVES:
+    for move in moves.MOVES:
       row, column = place[0] + move[0], place[1] + move[1]
       if 0 <= row < size and 0 <= column < size and not walls[row, column]:
         if (row, column) not in seen:

@@ -75,6 +75,18 @@ def _call(command, purpose):
     )
 
 
+def start(
+  requirements: Sequence[str], script: pathlib.Path, is_wanted: bool
+) -> contextlib.AbstractContextManager:
+  """Returns the process of a script with packages of its own.
+
+  Where it is not wanted, what stands for None in a `with`.
+  """
+  if not is_wanted:
+    return contextlib.nullcontext()
+  return PeerProcess(install(requirements), script)
+
+
 class PeerProcess(contextlib.AbstractContextManager):
   """A process that runs a script's functions on request, see `peer_server`.
 

@@ -4,7 +4,6 @@ Everything runs on one core with one thread, and in turn: a chunk of each
 implementation after the other.
 """
 
-import contextlib
 import functools
 import pathlib
 
@@ -22,7 +21,11 @@ Config = settings.Config
 
 def run(config: Config):
   """Measures what the run folder lacks; writes, prints and returns it all."""
-  with one_core.start(config, 'cma_es') as run, _start_peers(config) as peers:
+  script = pathlib.Path(__file__).with_name('peers.py')
+  with (
+    one_core.start(config, 'cma_es') as run,  # The peers stay on its core.
+    peers_lib.start(settings.REQUIREMENTS, script, config.peers) as peers,
+  ):
     if peers is not None:
       quality.check_objectives(peers)
     results = run.stages(_stages(config, peers))
@@ -55,12 +58,3 @@ def _stages(config, peers):
         narrow.measure, name, programs, peers, config
       )
   return stages
-
-
-def _start_peers(config):
-  """Returns the peers' process, or what stands for None in a `with`."""
-  if not config.peers:
-    return contextlib.nullcontext()
-  python = peers_lib.install(settings.REQUIREMENTS)
-  script = pathlib.Path(__file__).with_name('peers.py')
-  return peers_lib.PeerProcess(python, script)

@@ -5,7 +5,6 @@ implementation after the other. Each has the same game, network and settings,
 but for CartPole, where each has its own.
 """
 
-import contextlib
 import functools
 import pathlib
 import statistics
@@ -26,20 +25,15 @@ _DRIVER_WINDOWS = 1 / 8  # Of a turn of the eager driver: it is slow.
 
 def run(config: Config):
   """Measures what the run folder lacks; writes, prints and returns it all."""
-  with one_core.start(config, 'ppo') as run, _start_peers(config) as peers:
+  script = pathlib.Path(__file__).with_name('peers.py')
+  with (
+    one_core.start(config, 'ppo') as run,  # The peers stay on its core.
+    peers_lib.start(settings.REQUIREMENTS, script, config.peers) as peers,
+  ):
     results = run.stages(_stages(config, peers))
     run.publish(report.make(results), 'results', 'results.json')
     print(f'wrote {run.path / "results.md"} and results.json')
   return results
-
-
-def _start_peers(config):
-  """Returns the peers' process, or what stands for None in a `with`."""
-  if not config.peers:
-    return contextlib.nullcontext()
-  python = peers_lib.install(settings.REQUIREMENTS)
-  script = pathlib.Path(__file__).with_name('peers.py')
-  return peers_lib.PeerProcess(python, script)
 
 
 def _stages(config, peers):
