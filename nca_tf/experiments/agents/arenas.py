@@ -27,10 +27,14 @@ class Arena(NamedTuple):
       which of them each one is at, the share of places seen is recorded; if it
       also has `rooms`, as in `grid_world.rooms`, the novelty of each.
     solved: Mean return of whole episodes from which it counts as solved.
+    options: Function of the settings and the environment; returns the options
+      of `environments.make` with which the game of the same name shows and
+      takes what the environment does, where they are not the game's own.
   """
 
   make: Callable[[Any, int], Any]
   solved: float
+  options: Callable[[Any, Any], dict[str, Any]] = lambda config, made: {}
 
 
 def _make_rooms(config, lanes):
@@ -70,11 +74,25 @@ def _make_memory_game(config, lanes):
   return memory_games.make(config.env)
 
 
+def _get_rooms_options(config, made):
+  return {'size': config.size, 'time_limit': made.time_limit}
+
+
+def _get_copter_options(config, made):
+  del made
+  return {'observation': config.observation}
+
+
+def _get_gym_options(config, made):
+  del config
+  return {'raw': True, 'time_limit': made.time_limit}
+
+
 GYM = gym_registry.PREFIX
 _REMEMBERED = 0.95  # Of returns that are 1 at most.
 ARENAS = {
-  'rooms': Arena(_make_rooms, 0.9),
-  'pixel_copter': Arena(_make_copter, 50.0),
+  'rooms': Arena(_make_rooms, 0.9, _get_rooms_options),
+  'pixel_copter': Arena(_make_copter, 50.0, _get_copter_options),
   'vizdoom': Arena(_make_take_cover, 750.0),
 }
 
@@ -109,4 +127,5 @@ def get(name: str) -> Arena:
     except ValueError as error:
       raise faults.UsageError(f'--env={name}: {error}') from error
   threshold = environment.spec.reward_threshold
-  return Arena(_make_gym, float('inf') if threshold is None else threshold)
+  solved = float('inf') if threshold is None else threshold
+  return Arena(_make_gym, solved, _get_gym_options)

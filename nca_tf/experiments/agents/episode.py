@@ -14,7 +14,6 @@ from nca_tf.agents import tf_agents
 from nca_tf.command_line import faults
 from nca_tf.environments.workers import episode as episode_lib
 from nca_tf.experiments.agents import arenas
-from nca_tf.experiments.agents import game_options
 from nca_tf.memory import cells
 from nca_tf.play import film as film_lib
 from nca_tf.saved_models import translation
@@ -74,8 +73,7 @@ def play(training) -> Episode:
 def _play_game(training, seed):
   """Returns observations, rewards, what was seen, a film; None if it cannot."""
   config = training.config
-  made = training.collector.environment
-  options = game_options.find(config, made)
+  options = training.game_options
   try:
     spec = environments.get_spec(config.env, **options)
     options['time_limit'] = min(_LONGEST, spec.time_limit)

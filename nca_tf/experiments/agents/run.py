@@ -3,7 +3,6 @@
 import time
 
 from nca_tf.environments.workers import saved_agent
-from nca_tf.experiments.agents import game_options
 from nca_tf.experiments.agents import pictures
 from nca_tf.experiments.agents import report
 from nca_tf.experiments.agents import settings
@@ -75,6 +74,6 @@ def write_agent(run: run_lib.Run, training) -> None:
     'algorithm': config.label,
     'cell': config.cell,
     'seed': config.seed,
-    'options': game_options.find(config, training.collector.environment),
+    'options': training.game_options,
   }
   export.export_policy(training.agent, run.export / 'agent', info)

@@ -118,6 +118,11 @@ class Training(tf.Module):
       random_numbers.derive(config.seed, 'distillation'),
     )
 
+  @property
+  def game_options(self) -> dict:
+    """Options of the game in which a player meets this environment."""
+    return self._arena.options(self.config, self.collector.environment)
+
   def step(self, index: int) -> dict:
     """Plays a window and learns from it; returns scalars."""
     with _naming_faults(self.collector.environment):

@@ -14,7 +14,6 @@ from nca_tf.agents import evaluation
 from nca_tf.agents import tf_agents
 from nca_tf.agents import vector_bridge
 from nca_tf.experiments.agents import arenas
-from nca_tf.experiments.agents import game_options
 from nca_tf.experiments.agents import settings as agent_settings
 from nca_tf.experiments.controller import settings
 from nca_tf.world_model import controller as controller_lib
@@ -129,7 +128,7 @@ class Candidates:
     spec = vector_bridge.get_observation_spec(environment.observation_space)
     self.agent = LinearAgent(spec, environment.action_space)
     self.time_limit = environment.time_limit
-    self.options = game_options.find(self._config, environment)
+    self.options = self._arena.options(self._config, environment)
     seen = _play_at_random(environment, seed)
     seen = seen.reshape(-1, seen.shape[-1])
     self.agent.network.standardiser.fit(seen.mean(0), seen.std(0))
