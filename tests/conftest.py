@@ -22,10 +22,20 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile('fixed')
 
 
-@pytest.fixture(autouse=True)
-def fixed_seeds():
-  """Gives each test the same global random numbers, alone or in a suite."""
+def _seed():
   import numpy as np  # After the variables above.
 
   random.seed(0)
   np.random.seed(0)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup():
+  """Gives a module's fixtures the same numbers, whichever test is first."""
+  _seed()
+
+
+@pytest.fixture(autouse=True)
+def fixed_seeds():
+  """Gives each test the same global random numbers, alone or in a suite."""
+  _seed()

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import keras
+import tensorflow as tf
 
 # Filters, side of the kernel, stride.
 _LAYERS = (16, 8, 4), (32, 4, 2), (32, 3, 1)
@@ -32,3 +33,24 @@ def fit(layers: Sequence[keras.layers.Layer], shape: Sequence[int]) -> None:
     layer.kernel_size = size, size
     layer.strides = stride, stride
     layer.padding = 'same'
+
+
+def apply(
+  layers: Sequence[keras.layers.Layer], images: tf.Tensor, largest: float
+) -> tf.Tensor:
+  """Returns what layers make of images whose numbers go from 0 to `largest`.
+
+  The scale is the first kernel's: images have many times its numbers.
+  """
+  first, *others = layers
+  features = tf.nn.conv2d(
+    images,
+    tf.cast(first.kernel, images.dtype) / largest,
+    first.strides,
+    first.padding.upper(),
+  )
+  features = tf.nn.bias_add(features, tf.cast(first.bias, images.dtype))
+  features = first.activation(features)
+  for layer in others:
+    features = layer(features)
+  return features

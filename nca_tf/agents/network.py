@@ -126,10 +126,8 @@ class ActorCritic(keras.layers.Layer):
     else:
       features = tf.cast(observation, dtype)
       if len(observation.shape) == 4:
-        if observation.dtype == tf.uint8:
-          features /= 255
-        for layer in self.convolutions:
-          features = layer(features)
+        largest = 255 if observation.dtype == tf.uint8 else 1
+        features = convolutions.apply(self.convolutions, features, largest)
         features = tf.reshape(features, [-1, int(np.prod(features.shape[1:]))])
     for layer in self.hidden:
       features = layer(features)

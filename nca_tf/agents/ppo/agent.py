@@ -219,24 +219,14 @@ class PPOAgent(tf_agents.TFAgent):
     rows = tf.shape(batch['action'])[0]
     count = self.settings.epochs * self.settings.minibatches
     size = rows // self.settings.minibatches
-    key = random_numbers.key(self.seed, 'minibatches', self.train_step_counter)
+    orders = self._draw_orders(rows)
 
     def body(index, sums):
       epoch, part = (
         index // self.settings.minibatches,
         (index % self.settings.minibatches),
       )
-      order = tf.argsort(
-        tf.random.stateless_uniform(
-          [rows],
-          key + [0, 7919 * (epoch + 1)],
-          None,
-          None,
-          tf.int32,
-          alg='philox',
-        )
-      )
-      chosen = order[part * size : (part + 1) * size]
+      chosen = orders[epoch, part * size : (part + 1) * size]
       piece = {name: tf.gather(value, chosen) for name, value in batch.items()}
       scalars = self._update(piece, [tf.gather(s, chosen) for s in state])
       return index + 1, [a + b for a, b in zip(sums, scalars, strict=True)]
@@ -246,6 +236,23 @@ class PPOAgent(tf_agents.TFAgent):
       lambda index, _: index < count, body, start, parallel_iterations=1
     )
     return dict(zip(self.SCALARS, [s / count for s in sums], strict=True))
+
+  def _draw_orders(self, rows):
+    """Returns in which order each epoch takes the rows, [epochs, rows]."""
+    key = random_numbers.key(self.seed, 'minibatches', self.train_step_counter)
+
+    def draw(epoch):
+      numbers = tf.random.stateless_uniform(
+        [rows],
+        key + [0, 7919 * (epoch + 1)],
+        None,
+        None,
+        tf.int32,
+        alg='philox',
+      )
+      return tf.argsort(numbers)
+
+    return tf.map_fn(draw, tf.range(self.settings.epochs))
 
   def _update(self, batch, state):
     """Makes one step of the optimiser; returns its scalars."""
