@@ -19,8 +19,8 @@ from nca_tf.experiments.cells import comparison as comparison_lib
 from nca_tf.experiments.cells import report
 from nca_tf.experiments.cells import run as cells_run
 from nca_tf.experiments.cells import settings
-from nca_tf.experiments.controller import evolution as evolution_lib
 from nca_tf.experiments.controller import run as controller_run
+from nca_tf.experiments.controller import search
 from nca_tf.play import collect
 from nca_tf.play import score
 from nca_tf.runs import run as run_lib
@@ -88,7 +88,7 @@ def finished(tmp_path_factory):
 
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(score, 'play', game.play)
-    patch.setattr(evolution_lib, 'play_scores', game.score)
+    patch.setattr(search, 'play_scores', game.score)
     patch.setattr(collect, 'collect', game.collect)
     patch.setattr(controller_run, 'run', run)
     game.broken = 'controller-lstm'

@@ -18,6 +18,7 @@ from nca_tf.command_line import faults
 from nca_tf.datasets import rollouts
 from nca_tf.evolution import cma_es
 from nca_tf.experiments.controller import evolution as evolution_lib
+from nca_tf.experiments.controller import search
 from nca_tf.experiments.controller import settings as controller_settings
 from nca_tf.experiments.memory_tasks import run as memory_run
 from nca_tf.experiments.memory_tasks import settings as memory_settings
@@ -309,7 +310,7 @@ def evolve(world_model, tmp_path_factory):
 
   def run(folder):
     with pytest.MonkeyPatch.context() as patch:
-      patch.setattr(evolution_lib, 'play_scores', play)
+      patch.setattr(search, 'play_scores', play)
       log = metrics.MetricsLog(folder, folder / 'tensorboard')
       evolution = Evolution(loaded, config, folder, '1', None)
       if not evolution.is_whole:
@@ -346,7 +347,7 @@ def test_an_evolution_goes_the_same_way_again(file, kind, evolve, tmp_path):
     np.testing.assert_array_equal(
       found.mean(generation), wanted.mean(generation)
     )
-  assert evolution_lib.is_player(found.player)
+  assert search.is_player(found.player)
   if file != 'metrics.jsonl':
     assert again == records
 

@@ -93,17 +93,17 @@ def test_other_binary_is_refused(tmp_path):
 
 def test_folder_of_an_older_version_is_refused(tmp_path):
   open_folder(tmp_path).close()
-  file = tmp_path / 'config.json'
-  found = json.loads(file.read_text())
-  del found['config']['steps']
-  found['config']['old'] = 1
-  file.write_text(json.dumps(found))
+  for name in ('config.json', 'config.copy.json'):
+    found = json.loads((tmp_path / name).read_text())
+    del found['config']['steps']
+    found['config']['old'] = 1
+    (tmp_path / name).write_text(json.dumps(found))
   with pytest.raises(
     faults.UsageError,
-    match='steps: folder has nothing, command has 4; '
+    match='steps: folder has nothing, command has 5; '
     'old: folder has 1, command has nothing',
   ):
-    open_folder(tmp_path)
+    open_folder(tmp_path, '--steps=5')
 
 
 def test_folder_with_other_files_is_refused(tmp_path):
@@ -166,6 +166,30 @@ def test_the_copy_of_the_configuration_counts(tmp_path, damage, capsys):
   open_folder(tmp_path, '--steps=5').close()
   assert file.read_bytes() == whole
   assert 'its copy, config.copy.json, counts' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('changed', ['"steps": 5', '"stepc": 4', '"steps": 0'])
+@pytest.mark.parametrize('file', ['config.json', 'config.copy.json'])
+def test_of_two_configurations_that_of_the_command_counts(
+  file, changed, tmp_path, capsys
+):
+  open_folder(tmp_path).close()
+  before = (tmp_path / file).read_text()
+  (tmp_path / file).write_text(before.replace('"steps": 4', changed))
+  open_folder(tmp_path).close()
+  said = capsys.readouterr().err
+  assert ('config.json is damaged (step' in said) == (file == 'config.json')
+  assert (tmp_path / file).read_text() == before
+
+
+def test_an_option_that_came_later_stood_at_its_default(tmp_path):
+  open_folder(tmp_path).close()
+  for name in ('config.json', 'config.copy.json'):
+    text = (tmp_path / name).read_text()
+    (tmp_path / name).write_text(text.replace('"steps": 4,', ''))
+  with pytest.raises(faults.UsageError, match='steps: folder has nothing'):
+    open_folder(tmp_path, '--steps=5')
+  open_folder(tmp_path).close()
 
 
 def test_a_folder_of_an_older_version_gets_a_copy(tmp_path):

@@ -21,8 +21,8 @@ from nca_tf.command_line import config_flags
 from nca_tf.command_line import faults
 from nca_tf.environments.workers import saved_agent
 from nca_tf.experiments.controller import dream_check
-from nca_tf.experiments.controller import evolution as evolution_lib
 from nca_tf.experiments.controller import run
+from nca_tf.experiments.controller import search
 from nca_tf.experiments.controller import settings
 from nca_tf.experiments.games import evaluate
 from nca_tf.runs import run as run_lib
@@ -224,7 +224,7 @@ def test_agent_scores_what_the_summary_says(finished):
 
 def test_seeds_of_selection_runoff_and_score_differ():
   seeds = [
-    set(evolution_lib.episode_seeds(3, purpose, 500))
+    set(search.episode_seeds(3, purpose, 500))
     for purpose in ('selection', 'runoff', 'final', 'check stay', 'collect 2')
   ]
   assert sum(map(len, seeds)) == len(set().union(*seeds)) == 2500
@@ -276,6 +276,30 @@ def test_controller_can_be_evolved_in_the_game(world_model, tmp_path):
   assert evolution.generation == 1
   assert -120 <= float(evolution.state.best_fitness) <= -20
   assert len(evolution.evaluations[1]) == 2
+
+
+def learn_by_ppo(world_model, folder):
+  flags = '--optimizer=ppo', '--iterations=1', '--check_episodes=0'
+  run.run(resolve(world_model, folder, *flags))
+
+
+def test_a_policy_gradient_goes_on_where_it_was_killed(
+  world_model, tmp_path, monkeypatch
+):
+  learn_by_ppo(world_model, tmp_path / 'whole')
+  keep = search.Search._keep_state
+
+  def die(self):
+    keep(self)
+    if self.stage == 'controller_1-2' and self.generation == 1:
+      raise KeyboardInterrupt
+
+  with monkeypatch.context() as patch:
+    patch.setattr(search.Search, '_keep_state', die)
+    with pytest.raises(KeyboardInterrupt):
+      learn_by_ppo(world_model, tmp_path / 'killed')
+  learn_by_ppo(world_model, tmp_path / 'killed')
+  assert result(tmp_path / 'killed') == result(tmp_path / 'whole')
 
 
 def test_candidates_are_drawn_around_the_mean(world_model, tmp_path):
@@ -357,6 +381,7 @@ def test_a_damaged_state_is_told_and_begins_anew(world_model, tmp_path, capsys):
     (['--in=street'], "--in must be .*'street'"),
     (['--untrained'], '--iterations must be 1 with --untrained'),
     (['--popsize=3'], '--popsize must be'),
+    (['--optimizer=ppo', '--in=game'], '--optimizer=ppo learns in the dream'),
     (['--world_model=/nowhere'], "--world_model must be .* got '/nowhere'"),
   ],
 )

@@ -97,7 +97,7 @@ class RunFolder(contextlib.AbstractContextManager):
       # Again, now that no other process can have made the folder meanwhile.
       found = _check(path, config, binary) or _describe(config, binary)
       for name in (_CONFIG, _COPY):
-        if not _is_config(path / name):
+        if not _is_config(path / name) or _read_config(path / name) != found:
           files.write_json(path / name, found)
       _set_aside_damage(path / _STAGES)
       run = cls(path, lock)
@@ -259,18 +259,39 @@ def _check(path, config, binary):
     raise faults.Fault(
       f'{error}; put it back as it was, or choose another --run_dir'
     ) from error
-  wanted = config_flags.identity(config)
-  free = config_flags.as_dict(config).keys() - wanted.keys()
-  settings = {k: v for k, v in found['config'].items() if k not in free}
-  lines = _differences(
-    {'binary': found.get('binary'), **settings}, {'binary': binary, **wanted}
-  )
+  lines = _compare(found, config, binary)
+  if lines and _is_config(path / _COPY):  # A flipped byte may leave it JSON.
+    copy = _read_config(path / _COPY)
+    if not _compare(copy, config, binary):
+      faults.warn(
+        f'{path / _CONFIG} is damaged ({lines[0]}); its copy, {_COPY}, counts'
+      )
+      return copy
   if lines:
     raise faults.UsageError(
       f'{path} was made with another configuration; choose another --run_dir. '
       + '; '.join(lines)
     )
   return found
+
+
+def _compare(found, config, binary):
+  """What differs between a folder's configuration and that of a command.
+
+  An option that the folder's version did not have stood at its default.
+  """
+  wanted = config_flags.identity(config)
+  free = config_flags.as_dict(config).keys() - wanted.keys()
+  defaults = {
+    name: value
+    for name, value in config_flags.identity(type(config)()).items()
+    if value == wanted[name]
+  }
+  settings = {k: v for k, v in found['config'].items() if k not in free}
+  return _differences(
+    {'binary': found.get('binary'), **defaults, **settings},
+    {'binary': binary, **wanted},
+  )
 
 
 def _differences(folder, command):

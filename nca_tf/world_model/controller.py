@@ -69,17 +69,31 @@ class LinearController:
         f'{components}'
       )
     self.ordered = ordered or action_kind == 'continuous'
-    self._rows = self.components if self.ordered else actions
+    self.rows = self.components if self.ordered else actions
 
   @property
   def size(self) -> int:
     """P, the number of parameters: the weights and then the bias."""
-    return self._rows * (sum(self.sizes.values()) + 1)
+    return self.rows * (sum(self.sizes.values()) + 1)
 
   def act(self, parameters, features):
     """Returns actions [...]: int32, or float32 in (-1, 1) if continuous.
 
-    Those of several components are [..., A].
+    Those of several components are [..., A]. Arguments and errors are those of
+    `activate`.
+    """
+    activation = self.activate(parameters, features)
+    if not self.ordered and self.rows > 1:
+      return tf.argmax(activation, -1, tf.int32)
+    activation = tf.tanh(activation)
+    if self.action_kind == 'continuous':
+      return tf.cast(activation, tf.float32)
+    bins = tf.floor((activation + 1) / 2 * self.actions)
+    # tanh rounds to 1 for large arguments.
+    return tf.clip_by_value(tf.cast(bins, tf.int32), 0, self.actions - 1)
+
+  def activate(self, parameters, features):
+    """Returns the sums W [z, h, c] + b: [...], or [..., rows] of several rows.
 
     Args:
       parameters: [..., P], or [P] for all rows.
@@ -101,21 +115,13 @@ class LinearController:
         f'parameters must be of shape [..., {self.size}], '
         f'got {list(parameters.shape)}'
       )
-    if self._rows > 1:
-      rows = self._rows, self.size // self._rows
+    if self.rows > 1:
+      rows = self.rows, self.size // self.rows
       shape = tf.concat([tf.shape(parameters)[:-1], rows], 0)
       parameters = tf.reshape(parameters, shape)
       inputs = inputs[..., None, :]
     weights, bias = parameters[..., :-1], parameters[..., -1]
-    activation = tf.reduce_sum(weights * inputs, -1) + bias
-    if not self.ordered and self._rows > 1:
-      return tf.argmax(activation, -1, tf.int32)
-    activation = tf.tanh(activation)
-    if self.action_kind == 'continuous':
-      return tf.cast(activation, tf.float32)
-    bins = tf.floor((activation + 1) / 2 * self.actions)
-    # tanh rounds to 1 for large arguments.
-    return tf.clip_by_value(tf.cast(bins, tf.int32), 0, self.actions - 1)
+    return tf.reduce_sum(weights * inputs, -1) + bias
 
   def encode(self, action, dtype=tf.float32):
     """What M is fed for actions: one-hot [..., A], or the numbers [..., A]."""

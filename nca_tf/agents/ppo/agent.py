@@ -29,7 +29,7 @@ class Settings:
   """How PPO learns.
 
   Attributes:
-    learning_rate: Adam's.
+    learning_rate: Adam's, a number or a schedule.
     epochs: Passes over a window.
     minibatches: Per pass; of a recurrent network, groups of lanes.
     clip: Epsilon of the ratio of probabilities.
@@ -40,7 +40,7 @@ class Settings:
     normalizes: Whether vector observations are normalised, clipped at 5.
   """
 
-  learning_rate: float = 3e-4
+  learning_rate: float | keras.optimizers.schedules.LearningRateSchedule = 3e-4
   epochs: int = 4
   minibatches: int = 4
   clip: float = 0.2

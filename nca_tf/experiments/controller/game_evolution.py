@@ -31,7 +31,7 @@ class GameEvolution(evolution.Evolution):
     self._candidates = candidates
     self.time_limit = candidates.time_limit
     agent = candidates.agent
-    self._begin(agent.controller, config, folder, name, None)
+    self._begin(agent.controller, config, folder, name)
 
   def open_players(self):
     """There are none: the episodes are played in this process."""
@@ -60,11 +60,11 @@ class GameEvolution(evolution.Evolution):
     }
     export.export_policy(agent, folder, info)
 
-  def _make_step(self):
+  def _in_game(self):
     config = self._config
     seed = random_numbers.derive(config.seed, f'game {self._name}')
 
-    def step(state, players):
+    def play(state, players):
       del players
       x = cma_es.ask(self._settings, state).numpy()
       played = self._candidates.play(
@@ -75,4 +75,4 @@ class GameEvolution(evolution.Evolution):
       scores = np.mean(played.returns, 1)
       return cma_es.tell(self._settings, state, x, -scores), scores
 
-    return step
+    return play

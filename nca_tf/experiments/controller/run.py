@@ -16,8 +16,10 @@ from nca_tf.experiments.controller import dream_check
 from nca_tf.experiments.controller import evolution as evolution_lib
 from nca_tf.experiments.controller import game_evolution
 from nca_tf.experiments.controller import linear_agent
+from nca_tf.experiments.controller import policy_gradient
 from nca_tf.experiments.controller import report
 from nca_tf.experiments.controller import scripted
+from nca_tf.experiments.controller import search
 from nca_tf.experiments.controller import settings
 from nca_tf.experiments.games import evaluate
 from nca_tf.experiments.world_model import run as world_model_run
@@ -27,6 +29,11 @@ from nca_tf.runs import progress
 from nca_tf.runs import run as run_lib
 from nca_tf.runs import run_files
 from nca_tf.world_model import world_model as world_model_lib
+
+_SEARCHES = {
+  settings.CMA_ES: evolution_lib.Evolution,
+  settings.PPO: policy_gradient.PolicyGradient,
+}
 
 
 def run(config: settings.Config) -> None:
@@ -181,7 +188,7 @@ class ControllerTraining:
 
   def is_chosen(self):
     """Whether the agent that was chosen is there."""
-    return evolution_lib.is_player(self.run.export / 'agent')
+    return search.is_player(self.run.export / 'agent')
 
   def score(self):
     """Plays the final episodes, which nothing was chosen by."""
@@ -200,14 +207,15 @@ class ControllerTraining:
       config.seed,
     )
 
-  def evolution(self, number, index=1) -> evolution_lib.Evolution:
-    """An evolution of an iteration; it begins where the last one was best."""
+  def evolution(self, number, index=1) -> search.Search:
+    """A search of an iteration; it begins where the last one was best."""
     if (number, index) not in self._evolutions:
       x0 = None
       if number > 1:
         _, *which, generation = max(self.evaluations([number - 1]))
         x0 = self.evolution(*which).mean(generation)
-      self._evolutions[number, index] = evolution_lib.Evolution(
+      kind = _SEARCHES[self._config.optimizer]
+      self._evolutions[number, index] = kind(
         self.world_model(number),
         self._config,
         self._path(number) / f'evolution-{index}',

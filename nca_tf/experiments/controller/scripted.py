@@ -5,7 +5,7 @@ import contextlib
 from nca_tf import environments
 from nca_tf.environments import gym_registry
 from nca_tf.environments import workers
-from nca_tf.experiments.controller import evolution
+from nca_tf.experiments.controller import search
 from nca_tf.play import crashes
 
 
@@ -24,7 +24,7 @@ def play(
   is_game = env in environments.names() or env.startswith(gym_registry.PREFIX)
   scores = {}
   for name in environments.get_spec(env).policies if is_game else ():
-    seeds = evolution.episode_seeds(seed, f'check {name}', episodes)
+    seeds = search.episode_seeds(seed, f'check {name}', episodes)
     results = workers.play(
       env, name, seeds, processes=processes, options=options
     )

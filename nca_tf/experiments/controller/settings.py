@@ -19,7 +19,7 @@ from nca_tf.runs import commands
 from nca_tf.runs import run_folder
 
 NAME = 'train_controller'
-CMA_ES = 'cma_es'
+CMA_ES, PPO = OPTIMIZERS = 'cma_es', 'ppo'
 NO_CELL = agent_settings.NO_CELL
 _VECTORS = gymnasium.spaces.Box
 _ACTIONS = gymnasium.spaces.Discrete, gymnasium.spaces.Box
@@ -48,8 +48,14 @@ class DreamFlags(config_flags.Common):
 
 @dataclasses.dataclass(frozen=True)
 class EvolutionFlags(DreamFlags):
-  """One evolution, the evaluations of its mean, and the final score."""
+  """One search, the evaluations of its mean, and the final score."""
 
+  optimizer: str = _option(
+    CMA_ES,
+    'How the controller learns: cma_es evolves it; ppo follows the policy '
+    'gradient in the dream, two windows of play per generation.',
+    choices=OPTIMIZERS,
+  )
   dream_rollouts: int = _option(
     16, 'Dreams (or games) per candidate and generation.', minimum=1
   )
@@ -102,7 +108,7 @@ class Config(EvolutionFlags):
     ('z', 'h'), 'What the controller reads.', choices=feature_names
   )
   evolutions: int = _option(
-    1, 'Evolutions per iteration; the evaluations of all compete.', minimum=1
+    1, 'Searches per iteration; the evaluations of all compete.', minimum=1
   )
   iterations: int = _option(
     1, 'Evolutions in turn; V and M learn from play between them.', minimum=1
@@ -161,7 +167,10 @@ class Config(EvolutionFlags):
     if self.env:
       return self.game_config.run_name
     model = self.world_model_config
-    return f'{model.env}-{model.cell}-{self.seed}'
+    name = f'{model.env}-{model.cell}'
+    if self.optimizer != CMA_ES:
+      name = f'{name}-{self.optimizer}'
+    return f'{name}-{self.seed}'
 
   def next_command(self, folder: os.PathLike) -> str:
     """The command that goes on from a finished run in a folder."""
@@ -181,6 +190,11 @@ class Config(EvolutionFlags):
       self._validate_env()
       return
     self._check_there_is_a_model()
+    if self.optimizer == PPO and self.in_ != 'dream':
+      raise faults.UsageError(
+        f'--optimizer=ppo learns in the dream, got --in={self.in_}; '
+        'bin/train_agent learns in the game'
+      )
     cell = self.world_model_config.cell
     entry = cells.get(cell)
     for name in self.features:
@@ -240,7 +254,7 @@ class Config(EvolutionFlags):
 _OF_WORLD_MODELS = (
   *('world_model', 'untrained', 'features', 'iterations', 'collect_episodes'),
   *('refit_vision_steps', 'refit_model_steps', 'accept_dream'),
-  *('temperature', 'fitness', 'lanes'),
+  *('temperature', 'fitness', 'lanes', 'optimizer'),
 )
 
 
