@@ -69,7 +69,8 @@ def count_along(axes, most: int = 9) -> None:
 def label_row(axes, text: str) -> None:
   """Writes a text upright at the left of the first picture of a row."""
   style = {'rotation': 90, 'fontsize': 11, 'ha': 'right', 'va': 'center'}
-  axes.text(-0.06, 0.5, text, transform=axes.transAxes, **style)
+  place = {'xycoords': 'axes fraction', 'textcoords': 'offset points'}
+  axes.annotate(text, (0, 0.5), (-5, 0), **place, **style)
 
 
 def label_ends(axes, ends, gap: float = 0.05) -> None:

@@ -19,12 +19,14 @@ import numpy as np
 from nca_tf import checks
 from nca_tf.environments import gym_games
 from nca_tf.environments import gym_registry
+from nca_tf.environments.game import WHOLE
 from nca_tf.environments.game import GameCrashed
 from nca_tf.environments.game import GameSpec
 from nca_tf.environments.game import ResetNeeded
 
 __all__ = [
   'GAMES',
+  'WHOLE',
   'GameCrashed',
   'GameSpec',
   'ResetNeeded',
@@ -35,6 +37,7 @@ __all__ = [
   'get_spec',
   'make',
   'names',
+  'views',
 ]
 
 # name: (id in Gymnasium's registry, module, class)
@@ -72,6 +75,11 @@ def engines() -> tuple[str, ...]:
   return tuple(
     dict.fromkeys(e for name in GAMES for e in get_spec(name).engines)
   )
+
+
+def views() -> tuple[str, ...]:
+  """Returns the names of all views, those of every game."""
+  return tuple(dict.fromkeys(v for name in GAMES for v in get_spec(name).views))
 
 
 def _find(name: str):

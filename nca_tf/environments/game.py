@@ -11,6 +11,7 @@ from nca_tf import checks
 from nca_tf.command_line import faults
 
 LONGEST = 2**31 - 1  # Tics of an episode or a step: engines count in 32 bits.
+WHOLE = 'whole'  # The view of every game.
 
 
 def always_installed() -> None:
@@ -46,8 +47,11 @@ class GameSpec:
     frame_skip: Tics for which each action is held.
     screen_shape: Height, width and channels of what the engine draws, uint8;
       by default the observation's.
-    screen_rows: How many of the screen's rows, from the top, are scaled
-      (bilinearly, with antialiasing) to the observation; by default all.
+    screen_rows: How many of the screen's rows are scaled (bilinearly, with
+      antialiasing) to the observation; by default all.
+    screen_top: The first of these rows.
+    views: What parts of the screen the game can show, by name.
+    view: The one in use.
     mirrored_actions: What each action is in the game's mirror image, left and
       right exchanged; None where the mirror image is another game.
     ordered_actions: Whether the order of the actions means something, as that
@@ -76,6 +80,9 @@ class GameSpec:
   frame_skip: int = 1
   screen_shape: tuple[int, ...] | None = None
   screen_rows: int | None = None
+  screen_top: int = 0
+  views: tuple[str, ...] = (WHOLE,)
+  view: str = WHOLE
   mirrored_actions: tuple[int, ...] | None = None
   ordered_actions: bool = True
 
@@ -85,9 +92,13 @@ class GameSpec:
       object.__setattr__(self, 'screen_shape', self.observation_shape)
     if self.screen_rows is None:
       object.__setattr__(self, 'screen_rows', self.screen_shape[0])
-    if self.action_kind not in self.action_kinds:
-      kinds = ' or '.join(map(repr, self.action_kinds))
-      raise ValueError(f'action_kind must be {kinds}, got {self.action_kind!r}')
+    for name, known in (
+      ('action_kind', self.action_kinds),
+      ('view', self.views),
+    ):
+      value, wanted = getattr(self, name), ' or '.join(map(repr, known))
+      if value not in known:
+        raise ValueError(f'{name} must be {wanted}, got {value!r}')
     for name in ('frame_skip', 'time_limit', 'components'):
       value = checks.integer(name, getattr(self, name), 1, LONGEST)
       object.__setattr__(self, name, value)
@@ -124,6 +135,12 @@ class GameSpec:
   def observation_dtype(self) -> type:
     """NumPy's type of observations."""
     return np.uint8 if self.has_frames else np.float32
+
+  def cut(self, screens: Any) -> Any:
+    """Returns the rows that are shown of screens [..., H, W, C]."""
+    return screens[
+      ..., self.screen_top : self.screen_top + self.screen_rows, :, :
+    ]
 
   @property
   def survived_step(self) -> int:

@@ -242,7 +242,7 @@ class GymGame(gymnasium.Env):
       return vector
     screen = np.asarray(observation, np.uint8).reshape(self._look.image)
     screen = np.broadcast_to(screen, self._spec.screen_shape)
-    screen = screen[: self._spec.screen_rows]
+    screen = self._spec.cut(screen)
     if screen.shape == shape:
       return screen.copy()
     image = Image.fromarray(np.ascontiguousarray(screen))

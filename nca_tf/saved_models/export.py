@@ -178,8 +178,9 @@ def export_agent(agent, parameters, folder, info):
     agent: world_model.agent.Agent; of M only the cell is needed.
     parameters: [P], the controller's.
     folder: where to.
-    info: env, action_kind and frame_skip, and whatever else `agent.json` shall
-      say, for JSON.
+    info: env, action_kind and frame_skip; options of `environments.make` under
+      which the game shows what V has learnt from; and what else `agent.json`
+      shall say, for JSON.
 
   Raises:
     ValueError: `info` lacks a setting or contradicts the controller, or there
@@ -190,7 +191,8 @@ def export_agent(agent, parameters, folder, info):
   weights = *agent.vision.weights, *agent.model.weights, parameters
   info['digest'] = _digest(weights)
   own = tf.Variable(parameters, trainable=False, dtype=tf.float32)
-  signatures = _agent_signatures(agent, own, environments.get_spec(info['env']))
+  game = environments.get_spec(info['env'], **info.get('options', {}))
+  signatures = _agent_signatures(agent, own, game)
   variables = [*_variables(agent.vision), *_variables(agent.model), own]
   _save(variables, signatures, folder, **{'agent.json': info})
 

@@ -19,12 +19,13 @@ def observe(screens, spec):
   uint8 [B, H, W, C], as the engine draws them, become uint8
   [B, height, width, C] of `spec.observation_shape`.
   """
-  rows = spec.screen_rows or spec.screen_shape[0]
   height, width, _ = spec.observation_shape
-  pixels = tf.cast(screens[:, :rows], tf.float32)
+  pixels = tf.cast(spec.cut(screens), tf.float32)
   across = _triangle_filter(spec.screen_shape[1], width)
   pixels = _average('bhwc,vw->bhvc', pixels, across)
-  pixels = _average('bhwc,uh->buwc', pixels, _triangle_filter(rows, height))
+  pixels = _average(
+    'bhwc,uh->buwc', pixels, _triangle_filter(spec.screen_rows, height)
+  )
   return tf.cast(pixels, tf.uint8)
 
 

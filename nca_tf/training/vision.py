@@ -19,16 +19,26 @@ class VisionTrainer:
   """
 
   def __init__(
-    self, vision, batch, *, seed, learning_rate, sharpness=1.0, jit=False
+    self,
+    vision,
+    batch,
+    *,
+    seed,
+    learning_rate,
+    sharpness=1.0,
+    colour_weights=None,
+    jit=False,
   ):
     """Builds the optimiser.
 
     Args:
       vision: a VisionModel.
-      batch: function of the step, returns frames uint8 [B, 64, 64, 3].
+      batch: function of the step, returns frames uint8 [B, H, W, 3].
       seed: of the posterior noise.
       learning_rate: Adam's.
       sharpness: of the loss, nats per unit of squared error.
+      colour_weights: of the squared errors by colour, [512], see
+        `vision.weigh_colours`; None weighs all alike.
       jit: compile with XLA; on CPU this gains nothing for convolutions.
     """
     vision.build()
@@ -36,6 +46,7 @@ class VisionTrainer:
     self._batch = batch
     self._seed = seed
     self._sharpness = sharpness
+    self._colour_weights = colour_weights
     self.optimizer = keras.optimizers.Adam(learning_rate)
     self.optimizer.build(vision.trainable_variables)
     self._train = tf.function(self._update, autograph=False, jit_compile=jit)
@@ -49,11 +60,15 @@ class VisionTrainer:
     return self._train(frames, tf.constant(index, tf.int32))
 
   def evaluate(self, frames):
-    """The same terms on held-out frames, uint8 [K, 64, 64, 3]."""
+    """The same terms on held-out frames, uint8 [K, H, W, 3]."""
     loss = self._evaluate(tf.constant(frames), tf.constant(0, tf.int32))
     return loss._asdict()
 
   def _losses(self, purpose, frames, index):
+    weights = 1.0
+    if self._colour_weights is not None:
+      colours = vision_lib.find_colours(frames)
+      weights = tf.gather(self._colour_weights, colours)[..., None]
     frames = codec.scale(frames, self._vision.variable_dtype)
     mean, log_variance = self._vision.encode(frames)
     key = random_numbers.key(self._seed, purpose, index)
@@ -61,7 +76,13 @@ class VisionTrainer:
     z = vision_lib.sample_posterior(mean, log_variance, noise)
     reconstruction = self._vision.decode(z)
     return vision_lib.vision_loss(
-      frames, reconstruction, mean, log_variance, sharpness=self._sharpness
+      frames,
+      reconstruction,
+      mean,
+      log_variance,
+      self._vision.network.free_nats,
+      self._sharpness,
+      weights,
     )
 
   def _update(self, frames, index):

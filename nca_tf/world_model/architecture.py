@@ -141,7 +141,12 @@ def _check_settings(settings):
 
 def game_options(settings: Mapping[str, Any]) -> dict[str, Any]:
   """Options of `environments.make`, from the settings of a run."""
-  own = {'time_limit': 0, 'frame_skip': 1, 'engine': 'native'}
+  own = {
+    'time_limit': 0,
+    'frame_skip': 1,
+    'view': environments.WHOLE,
+    'engine': 'native',
+  }
   changed = {
     name: settings[name]
     for name, value in own.items()

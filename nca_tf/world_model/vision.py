@@ -7,13 +7,16 @@ Welling, Auto-Encoding Variational Bayes (2013).
 import typing
 
 import keras
+import numpy as np
 from keras import ops
 
 from nca_tf import checks
+from nca_tf.world_model import columns
 from nca_tf.world_model import networks
 
-FRAME_SHAPE = networks.FRAME_SHAPE
 ARCHITECTURES = tuple(networks.NETWORKS)
+_LEVELS = 8  # Of red, green and blue, by which colours are told apart.
+_HEAVIEST = 20.0  # Weight of a colour before the mean is set to 1.
 
 
 class VisionLoss(typing.NamedTuple):
@@ -29,8 +32,39 @@ def sample_posterior(mean, log_variance, noise):
   return mean + ops.exp(0.5 * log_variance) * noise
 
 
+def find_colours(frames, levels=_LEVELS):
+  """Index of each pixel's colour: uint8 [..., 3] -> int32 [...], < 512."""
+  steps = ops.cast(frames, 'int32') // (256 // levels)
+  return (steps[..., 0] * levels + steps[..., 1]) * levels + steps[..., 2]
+
+
+def weigh_colours(frames):
+  """Weight of the squared error of each colour, so that rare ones count.
+
+  One over the root of the colour's share of all pixels, at most 20, scaled so
+  that the mean over the pixels is 1. A fireball is a few pixels of a colour
+  that nothing else has.
+
+  Args:
+    frames: uint8 [F, H, W, 3], a sample of the frames to learn from.
+
+  Returns:
+    float32 [512], by the index of `find_colours`.
+  """
+  colours = ops.convert_to_numpy(find_colours(frames)).reshape(-1)
+  share = np.bincount(colours, minlength=_LEVELS**3) / max(1, colours.size)
+  weights = np.minimum(_HEAVIEST, np.maximum(share, 1e-12) ** -0.5)
+  return (weights / np.sum(weights * share)).astype(np.float32)
+
+
 def vision_loss(
-  frames, reconstructions, mean, log_variance, free_nats=0.5, sharpness=1.0
+  frames,
+  reconstructions,
+  mean,
+  log_variance,
+  free_nats=0.5,
+  sharpness=1.0,
+  weights=1.0,
 ):
   """Sum of squared errors plus KL with a floor (doomrnn's objective).
 
@@ -39,7 +73,7 @@ def vision_loss(
   say and which is a few pixels in size.
 
   Args:
-    frames: [B, 64, 64, 3] in 0..1.
+    frames: [B, H, W, 3] in 0..1.
     reconstructions: like `frames`.
     mean: [B, Z] posterior mean.
     log_variance: [B, Z] posterior log variance.
@@ -47,11 +81,12 @@ def vision_loss(
       pays nothing, which keeps the posterior from collapsing.
     sharpness: nats per unit of squared error: 1 / (2 s^2) of a Gaussian with
       standard deviation s per value.
+    weights: of the squared errors, [B, H, W, 1] or a number.
 
   Returns:
     VisionLoss of scalars.
   """
-  error = ops.square(frames - reconstructions)
+  error = weights * ops.square(frames - reconstructions)
   reconstruction = ops.mean(ops.sum(error, axis=(1, 2, 3)))
   # KL(N(mean, variance) || N(0, 1)) in nats, [B].
   terms = 1 + log_variance - ops.square(mean) - ops.exp(log_variance)
@@ -63,30 +98,31 @@ def vision_loss(
 
 @keras.saving.register_keras_serializable('nca_tf')
 class VisionModel(keras.Model):
-  """Convolutional VAE over 64x64 RGB frames.
+  """Convolutional VAE over RGB frames, 64x64 but for 'columns'.
 
   'reference' is doomrnn's network, 4,446,915 parameters at 64 latents; 'light'
   has half the channels and same-padded convolutions, a tenth of the parameters
-  and a third of the cost per image.
+  and a third of the cost per image. 'columns' takes frames of 32x128 and gives
+  a sixteenth of z to each eight columns of pixels: a small thing then has its
+  place by where in z it stands, and need not be told apart from all others.
 
-    vision = VisionModel(latent_size=64)
+    vision = VisionModel(latent_size=64, architecture='light')
     mean, log_variance = vision.encode(frames)  # [B, 64, 64, 3] -> [B, 64]
     frames = vision.decode(mean)                # [B, 64] -> [B, 64, 64, 3]
   """
 
   takes_frames = True  # And not vectors, as `standardiser.Standardiser`.
-  observation_shape = FRAME_SHAPE
 
   def __init__(self, latent_size=64, architecture='reference', **kwargs):
     """Makes the encoder and the decoder.
 
     Args:
-      latent_size: dimensions of z.
-      architecture: 'reference' or 'light'.
+      latent_size: dimensions of z; of 'columns' a multiple of 16.
+      architecture: 'reference', 'light' or 'columns'.
       **kwargs: of keras.Model.
 
     Raises:
-      ValueError: an unknown architecture or a size below 1.
+      ValueError: an unknown architecture, or a size that it cannot have.
     """
     super().__init__(**kwargs)
     if architecture not in ARCHITECTURES:
@@ -95,31 +131,51 @@ class VisionModel(keras.Model):
       )
     self.latent_size = checks.integer('latent_size', latent_size, 1)
     self.architecture = architecture
-    self.encoder = _encoder(networks.NETWORKS[architecture])
-    self.decoder = _decoder(networks.NETWORKS[architecture])
+    self.network = network = networks.NETWORKS[architecture]
+    if self.latent_size % network.columns:
+      raise ValueError(
+        f'latent_size must be a multiple of {network.columns}, got '
+        f'{latent_size}'
+      )
+    if network.columns > 1:
+      self.encoder = columns.encoder(network)
+      self.decoder = columns.decoder(network)
+    else:
+      self.encoder, self.decoder = _encoder(network), _decoder(network)
     # The posterior and the loss stay in full precision under mixed policies.
     full = self.dtype_policy.variable_dtype
-    self.to_mean = keras.layers.Dense(self.latent_size, dtype=full)
-    self.to_log_variance = keras.layers.Dense(self.latent_size, dtype=full)
+    each = self.latent_size // network.columns
+    self.to_mean = keras.layers.Dense(each, dtype=full)
+    self.to_log_variance = keras.layers.Dense(each, dtype=full)
+
+  @property
+  def observation_shape(self) -> tuple[int, int, int]:
+    """Height, width and channels of its frames."""
+    return self.network.frame_shape
 
   def build(self, input_shape=None):
     """Builds every variable, whatever batch comes first."""
     if self.built:
       return
-    self.encoder.build((None, *FRAME_SHAPE))
-    features = self.encoder.compute_output_shape((None, *FRAME_SHAPE))
+    self.encoder.build((None, *self.observation_shape))
+    features = self.encoder.compute_output_shape(
+      (None, *self.observation_shape)
+    )
     self.to_mean.build(features)
     self.to_log_variance.build(features)
     self.decoder.build((None, self.latent_size))
     self.built = True
 
   def encode(self, frames):
-    """Posterior of z: frames [B, 64, 64, 3] in 0..1 -> mean, log variance."""
-    features = self.encoder(frames)
-    return self.to_mean(features), self.to_log_variance(features)
+    """Posterior of z: frames [B, H, W, 3] in 0..1 -> mean, log variance."""
+    features = self.encoder(frames)  # [B, F], or [B, columns, F]
+    posterior = self.to_mean(features), self.to_log_variance(features)
+    if self.network.columns == 1:
+      return posterior
+    return tuple(ops.reshape(x, (-1, self.latent_size)) for x in posterior)
 
   def decode(self, z):
-    """Frames in 0..1, [B, 64, 64, 3], of latents [B, Z]."""
+    """Frames in 0..1, [B, H, W, 3], of latents [B, Z]."""
     return ops.cast(self.decoder(z), self.variable_dtype)
 
   def call(self, frames):

@@ -25,20 +25,24 @@ def reconstructions(frames, decoded) -> Figure:
     raise ValueError(
       f'decoded must be of shape {frames.shape}, got {decoded.shape}'
     )
-  columns = len(frames)
   tall = frames.shape[1] / frames.shape[2]
-  side = 960 / max(4, columns)
-  figure = canvas.new_figure(1000, int(2 * side * tall) + 80)
-  grid = figure.subplots(2, max(4, columns), squeeze=False)
+  # Wide ones in several rows of pairs, so that something is to be seen.
+  across = max(4, len(frames)) if tall > 0.5 else 2
+  pairs = -(-len(frames) // across)
+  height = 2 * 960 / across * tall + 30
+  figure = canvas.new_figure(1000, int(pairs * height) + 50)
+  grid = figure.subplots(2 * pairs, across, squeeze=False)
   for axes in grid.flat:
     axes.set_axis_off()
-  for i in range(columns):
+  for i in range(len(frames)):
+    first, column = 2 * (i // across), i % across
     error = np.square(frames[i] - decoded[i]).sum()
-    grid[0, i].set_title(f'{error:.1f}', fontsize=10)
+    grid[first, column].set_title(f'{error:.1f}', fontsize=10)
     for row, picture in enumerate((frames[i], decoded[i])):
-      grid[row, i].imshow(picture, interpolation='nearest', vmin=0, vmax=1)
-  for row, label in enumerate(('game', 'reconstruction')):
-    canvas.label_row(grid[row, 0], label)
+      axes = grid[first + row, column]
+      axes.imshow(picture, interpolation='nearest', vmin=0, vmax=1)
+  for row in range(2 * pairs):
+    canvas.label_row(grid[row, 0], ('game', 'reconstruction')[row % 2])
   figure.suptitle(
     'Reconstructions; above each, the squared error summed over the picture'
     ' (values 0..1)',

@@ -13,6 +13,8 @@ import sys
 import tempfile
 import threading
 import weakref
+from collections.abc import Mapping
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -53,8 +55,18 @@ SPEC = game.GameSpec(
   still_policy='stay',
   screen_shape=(120, 160, 3),
   screen_rows=100,  # The bar with the health and ammunition is cut off.
+  views=(game.WHOLE, 'band'),
   mirrored_actions=(2, 1, 0),
 )
+
+# The rows where fireballs are to be seen, and the walls behind them: all that
+# moves is between the monsters at the far wall and the player's height.
+_BAND = {
+  'view': 'band',
+  'observation_shape': (32, 128, 3),
+  'screen_top': 34,
+  'screen_rows': 32,
+}
 
 _SCENARIO = 'take_cover.wad'
 _SKILL = 4
@@ -66,6 +78,18 @@ _SHARED_MEMORY = pathlib.Path('/dev/shm')
 # open, and then the kernel refuses to run it.
 _STARTING = threading.Lock()
 _SHARED_KIB = 256  # An engine takes 96; without them both end by a signal.
+
+
+def specify(options: Mapping[str, Any]) -> game.GameSpec:
+  """Returns the spec of the game with some of its options.
+
+  Raises:
+    ValueError: There is no such view.
+  """
+  view = options.get('view', SPEC.view)
+  return dataclasses.replace(
+    SPEC, **(_BAND if view == 'band' else {'view': view})
+  )
 
 
 def _import_vizdoom():
@@ -130,10 +154,12 @@ class TakeCover(gymnasium.Env):
   1/3 moves right, between stays (a plain float is accepted as well).
 
   ## Observations
-  uint8 `[64, 64, 3]`, RGB: rows 0..99 of the 160x120 screen, resized. Screen
-  flashes are on, so damage tints the frame. There is no frame after death: the
-  last one seen is returned again. With `frames=False` nothing is drawn and
-  the observation is black, for policies that do not look: same game, faster.
+  uint8 `[64, 64, 3]`, RGB: rows 0..99 of the 160x120 screen, resized. With
+  `view='band'`, uint8 `[32, 128, 3]`: rows 34..65, at their own height, in
+  which a distant fireball is not lost. Screen flashes are on, so damage tints
+  the frame. There is no frame after death: the last one seen is returned again.
+  With `frames=False` nothing is drawn and the observation is black, for
+  policies that do not look: same game, faster.
 
   ## Rewards
   1 per tic survived, the tic of death included; the return is the score.
@@ -160,6 +186,7 @@ class TakeCover(gymnasium.Env):
   def __init__(
     self,
     *,
+    view: str = SPEC.view,
     action_kind: str = 'discrete',
     frame_skip: int = 1,
     time_limit: int = SPEC.time_limit,
@@ -169,6 +196,7 @@ class TakeCover(gymnasium.Env):
     """Makes the environment; the engine starts at the first `reset`.
 
     Args:
+      view: 'whole' or 'band', the part of the screen that is shown.
       action_kind: 'discrete' or 'continuous'.
       frame_skip: Tics for which each action is held.
       time_limit: Tics after which the episode is truncated.
@@ -180,7 +208,7 @@ class TakeCover(gymnasium.Env):
       ValueError: An argument is out of range.
     """
     self._spec = dataclasses.replace(
-      SPEC,
+      specify({'view': view}),
       action_kind=action_kind,
       frame_skip=frame_skip,
       time_limit=time_limit,
@@ -189,7 +217,7 @@ class TakeCover(gymnasium.Env):
     _import_vizdoom()
     self._frames = checks.boolean('frames', frames)
     self.observation_space = gymnasium.spaces.Box(
-      0, 255, SPEC.observation_shape, np.uint8
+      0, 255, self._spec.observation_shape, np.uint8
     )
     if action_kind == 'continuous':
       self.action_space = gymnasium.spaces.Box(-1, 1, (1,), np.float32)
@@ -199,7 +227,7 @@ class TakeCover(gymnasium.Env):
     self._remove_folder = None
     self._tics = 0
     self._over = True
-    self._observation = np.zeros(SPEC.observation_shape, np.uint8)
+    self._observation = np.zeros(self._spec.observation_shape, np.uint8)
 
   def reset(self, *, seed=None, options=None):
     """Starts an episode that `seed`, where given, determines wholly.
@@ -219,7 +247,7 @@ class TakeCover(gymnasium.Env):
           self._start_engine()
       self._game.set_seed(engine_seed)
       self._game.new_episode()
-      self._observation = np.zeros(SPEC.observation_shape, np.uint8)
+      self._observation = np.zeros(self._spec.observation_shape, np.uint8)
       self._observe()
     except _engine_errors() as error:
       self._fail(error)
@@ -260,7 +288,7 @@ class TakeCover(gymnasium.Env):
     return self._observation, float(played), terminated, truncated, info
 
   def render(self):
-    """Returns the last observation, uint8 [64, 64, 3], in 'rgb_array' mode.
+    """Returns the last observation, uint8 [H, W, 3], in 'rgb_array' mode.
 
     Raises:
       ResetNeeded: There is none since the beginning or `close`.
@@ -293,8 +321,8 @@ class TakeCover(gymnasium.Env):
   def _observe(self):
     if not self._frames:
       return
-    screen = self._game.get_state().screen_buffer[: SPEC.screen_rows]
-    height, width, _ = SPEC.observation_shape
+    screen = self._spec.cut(self._game.get_state().screen_buffer)
+    height, width, _ = self._spec.observation_shape
     image = Image.fromarray(screen).resize(
       (width, height), Image.Resampling.BILINEAR
     )

@@ -40,6 +40,7 @@ def export_player(world_model, controller, parameters, folder, **info):
       'frame_skip': spec.frame_skip,
       'time_limit': spec.time_limit,
       'cell': world_model.architecture.cell,
+      'options': {} if spec.view == environments.WHOLE else {'view': spec.view},
       **info,
     },
   )

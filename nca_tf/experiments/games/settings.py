@@ -59,6 +59,12 @@ class PlayConfig(config_flags.Common):
     'Tics for which each action is held. Time limits and scores stay in tics.',
     minimum=1,
   )
+  view: str = config_flags.option(
+    environments.WHOLE,
+    'Part of the screen that is shown, where the game has several: band is the '
+    'rows of Take Cover in which fireballs fly, 32x128.',
+    choices=environments.views,
+  )
   engine: str = config_flags.option(
     'native',
     "What computes the game: native is the library's own engine; package is "
@@ -100,6 +106,7 @@ class PlayConfig(config_flags.Common):
       raise faults.UsageError(f'--env {text}') from error
     for name, value, known in (
       ('action_kind', self.action_kind, spec.action_kinds),
+      ('view', self.view, spec.views),
       ('engine', self.engine, spec.engines),
     ):
       if value not in known:
@@ -122,6 +129,8 @@ class PlayConfig(config_flags.Common):
       options['time_limit'] = self.time_limit
     if self.frame_skip > 1:
       options['frame_skip'] = self.frame_skip
+    if self.view != environments.WHOLE:
+      options['view'] = self.view
     if self.engine != 'native':
       options['engine'] = self.engine
     return options

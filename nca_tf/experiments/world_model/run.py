@@ -31,6 +31,7 @@ from nca_tf.training import loop
 from nca_tf.training import model as model_training
 from nca_tf.training import vision as vision_training
 from nca_tf.world_model import codec as codec_lib
+from nca_tf.world_model import vision as vision_lib
 from nca_tf.world_model import world_model as world_model_lib
 
 _DONE_HEAD = world_model_lib.DONE_HEAD
@@ -231,12 +232,14 @@ class Training:
       )
     except ValueError as error:
       raise faults.UsageError(f'--vision_batch: {error}') from error
+    weighs = self._vision.network.weighs_colours
     trainer = vision_training.VisionTrainer(
       self._vision,
       batches,
       seed=config.seed,
       learning_rate=config.vision_rate,
       sharpness=config.vision_sharpness,
+      colour_weights=vision_lib.weigh_colours(batches(0)) if weighs else None,
       jit=compilation.compiles(config.jit, pays_on_cpu=False),
     )
     frames = self.recordings.held_out_frames(limit=4)

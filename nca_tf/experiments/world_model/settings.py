@@ -167,12 +167,8 @@ class Config(ModelFlags, VisionFlags, games_settings.PlayConfig):
         f'{self.episodes}: no episode would be left for the measures'
       )
     spec = self.game_spec
-    shape = spec.observation_shape
-    if spec.has_frames and shape != networks.FRAME_SHAPE:
-      raise faults.UsageError(
-        f'--env must be a game with frames of {networks.FRAME_SHAPE}, got '
-        f'{self.env!r} with {shape}'
-      )
+    if spec.has_frames:
+      self._check_vision(spec)
     if self.mirror and not spec.mirrored_actions:
       raise faults.UsageError(
         f'--mirror must be off for --env={self.env}, whose mirror image is '
@@ -184,6 +180,30 @@ class Config(ModelFlags, VisionFlags, games_settings.PlayConfig):
       _check_vision('initial_vision', self.initial_vision, self)
     for folder in self.rollouts:
       _check_rollouts(folder, spec)
+
+  def _check_vision(self, spec):
+    """Refuses a V that cannot take the game's frames."""
+    network, shape = networks.NETWORKS[self.vision], spec.observation_shape
+    if shape != network.frame_shape:
+      fitting = [
+        name
+        for name, other in networks.NETWORKS.items()
+        if other.frame_shape == shape
+      ]
+      if fitting:
+        raise faults.UsageError(
+          f'--vision must be {" or ".join(fitting)} for frames of {shape}, '
+          f'those of --env={self.env} --view={self.view}, got {self.vision!r}'
+        )
+      raise faults.UsageError(
+        f'--env must be a game with frames of {network.frame_shape}, got '
+        f'{self.env!r} with {shape}'
+      )
+    if self.latent_size % network.columns:
+      raise faults.UsageError(
+        f'--latent_size must be a multiple of {network.columns} for '
+        f'--vision={self.vision}, got {self.latent_size}'
+      )
 
 
 def read_config(flag: str, folder) -> Config:
@@ -236,7 +256,7 @@ def _check_vision(flag, folder, config):
 def _check_equal(flag, folder, config, names):
   """Refuses another game or V or other `names`; returns the settings."""
   wanted = read_config(flag, folder)
-  common = ('env', 'action_kind', 'frame_skip', 'vision', 'latent_size')
+  common = 'env', 'action_kind', 'frame_skip', 'view', 'vision', 'latent_size'
   for name in common + names:
     if getattr(wanted, name) != getattr(config, name):
       raise faults.UsageError(
