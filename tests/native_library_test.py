@@ -10,6 +10,7 @@ import os
 import pathlib
 import pwd
 import stat
+import subprocess
 import tempfile
 import types
 
@@ -247,7 +248,9 @@ def no_name_of_a_compiler(machine):
 
 def compiler_fails(machine):
   write_compiler(
-    machine, "printf 'error: \\351 is no C++\\nand more' >&2; exit 1"
+    machine,
+    "printf 'In file included from a.h:1,\\n"
+    "a.h:2: error: \\351 is no C++\\nand more' >&2; exit 1",
   )
 
 
@@ -289,7 +292,7 @@ def library_does_not_load(machine):
   (
     (no_compiler, 'install the package g++, or let CXX name another one', 0),
     (no_name_of_a_compiler, 'install the package g++, or let CXX', 0),
-    (compiler_fails, 'error: \ufffd is no C++', 1),
+    (compiler_fails, 'access: a.h:2: error: \ufffd is no C++', 1),
     (compiler_is_killed, 'SIGKILL', 1),
     (compiler_is_no_program, 'Exec format error', 0),
     (no_disk_has_room, 'No space left on device', 0),
@@ -310,6 +313,23 @@ def test_without_it_there_is_one_line(
   assert reason in line
   assert count_compilations(machine) == compilations
   assert not list(machine.temporary.iterdir())
+
+
+def test_half_precision_in_the_processor_does_no_harm():
+  """Eigen's header for it does not compile."""
+  compiler = native_library.find_compiler()
+  half = [*compiler, '-mavx512fp16']
+  known = subprocess.run(
+    [*half, '-x', 'c++', '-E', os.devnull], capture_output=True
+  )
+  command = [
+    *(compiler if known.returncode else half),
+    *native_library._FLAGS,
+    *tf.sysconfig.get_compile_flags(),
+    '-fsyntax-only',
+    str(native_library.SOURCES[0]),
+  ]
+  assert not subprocess.run(command, capture_output=True).stderr
 
 
 def test_switched_off_it_says_nothing(machine, capfd):

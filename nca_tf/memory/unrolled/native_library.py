@@ -28,9 +28,11 @@ SOURCES = tuple(
   for name in ('native_access.cc', 'native_access.h', 'native_addressing.h')
 )
 # Sums may be reordered, which vectorisation needs; NaN and infinity are kept.
+# Eigen's header for half precision does not compile where the processor has
+# AVX512-FP16 (TensorFlow 2.21, g++ 12): it must not be seen to have it.
 _FLAGS = (
-  '-O3 -march=native -fno-math-errno -fno-trapping-math -fno-signed-zeros '
-  '-fassociative-math -shared -fPIC -w'
+  '-O3 -march=native -U__AVX512FP16__ -fno-math-errno -fno-trapping-math '
+  '-fno-signed-zeros -fassociative-math -shared -fPIC -w'
 ).split()
 _ROOM = 2**26  # Bytes free: the compiler's own files and the library.
 
@@ -203,9 +205,10 @@ def _announce(reasons):
 
 
 def describe(error):
-  """The first line of what went wrong."""
+  """The line of what went wrong: a compiler first says where it is."""
   lines = (getattr(error, 'stderr', None) or str(error)).strip().splitlines()
-  text = lines[0] if lines else type(error).__name__
+  told = [line for line in lines if 'error:' in line] or lines
+  text = told[0] if told else type(error).__name__
   return text.encode(errors='backslashreplace').decode()
 
 
