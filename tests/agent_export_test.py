@@ -166,6 +166,19 @@ def test_the_screen_becomes_the_games_own_frame(made):
     np.testing.assert_allclose(other[name], value, atol=1e-6)
 
 
+def test_the_screen_becomes_the_games_band():
+  screens = np.random.default_rng(2).integers(
+    0, 256, (3, 120, 160, 3), dtype=np.uint8
+  )
+  shape, how = (128, 32), Image.Resampling.BILINEAR
+  frames = [
+    Image.fromarray(screen[34:66]).resize(shape, how) for screen in screens
+  ]
+  spec = environments.get_spec('vizdoom', view='band')
+  seen = screen_lib.observe(tf.constant(screens), spec)
+  np.testing.assert_array_equal(seen, np.stack(frames))
+
+
 def test_the_policy_acts_as_the_signature(made):
   _, _, controller, _, folder = made
   policy = saved_agent.SavedAgent(folder)

@@ -14,6 +14,7 @@ import numpy as np
 import processes
 import pytest
 from gymnasium.utils import env_checker
+from PIL import Image
 
 from nca_tf import environments
 from nca_tf.environments.take_cover import take_cover
@@ -80,6 +81,28 @@ def test_the_frame_is_a_picture_without_the_bar(env):
   floor = screen[97:100].mean((0, 1))
   np.testing.assert_allclose(observation[-1].mean(0), floor, atol=12)
   assert np.abs(screen[110:].mean((0, 1)) - floor).max() > 12
+
+
+def test_the_band_is_the_rows_where_fireballs_fly():
+  spec = environments.get_spec('vizdoom', view='band')
+  assert spec.observation_shape == (32, 128, 3)
+  band = environments.make('vizdoom', view='band', render_mode='rgb_array')
+  try:
+    observation, _ = band.reset(seed=3)
+    assert band.observation_space.contains(observation)
+    screen = band.unwrapped._game.get_state().screen_buffer[34:66]
+    wanted = Image.fromarray(screen).resize(
+      (128, 32), Image.Resampling.BILINEAR
+    )
+    np.testing.assert_array_equal(observation, wanted)
+    np.testing.assert_array_equal(band.render(), observation)
+  finally:
+    band.close()
+
+
+def test_other_games_have_one_view():
+  with pytest.raises(ValueError, match="view must be 'whole', got 'band'"):
+    environments.get_spec('pommerman', view='band')
 
 
 def test_a_seed_determines_the_episode_in_any_order_and_engine(env):
@@ -220,6 +243,7 @@ def test_frame_skip_holds_the_action_and_sums_the_reward(env):
     ({'frame_skip': 0}, 'frame_skip must be an integer of at least 1 .*got 0'),
     ({'time_limit': 0}, 'time_limit must be an integer of at least 1 .*got 0'),
     ({'render_mode': 'human'}, "render_mode must be .* got 'human'"),
+    ({'view': 'half'}, "view must be 'whole' or 'band', got 'half'"),
   ],
 )
 def test_wrong_options_are_named(options, message):

@@ -10,19 +10,17 @@ from nca_tf.experiments.world_model import settings
 _EPISODES, _STEPS = 8, 40
 
 
-def record(folder, frame_skip=4):
+def record(folder, frame_skip=4, shape=(64, 64, 3)):
   """Writes rollouts of a game of noise."""
   random = np.random.default_rng(0)
-  spec = rollouts.Spec(
-    'vizdoom', (64, 64, 3), 3, 'discrete', frame_skip=frame_skip
-  )
+  spec = rollouts.Spec('vizdoom', shape, 3, 'discrete', frame_skip=frame_skip)
   with rollouts.Writer(folder, spec, shard_size=4) as writer:
     for index in range(_EPISODES):
       writer.append(
         rollouts.make_episode(
           index,
           index,
-          random.integers(0, 256, (_STEPS + 1, 64, 64, 3), dtype=np.uint8),
+          random.integers(0, 256, (_STEPS + 1, *shape), dtype=np.uint8),
           random.integers(3, size=_STEPS).astype(np.int32),
           np.full(_STEPS, frame_skip, np.float32),
           terminated=True,
@@ -31,11 +29,11 @@ def record(folder, frame_skip=4):
   return folder
 
 
-def train(folder, cell='lstm', *flags):
+def train(folder, cell='lstm', *flags, shape=(64, 64, 3)):
   """Trains V and M for a few steps; leaves out the pictures and measures."""
   recorded = folder.with_name(folder.name + '-rollouts')
   if not recorded.exists():
-    record(recorded)
+    record(recorded, shape=shape)
   config = config_flags.resolve(
     settings.Config,
     [

@@ -168,6 +168,9 @@ def test_folder_of_another_configuration_is_refused(finished):
     ('--policy=clever', '--policy must be one of random, .* got .clever.'),
     ('--rollouts=/nowhere', '--rollouts: .*spec.json'),
     ('--vision_steps=0', '--vision_steps must be .* at least 1, got .0.'),
+    ('--view=half', '--view must be one of whole, band, got .half.'),
+    ('--view=band', r'--vision must be columns for frames of \(32, 128, 3\)'),
+    ('--vision=columns', '--vision must be reference or light for frames of'),
   ],
 )
 def test_wrong_flag_is_one_line(flag, message, tmp_path):
