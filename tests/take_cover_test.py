@@ -300,7 +300,7 @@ def test_an_engine_that_cannot_start_says_why_and_leaves_nothing(
     def fill(folder, engine):
       raise OSError(errno.ENOSPC, 'No space left on device')
 
-    monkeypatch.setattr(take_cover, '_write_launcher', fill)
+    monkeypatch.setattr(take_cover.engine_lib, 'write_launcher', fill)
   monkeypatch.setattr(tempfile, 'tempdir', str(folder))
   env = environments.make('vizdoom', time_limit=LIMIT)
   with pytest.raises(error, match=message) as caught:

@@ -163,7 +163,7 @@ def test_how_workers_died_is_said(monkeypatch, how, message):
 @pytest.mark.parametrize(
   ('line', 'error', 'message'),
   [
-    ('take_cover._SHARED_KIB = 2**50', OSError, 'shm-size=1g'),
+    ('take_cover.engine_lib._SHARED_KIB = 2**50', OSError, 'shm-size=1g'),
     ('take_cover._SCENARIO = "none.wad"', environments.GameCrashed, 'none.wad'),
     (
       'def fail(*a, **b): raise type("Odd", (Exception,), {})("no class")\n'

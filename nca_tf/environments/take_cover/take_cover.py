@@ -7,9 +7,7 @@ clamped skill 5 to Ultra-Violence, which is skill 4 in ViZDoom >= 1.1.
 import dataclasses
 import os
 import pathlib
-import shlex
 import shutil
-import sys
 import tempfile
 import threading
 import weakref
@@ -23,7 +21,7 @@ from PIL import Image
 from nca_tf import checks
 from nca_tf.environments import game
 from nca_tf.environments import policies
-from nca_tf.environments.take_cover import engine_guard
+from nca_tf.environments.take_cover import engine as engine_lib
 from nca_tf.environments.take_cover import policies as scripts
 
 SPEC = game.GameSpec(
@@ -73,11 +71,9 @@ _SKILL = 4
 _START_TIC = 14
 _THRESHOLD = 1 / 3
 _BUTTONS = ((1, 0), (0, 0), (0, 1))  # MOVE_LEFT, MOVE_RIGHT by action
-_SHARED_MEMORY = pathlib.Path('/dev/shm')
 # One at a time: what another thread forks meanwhile would hold the launcher
 # open, and then the kernel refuses to run it.
 _STARTING = threading.Lock()
-_SHARED_KIB = 256  # An engine takes 96; without them both end by a signal.
 
 
 def specify(options: Mapping[str, Any]) -> game.GameSpec:
@@ -90,59 +86,6 @@ def specify(options: Mapping[str, Any]) -> game.GameSpec:
   return dataclasses.replace(
     SPEC, **(_BAND if view == 'band' else {'view': view})
   )
-
-
-def _import_vizdoom():
-  try:
-    import vizdoom
-  except ImportError as error:
-    raise ImportError(
-      "game 'vizdoom' needs ViZDoom: pip install 'vizdoom>=1.3.2'"
-    ) from error
-  return vizdoom
-
-
-def _check_paths(engine: str):
-  """Raises OSError where the library would crash or not take a name."""
-  if sys.platform.startswith('linux') and not os.access(engine, os.X_OK):
-    raise OSError(
-      f"ViZDoom's engine {engine} is missing or may not be run: pip install "
-      '--force-reinstall vizdoom, in a folder that is not mounted noexec'
-    )
-  for folder in (tempfile.gettempdir(), engine):
-    try:
-      folder.encode()
-    except UnicodeEncodeError as error:
-      raise OSError(
-        'ViZDoom needs folders whose names are UTF-8 (TMPDIR names the one of '
-        f'temporary files), got {folder!r}'
-      ) from error
-
-
-def _check_shared_memory():
-  """Raises OSError where an engine would find no room for its screen."""
-  if not _SHARED_MEMORY.is_dir():
-    return
-  found = os.statvfs(_SHARED_MEMORY)
-  free = found.f_bavail * found.f_frsize // 1024
-  if free < _SHARED_KIB:
-    raise OSError(
-      f'ViZDoom needs {_SHARED_KIB} KiB of shared memory for each engine, and '
-      f'{_SHARED_MEMORY} has {free} KiB left: remove what fills it, or make it '
-      'larger (mount -o remount,size=1G /dev/shm, docker run --shm-size=1g)'
-    )
-
-
-def _write_launcher(folder: pathlib.Path, engine: str) -> str:
-  """Returns what to start instead of `engine`, so that it dies with us."""
-  guard = [sys.executable, '-I', '-S', engine_guard.__file__]
-  command = shlex.join([*guard, str(os.getpid()), str(folder), engine])
-  launcher = folder / 'engine'
-  launcher.write_bytes(os.fsencode(f'#!/bin/sh\nexec {command} "$@"\n'))
-  launcher.chmod(0o700)
-  # A temporary folder mounted noexec, or another system: no guard.
-  guarded = sys.platform.startswith('linux') and os.access(launcher, os.X_OK)
-  return str(launcher) if guarded else engine
 
 
 class TakeCover(gymnasium.Env):
@@ -214,7 +157,7 @@ class TakeCover(gymnasium.Env):
       time_limit=time_limit,
     )
     self.render_mode = game.check_render_mode(render_mode)
-    _import_vizdoom()
+    engine_lib.import_vizdoom()
     self._frames = checks.boolean('frames', frames)
     self.observation_space = gymnasium.spaces.Box(
       0, 255, self._spec.observation_shape, np.uint8
@@ -249,7 +192,7 @@ class TakeCover(gymnasium.Env):
       self._game.new_episode()
       self._observation = np.zeros(self._spec.observation_shape, np.uint8)
       self._observe()
-    except _engine_errors() as error:
+    except engine_lib.errors() as error:
       self._fail(error)
     except BaseException:
       self.close()
@@ -279,7 +222,7 @@ class TakeCover(gymnasium.Env):
       terminated = self._game.is_episode_finished()
       if not terminated:
         self._observe()
-    except _engine_errors() as error:
+    except engine_lib.errors() as error:
       self._fail(error)
     self._tics += played
     truncated = not terminated and self._tics >= self._spec.time_limit
@@ -348,17 +291,17 @@ class TakeCover(gymnasium.Env):
     return {**self.__dict__, '_remove_folder': None}
 
   def _start_engine(self):
-    vizdoom = _import_vizdoom()
+    vizdoom = engine_lib.import_vizdoom()
     program = str(pathlib.Path(vizdoom.__file__).with_name('vizdoom'))
-    _check_paths(program)
-    _check_shared_memory()
+    engine_lib.check_paths(program)
+    engine_lib.check_shared_memory()
     folder = pathlib.Path(tempfile.mkdtemp(prefix='nca_tf_'))
     # Once: in `close`, or when an environment that was not closed is collected.
     self._remove_folder = weakref.finalize(
       self, shutil.rmtree, folder, ignore_errors=True
     )
     engine = vizdoom.DoomGame()
-    engine.set_vizdoom_path(_write_launcher(folder, program))
+    engine.set_vizdoom_path(engine_lib.write_launcher(folder, program))
     engine.set_doom_config_path(str(folder / 'vizdoom.ini'))
     engine.set_doom_scenario_path(
       os.path.join(vizdoom.scenarios_path, _SCENARIO)
@@ -375,30 +318,6 @@ class TakeCover(gymnasium.Env):
     engine.set_mode(vizdoom.Mode.PLAYER)
     engine.set_window_visible(False)
     engine.set_sound_enabled(False)
-    _set_drawing(engine, vizdoom)
+    engine_lib.set_drawing(engine, vizdoom)
     self._game = engine
     engine.init()
-
-
-def _engine_errors() -> tuple[type[Exception], ...]:
-  vizdoom = _import_vizdoom()
-  return (
-    vizdoom.FileDoesNotExistException,
-    vizdoom.ViZDoomErrorException,
-    vizdoom.ViZDoomIsNotRunningException,
-    vizdoom.ViZDoomUnexpectedExitException,
-    vizdoom.MessageQueueException,
-    vizdoom.SharedMemoryException,
-  )
-
-
-def _set_drawing(engine, vizdoom):
-  """Draws what the published experiment drew, at a quarter of its size."""
-  engine.set_screen_resolution(vizdoom.ScreenResolution.RES_160X120)
-  engine.set_screen_format(vizdoom.ScreenFormat.RGB24)
-  engine.set_render_hud(True)
-  engine.set_render_screen_flashes(True)
-  engine.set_render_crosshair(False)
-  engine.set_render_weapon(False)
-  engine.set_render_decals(False)
-  engine.set_render_particles(False)
