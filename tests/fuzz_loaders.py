@@ -45,7 +45,7 @@ from nca_tf.environments.pommerman.recordings import trace
 from nca_tf.environments.workers import saved_agent
 from nca_tf.evolution import cma_es
 from nca_tf.evolution import optimizer
-from nca_tf.experiments.controller import evolution
+from nca_tf.experiments.controller import search
 from nca_tf.experiments.predictions import pommerman_games
 from nca_tf.play import score
 from nca_tf.runs import checkpoints
@@ -148,15 +148,13 @@ def _write_games(folder):
   return folder / 'games.npz'
 
 
-_EVOLUTION = cma_es.initial(cma_es.Settings.make(3, 6), np.zeros(3), 0.5)
+_INITIAL = cma_es.initial(cma_es.Settings.make(3, 6), np.zeros(3), 0.5)
+_STATE = {name: part.numpy() for name, part in _INITIAL._asdict().items()}
 
 
-@loader(
-  "an evolution's state", lambda path: evolution._read_state(path, _EVOLUTION)
-)
+@loader("a search's state", lambda path: search.read_arrays(path, _STATE))
 def _write_state(folder):
-  arrays = {name: part.numpy() for name, part in _EVOLUTION._asdict().items()}
-  files.write_arrays(folder / 'state.npz', arrays)
+  files.write_arrays(folder / 'state.npz', _STATE)
   return folder / 'state.npz'
 
 
