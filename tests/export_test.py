@@ -6,6 +6,7 @@ import sys
 import textwrap
 
 import keras
+import memory_models
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -15,8 +16,6 @@ from nca_tf.memory import cells
 from nca_tf.saved_models import export
 from nca_tf.world_model import codec
 from nca_tf.world_model import imagination
-from nca_tf.world_model import mixture
-from nca_tf.world_model import model as model_lib
 from nca_tf.world_model import vision as vision_lib
 
 LATENT, ACTIONS, STEPS = 4, 3, 5
@@ -102,16 +101,14 @@ def _state(model):
   }
 
 
-@pytest.fixture(scope='module', params=cells.names())
+@pytest.fixture(scope='module', params=memory_models.KINDS)
 def exported(request, tmp_path_factory):
   """Live models, the inputs and what the other process answered."""
   keras.utils.set_random_seed(0)
   folder = tmp_path_factory.mktemp(request.param)
   vision = vision_lib.VisionModel(LATENT, 'light')
   vision.build()
-  cell = cells.make(request.param, 8, memory_slots=6, word_size=4, read_heads=2)
-  model = model_lib.MemoryModel(cell, LATENT, ACTIONS, 2, reward=True)
-  model.build()
+  model = memory_models.make(request.param, LATENT, ACTIONS, reward=True)
   export.export_vision(vision, folder / 'vision')
   export.export_model(model, folder / 'model')
   inputs = _inputs(_state(model))
@@ -173,9 +170,9 @@ def test_step_equals_the_live_model(exported, batch):
   arguments = _argument(inputs, 'step', batch, model)
   z, action, is_first, state, temperature, seed = arguments
   prediction, state = model.step(z, action, is_first, state)
-  drawn = mixture.sample(prediction.latent, seed, temperature, ROWS)
+  drawn = model.latent_head.sample(prediction.latent, seed, temperature, ROWS)
   wanted = {
-    'next_mean': mixture.mixture_mean(prediction.latent),
+    'next_mean': model.latent_head.mean(prediction.latent),
     'done_probability': tf.sigmoid(prediction.done_logit),
     'reward': prediction.reward,
   }
@@ -206,7 +203,7 @@ def test_dream_is_its_own_steps(exported, batch):
       model,
       imagination.Carry(z, state, is_first),
       action[:, t],
-      lambda latent, t=t: mixture.sample(
+      lambda latent, t=t: model.latent_head.sample(
         latent, seed + [0, t], temperature, ROWS
       ),
     )

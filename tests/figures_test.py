@@ -196,6 +196,25 @@ def test_done_scores_of_one_class_are_still_drawn():
   drawn(figure)
 
 
+def test_code_shares():
+  shares = np.random.default_rng(2).dirichlet([1, 1, 1, 1], (40, 6))
+  figure = figures.code_shares(shares)
+  entropy, use, _ = figure.axes
+  assert sum(bar.get_height() for bar in entropy.patches) == 240
+  (picture,) = use.images
+  wanted = -np.sort(-shares.mean(0), axis=1).T
+  np.testing.assert_allclose(picture.get_array(), wanted)
+  drawn(figure)
+
+
+def test_wide_frames_are_drawn_in_pairs_of_rows():
+  frames = np.zeros((3, 8, 32, 3), np.uint8)
+  figure = figures.reconstructions(frames, frames)
+  assert sum(len(axes.images) for axes in figure.axes) == 6
+  assert {axes.get_gridspec().ncols for axes in figure.axes} == {2}
+  drawn(figure)
+
+
 def test_mixture_histograms():
   rng = np.random.default_rng(2)
   weights = rng.dirichlet([1, 1, 1], (40, 6))
@@ -352,6 +371,11 @@ def test_saving_is_whole_or_not_at_all(tmp_path, monkeypatch):
       lambda: memory_trace.memory_matrices(np.zeros((3, 2, 2)), [1.0]),
       'steps must be an integer, got 1.0',
     ),
+    (
+      lambda: figures.code_shares(np.ones((2, 3))),
+      r'shares must be of shape \[S, G, C\], got \(2, 3\)',
+    ),
+    (lambda: figures.code_shares(np.ones((2, 3, 4))), 'shares must sum to 1'),
     (
       lambda: figures.mixture_histograms(
         np.ones((2, 2, 1)), -np.ones((2, 2, 1)), np.ones((2, 2))

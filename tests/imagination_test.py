@@ -1,26 +1,19 @@
 """M on its own against steps written out, with every registered cell."""
 
-import keras
+import memory_models
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from nca_tf.memory import cells
 from nca_tf.world_model import dream
 from nca_tf.world_model import imagination
-from nca_tf.world_model import mixture
-from nca_tf.world_model import model as model_lib
 
 BATCH, STEPS, LATENT, ACTIONS = 3, 5, 4, 2
 
 
-@pytest.fixture(scope='module', params=cells.names())
+@pytest.fixture(scope='module', params=memory_models.KINDS)
 def model(request):
-  keras.utils.set_random_seed(0)
-  cell = cells.make(request.param, 8, memory_slots=5, word_size=4, read_heads=2)
-  made = model_lib.MemoryModel(cell, LATENT, ACTIONS, 2, reward=True)
-  made.build()
-  return made
+  return memory_models.make(request.param, LATENT, ACTIONS, reward=True)
 
 
 @pytest.fixture
@@ -39,7 +32,7 @@ def by_hand(model, carry, actions, seed, temperature):
   for t in range(STEPS):
     prediction, state = model.step(z, actions[:, t], is_first, state)
     key = np.array([seed[0], seed[1] + t], np.int32)
-    z = mixture.sample(prediction.latent, key, temperature)
+    z = model.latent_head.sample(prediction.latent, key, temperature)
     is_first = tf.zeros_like(is_first)
     found.append((z, tf.sigmoid(prediction.done_logit), prediction.reward))
   return [np.stack(part, 1) for part in zip(*found, strict=True)], state
@@ -59,7 +52,7 @@ def test_imagined_steps_are_those_of_m_on_its_own_draws(model, carry, compiled):
       carry,
       imagination.replay(tf.constant(actions)),
       STEPS,
-      imagination.sampler(1.3, seed),
+      imagination.sampler(model, 1.3, seed),
     )
 
   if compiled:
@@ -82,7 +75,7 @@ def test_a_policy_sees_what_m_imagined(model, carry):
     return tf.one_hot(tf.cast(carry.z[:, 0] > 0, tf.int32), ACTIONS)
 
   imagined, _ = imagination.imagine(
-    model, carry, policy, 2, lambda latent, t: mixture.mixture_mean(latent)
+    model, carry, policy, 2, lambda latent, t: model.latent_head.mean(latent)
   )
   first, _ = model.step(
     carry.z,
@@ -90,7 +83,7 @@ def test_a_policy_sees_what_m_imagined(model, carry):
     carry.is_first,
     carry.memory,
   )
-  mean = mixture.mixture_mean(first.latent)
+  mean = model.latent_head.mean(first.latent)
   np.testing.assert_allclose(imagined.z[:, 0], mean, atol=1e-6)
   assert seen[0] == (BATCH, LATENT)
 

@@ -187,7 +187,7 @@ def test_states_of_another_precision_are_cast_as_inputs_are(cell, kernel):
       carry,
       imagination.replay(tf.constant(action)),
       2,
-      imagination.sampler(1.0, (1, 2)),
+      imagination.sampler(model, 1.0, (1, 2)),
     )
     found[name] = keras.tree.flatten(
       [single, whole, tuple(imagined), model.features(given)]

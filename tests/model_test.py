@@ -1,6 +1,7 @@
 """M with every registered cell: steps, resets, masks and its loss."""
 
 import keras
+import memory_models
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -23,8 +24,13 @@ def make_model(cell, units=8, **options):
   return model
 
 
-@pytest.fixture(scope='module', params=cells.names())
+@pytest.fixture(scope='module', params=memory_models.KINDS)
 def model(request):
+  return memory_models.make(request.param, LATENT, ACTIONS, reward=True)
+
+
+@pytest.fixture(scope='module', params=cells.names())
+def gaussian(request):
   return make_model(request.param, reward=True)
 
 
@@ -124,9 +130,9 @@ def _predict(model, transitions):
   )[0]
 
 
-def test_loss_against_numpy(model, sequence):
+def test_loss_against_numpy(gaussian, sequence):
   transitions = _transitions(sequence, terminal=[(0, 4), (2, 5)])
-  prediction = _predict(model, transitions)
+  prediction = _predict(gaussian, transitions)
   terms = model_lib.model_loss(prediction, transitions, done_weight=10)
   nll = mixture.negative_log_likelihood(
     prediction.latent, transitions.z[:, 1:]
@@ -145,14 +151,14 @@ def test_loss_against_numpy(model, sequence):
   np.testing.assert_allclose(terms['loss'], sum(wanted.values()), rtol=1e-5)
 
 
-def test_nothing_is_learned_across_the_border_of_episodes(model, sequence):
+def test_nothing_is_learned_across_the_border_of_episodes(gaussian, sequence):
   z, action, is_first = sequence
   is_first = is_first.copy()
   is_first[1, 3] = True
   other = z.copy()
   other[1, 3] += 5  # first frame of the next episode: no target
   transitions = _transitions((z, action, is_first))
-  prediction = _predict(model, transitions)
+  prediction = _predict(gaussian, transitions)
   one = model_lib.model_loss(prediction, transitions)
   two = model_lib.model_loss(
     prediction, _transitions((other, action, is_first))
@@ -162,13 +168,13 @@ def test_nothing_is_learned_across_the_border_of_episodes(model, sequence):
   assert not done_mask[1, 2] and done_mask[1, 3]
 
 
-def test_the_repeated_frame_after_death_is_no_target(model, sequence):
+def test_the_repeated_frame_after_death_is_no_target(gaussian, sequence):
   z, action, is_first = sequence
   other = z.copy()
   other[0, 5] += 5
   death = [(0, 5)]
   transitions = _transitions(sequence, death)
-  prediction = _predict(model, transitions)
+  prediction = _predict(gaussian, transitions)
   one = model_lib.model_loss(prediction, transitions)
   two = model_lib.model_loss(
     prediction, _transitions((other, action, is_first), death)
@@ -194,13 +200,13 @@ def test_the_error_of_large_rewards_counts_in_their_deviations(sequence):
   assert less == pytest.approx(0.75 * float(plain['reward_loss']), rel=1e-4)
 
 
-def test_every_weight_learns(model, sequence):
+def test_every_weight_learns(gaussian, sequence):
   transitions = _transitions(sequence, terminal=[(0, 4)])
   with tf.GradientTape() as tape:
-    loss = model_lib.model_loss(_predict(model, transitions), transitions)
-  gradients = tape.gradient(loss['loss'], model.trainable_variables)
+    loss = model_lib.model_loss(_predict(gaussian, transitions), transitions)
+  gradients = tape.gradient(loss['loss'], gaussian.trainable_variables)
   for variable, gradient in zip(
-    model.trainable_variables, gradients, strict=True
+    gaussian.trainable_variables, gradients, strict=True
   ):
     assert gradient is not None and np.any(gradient), variable.path
 

@@ -168,6 +168,7 @@ def test_folder_of_another_configuration_is_refused(finished):
     ('--policy=clever', '--policy must be one of random, .* got .clever.'),
     ('--rollouts=/nowhere', '--rollouts: .*spec.json'),
     ('--vision_steps=0', '--vision_steps must be .* at least 1, got .0.'),
+    ('--latent=words', '--latent must be one of mixture, categorical, got'),
     ('--view=half', '--view must be one of whole, band, got .half.'),
     ('--view=band', r'--vision must be columns for frames of \(32, 128, 3\)'),
     ('--vision=columns', '--vision must be reference or light for frames of'),
@@ -265,6 +266,20 @@ def test_mirrored_episodes_are_learnt_as_well(recorded, tmp_path):
   np.testing.assert_allclose(latents.mean[mirrored], flipped, atol=2e-3)
   assert np.abs(latents.mean[mirrored] - latents.mean[ours]).max() > 0.01
   assert latents.episode[mirrored][0] == latents.episode[ours][0]
+
+
+def test_an_m_over_codes_leaves_the_same(recorded, tmp_path):
+  flags = '--cell=lstm', '--latent=categorical', f'--rollouts={recorded}'
+  run.run(resolve(*flags, f'--run_dir={tmp_path}'))
+  assert (tmp_path / 'figures' / 'codes.png').is_file()
+  assert not (tmp_path / 'figures' / 'mixture.png').exists()
+  exported = tf.saved_model.load(tmp_path / 'export' / 'model')
+  predicted = exported.signatures['predict'].structured_outputs
+  assert predicted['logits'].shape.as_list() == [None, 16, 16]
+  loaded = world_model_lib.WorldModel.load(tmp_path)
+  assert loaded.architecture.latent == 'categorical'
+  with pytest.raises(faults.UsageError, match='--latent must be categorical'):
+    resolve('--cell=lstm', f'--initial={tmp_path}')
 
 
 def test_too_few_frames_for_a_batch_name_the_flag(recorded, tmp_path):

@@ -25,7 +25,6 @@ from nca_tf.saved_models import signature
 from nca_tf.saved_models import translation
 from nca_tf.world_model import codec
 from nca_tf.world_model import imagination
-from nca_tf.world_model import mixture
 
 
 def _frames(vision):
@@ -65,13 +64,12 @@ def export_model(model, folder):
 
   initial_state: batch int32 [] -> every state tensor by name.
   predict: z [B, Z], action [B, A], is_first bool [B], state -> the mixture's
-    logits ([B, Z, K], or [B, K] if joint), loc and scale [B, Z, K], its
-    next_mean [B, Z], done_probability [B], reward [B] (if M predicts one),
-    next_<state>. Draws nothing.
+    logits ([B, Z, K], or [B, K] if joint), loc and scale [B, Z, K] (of an M
+    over codes logits [B, G, C]), next_mean [B, Z], done_probability [B], reward
+    [B] (if M predicts one), next_<state>. Draws nothing.
   step: as predict, with temperature [] above 0 and seed int32 [2] -> next_z
-    [B, Z] drawn from the mixture, next_mean, done_probability, reward,
-    next_<state>. The draw of a lane depends on its place in the batch, not on
-    the batch's size.
+    [B, Z] as drawn, next_mean, done_probability, reward, next_<state>. The draw
+    of a lane depends on its place in the batch, not on the batch's size.
   dream: as step with action [B, T, A] -> z [B, T, Z] and done_probability
     [B, T] of T steps in which M sees its own draws, next_<state>. Its step t
     draws as `step` does with the seed + [0, t].
@@ -106,30 +104,30 @@ def _model_functions(model, names):
   """`predict`, `step` and `dream` of `export_model`."""
   rows = random_tensors.normal_rows
 
-  def predict(z, action, is_first, **state):
+  def predict(**seen):
+    latent, outputs = say(**seen)
+    return {**latent._asdict(), **outputs}
+
+  def say(z, action, is_first, **state):
     state = [state[name] for name in names]
     prediction, state = model.step(z, action, is_first, state)
     outputs = {
-      **prediction.latent._asdict(),
-      'next_mean': mixture.mixture_mean(prediction.latent),
+      'next_mean': model.latent_head.mean(prediction.latent),
       'done_probability': tf.sigmoid(prediction.done_logit),
     }
     if prediction.reward is not None:
       outputs['reward'] = prediction.reward
-    return {**outputs, **_next(names, state)}
+    return prediction.latent, {**outputs, **_next(names, state)}
 
   def step(temperature, seed, **seen):
-    outputs = predict(**seen)
-    latent = mixture.MixtureParameters(
-      *(outputs.pop(name) for name in mixture.MixtureParameters._fields)
-    )
-    drawn = mixture.sample(latent, seed, temperature, rows)
+    latent, outputs = say(**seen)
+    drawn = model.latent_head.sample(latent, seed, temperature, rows)
     return {'next_z': drawn, **outputs}
 
   def dream(z, action, is_first, temperature, seed, **state):
     carry = imagination.Carry(z, [state[name] for name in names], is_first)
     act = imagination.replay(action)
-    draw = imagination.sampler(temperature, seed, rows)
+    draw = imagination.sampler(model, temperature, seed, rows)
     steps = tf.shape(action)[1]
     imagined, carry = imagination.imagine(model, carry, act, steps, draw)
     outputs = {'z': imagined.z, 'done_probability': imagined.done_probability}

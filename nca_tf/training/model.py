@@ -127,14 +127,7 @@ class ModelTrainer(WindowTrainer):
     model = self._model
     key = random_numbers.key(self._seed, purpose, index)
     transitions = sample_transitions(window, model.action_size, key)
-    prediction, state = model.unroll(
-      transitions.z[:, :-1],
-      transitions.action[:, :-1],
-      transitions.is_first[:, :-1],
-      state,
-    )
-    terms = model_lib.model_loss(prediction, transitions, *self._weights)
-    return terms, state
+    return model.losses(transitions, state, key + [1, 0], *self._weights)
 
 
 def reward_weight(rewards) -> float:
@@ -162,9 +155,9 @@ def sample_transitions(window, action_size, key=None):
   """
   dtype = keras.backend.floatx()
   z = tf.cast(window.mean, dtype)
+  log_variance = tf.cast(window.log_variance, dtype)
   if key is not None:
     noise = random_tensors.normal(key, tf.shape(z), dtype)
-    log_variance = tf.cast(window.log_variance, dtype)
     z = vision_lib.sample_posterior(z, log_variance, noise)
   action = window.action
   if action.dtype.is_integer:
@@ -173,5 +166,10 @@ def sample_transitions(window, action_size, key=None):
     shape = tf.concat([tf.shape(z)[:-1], [action_size]], 0)
     action = tf.reshape(tf.cast(action, dtype), shape)
   return model_lib.Transitions(
-    z, action, window.reward, window.is_first, window.is_terminal
+    z,
+    action,
+    window.reward,
+    window.is_first,
+    window.is_terminal,
+    tf.exp(log_variance),
   )

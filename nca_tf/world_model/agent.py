@@ -41,7 +41,8 @@ class Agent(typing.NamedTuple):
       )
       for part in state
     ]
-    features = {'z': z, **self.model.features(state)}
+    seen = self.model.latent_head.perceive(z)
+    features = {'z': seen, **self.model.features(state)}
     features = {name: tf.cast(x, z.dtype) for name, x in features.items()}
     action = self.controller.act(parameters, features)
     # The prediction is not used: the graph leaves its heads out.

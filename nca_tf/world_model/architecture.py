@@ -5,6 +5,7 @@ is made.
 """
 
 import dataclasses
+import functools
 import pathlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 # Name of the binary that makes world models, in their `config.json`.
 BINARY = 'train_world_model'
+# What M predicts: Gaussian mixtures over V's latents, or codes of them.
+LATENTS = ('mixture', 'categorical')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Architecture:
   memory_slots: int = cell_flags.CellFlags.memory_slots
   word_size: int = cell_flags.CellFlags.word_size
   read_heads: int = cell_flags.CellFlags.read_heads
+  latent: str = 'mixture'  # of LATENTS
   mixtures: int = 5
   joint: bool = False
 
@@ -69,18 +73,19 @@ class Architecture:
     self, spec: environments.GameSpec, seed: int = 0, purpose: str = 'M'
   ) -> 'model_lib.MemoryModel':
     """An untrained M for a game; each purpose has first weights of its own."""
+    from nca_tf.world_model import discrete_model
     from nca_tf.world_model import model as model_lib
 
     sizes = {name: getattr(self, name) for name in cell_flags.OF_A_MEMORY}
     with random_numbers.weights(seed, purpose):
-      model = model_lib.MemoryModel(
-        cells.make(self.cell, self.units, **sizes),
-        self.latents(spec),
-        spec.action_size,
-        self.mixtures,
-        self.joint,
-        reward=spec.has_reward,
-      )
+      cell = cells.make(self.cell, self.units, **sizes)
+      given = cell, self.latents(spec), spec.action_size
+      if self.latent == 'categorical':
+        kind = functools.partial(discrete_model.DiscreteModel, *given)
+      else:
+        mixtures = self.mixtures, self.joint
+        kind = functools.partial(model_lib.MemoryModel, *given, *mixtures)
+      model = kind(reward=spec.has_reward)
       model.build()
     return model
 
@@ -131,8 +136,9 @@ def _check_settings(settings):
     value = settings.get(field.name, field.default)
     if isinstance(field.default, str) and not isinstance(value, str):
       raise ValueError(f'{field.name} must be a text, got {value!r}')
-    if field.name == 'cell' and value not in cells.names():
-      raise ValueError(f'cell must be one of {cells.names()}, got {value!r}')
+    known = {'cell': cells.names(), 'latent': LATENTS}.get(field.name)
+    if known and value not in known:
+      raise ValueError(f'{field.name} must be one of {known}, got {value!r}')
     if isinstance(field.default, bool):
       checks.boolean(field.name, value)
     elif isinstance(field.default, int):

@@ -15,7 +15,6 @@ from nca_tf import checks
 from nca_tf import random_numbers
 from nca_tf import random_tensors
 from nca_tf.world_model import imagination
-from nca_tf.world_model import mixture
 
 FITNESS = ('expected', 'sampled')
 
@@ -36,8 +35,8 @@ class Noise(typing.NamedTuple):
   """All that is random in R rollouts of T steps, shared by all candidates."""
 
   start: object  # [R, Z]
-  uniform: object  # [R, T, Z]
-  normal: object  # [R, T, Z]
+  uniform: object  # [R, T, U], U as M's latent head says
+  normal: object  # [R, T, N], N likewise
 
 
 class Rollouts(typing.NamedTuple):
@@ -143,11 +142,8 @@ class Dream:
 
   def advance(self, state: DreamState, action, seed):
     """As `step`; returns DreamState and M's model.Prediction."""
-    key = _key(seed)
-    shape = tf.shape(state.z)
-    uniform = random_tensors.uniform(key, shape, state.z.dtype)
-    normal = random_tensors.normal(key + [1, 0], shape, state.z.dtype)
-    return self._advance(state, action, uniform, normal)
+    noise = self._draw_noise(_key(seed), [state.z.shape[0]])
+    return self._advance(state, action, *noise)
 
   def ended(self, state: DreamState):
     """Which lanes have ended by death, and which by the horizon, [L] each."""
@@ -170,11 +166,9 @@ class Dream:
     """Draws starts and noise; int32 [2] or int `seed` determines them."""
     rollouts = checks.integer('rollouts', rollouts, 1)
     key = _key(seed)
-    shape = [rollouts, self.horizon, self._mean.shape[-1]]
     return Noise(
       self._draw_starts(rollouts, key + [2, 0]),
-      random_tensors.uniform(key, shape, self._mean.dtype),
-      random_tensors.normal(key + [1, 0], shape, self._mean.dtype),
+      *self._draw_noise(key, [rollouts, self.horizon]),
     )
 
   def play(
@@ -262,13 +256,22 @@ class Dream:
     mean = tf.gather(self._mean, chosen)
     deviation = tf.exp(tf.gather(self._log_variance, chosen) / 2)
     shape = [lanes, self._mean.shape[-1]]
-    return mean + deviation * random_tensors.normal(key + [3, 0], shape, dtype)
+    noise = random_tensors.normal(key + [3, 0], shape, dtype)
+    return self.model.latent_head.perceive(mean + deviation * noise)
+
+  def _draw_noise(self, key, shape):
+    """Uniform and normal numbers for draws of latents, `shape` of them."""
+    head, dtype = self.model.latent_head, self._mean.dtype
+    uniform = random_tensors.uniform(key, [*shape, head.uniform_size], dtype)
+    shape = [*shape, head.normal_size]
+    return uniform, random_tensors.normal(key + [1, 0], shape, dtype)
 
   def _advance(self, state, action, uniform, normal):
-    """DreamState after a step with given noise [L, Z], and M's Prediction."""
+    """DreamState after a step with given noise [L, ...], and a Prediction."""
 
     def draw(latent):
-      return mixture.transform(latent, uniform, normal, self.temperature)
+      head = self.model.latent_head
+      return head.draw(latent, uniform, normal, self.temperature)
 
     carry = imagination.Carry(state.z, state.memory, state.is_first)
     prediction, carry = imagination.step(self.model, carry, action, draw)

@@ -12,7 +12,6 @@ import tensorflow as tf
 
 from nca_tf import checks
 from nca_tf.world_model import imagination
-from nca_tf.world_model import mixture
 
 CHUNK = 25  # steps from one start of an open-loop forecast to the next
 
@@ -87,12 +86,13 @@ def forecast(model, episodes, horizon=50):
     ValueError: `horizon` is no integer of at least 1.
   """
   horizon = checks.integer('horizon', horizon, 1)
+  head = model.latent_head
 
   @tf.function(autograph=False)
   def teacher(z, action, is_first, target, state):
     prediction, state = model.unroll(z, action, is_first, state)
-    nll = mixture.negative_log_likelihood(prediction.latent, target)
-    mean = mixture.mixture_mean(prediction.latent)
+    nll = head.negative_log_likelihood(prediction.latent, target)
+    mean = head.mean(prediction.latent)
     return mean, nll, prediction.done_logit, state
 
   @tf.function(autograph=False)
@@ -107,7 +107,7 @@ def forecast(model, episodes, horizon=50):
       carry,
       act,
       horizon - 1,
-      lambda latent, t: mixture.mixture_mean(latent),
+      lambda latent, t: head.mean(latent),
     )
     return tf.concat([first[:, None], imagined.z], 1)
 

@@ -129,7 +129,7 @@ class _Graphs:
   def _run_free(self, z, actions, is_first, state, key):
     """Outputs of the cell [B, K, O] and done logits [B, K]."""
     model, horizon = self._model, self._horizon
-    draw = imagination.sampler(self._temperature, key)
+    draw = imagination.sampler(model, self._temperature, key)
     act = imagination.replay(tf.cast(actions, model.variable_dtype))
     never = tf.zeros_like(is_first)
     outputs = tf.TensorArray(model.variable_dtype, horizon)

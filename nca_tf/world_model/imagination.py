@@ -9,7 +9,6 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from nca_tf import checks
-from nca_tf.world_model import mixture
 
 
 class Carry(typing.NamedTuple):
@@ -35,7 +34,7 @@ def step(model, carry: Carry, action, draw: Callable):
     model: MemoryModel.
     carry: before the step.
     action: [B, A], one-hot for discrete games.
-    draw: function of the mixture's parameters to the next latent [B, Z].
+    draw: function of `Prediction.latent` to the next latent [B, Z].
 
   Returns:
     model.Prediction, and the Carry after the step.
@@ -53,7 +52,7 @@ def imagine(model, carry: Carry, policy: Callable, length, draw: Callable):
     carry: where it starts.
     policy: function of the step t and the Carry to the action [B, A].
     length: T, a number or a scalar tensor.
-    draw: function of the mixture's parameters and t to the next latent.
+    draw: function of `Prediction.latent` and t to the next latent.
 
   Returns:
     Trajectory and the Carry after the last step.
@@ -101,11 +100,13 @@ def replay(actions) -> Callable:
   return lambda t, carry: steps.read(t)
 
 
-def sampler(temperature, seed, normal: Callable | None = None) -> Callable:
+def sampler(
+  model, temperature, seed, normal: Callable | None = None
+) -> Callable:
   """How `imagine` draws at tau, with keys seed, seed + [0, 1] and so on.
 
-  Arguments as of `mixture.sample`.
+  Arguments as of `mixture.sample`, from what `model` predicts.
   """
-  return lambda latent, t: mixture.sample(
+  return lambda latent, t: model.latent_head.sample(
     latent, tf.stack([seed[0], seed[1] + t]), temperature, normal
   )

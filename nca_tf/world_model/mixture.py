@@ -65,6 +65,21 @@ class MixtureHead(keras.layers.Layer):
       self._weights + 2 * self._size, dtype=self.dtype_policy
     )
 
+  @property
+  def input_size(self) -> int:
+    """Numbers that the cell sees of a latent: D."""
+    return self.dimensions
+
+  @property
+  def uniform_size(self) -> int:
+    """Uniform numbers of a draw: D."""
+    return self.dimensions
+
+  @property
+  def normal_size(self) -> int:
+    """Normal numbers of a draw: D."""
+    return self.dimensions
+
   def build(self, input_shape):
     """Builds the one dense layer."""
     self.dense.build(input_shape)
@@ -83,6 +98,30 @@ class MixtureHead(keras.layers.Layer):
     return MixtureParameters(
       logits, loc, ops.softplus(scale + _UNIT_SCALE) + MINIMUM_SCALE
     )
+
+  def encode(self, z):
+    """What the cell sees of latents [..., D]: themselves."""
+    return z
+
+  def perceive(self, z):
+    """What is left of latents [..., D] in what the cell sees: all."""
+    return z
+
+  def draw(self, parameters, uniform, normal, temperature=1.0):
+    """As `transform`."""
+    return transform(parameters, uniform, normal, temperature)
+
+  def sample(self, parameters, seed, temperature=1.0, normal=None):
+    """As the function `sample`."""
+    return sample(parameters, seed, temperature, normal)
+
+  def mean(self, parameters):
+    """As `mixture_mean`."""
+    return mixture_mean(parameters)
+
+  def negative_log_likelihood(self, parameters, targets):
+    """As the function of this name."""
+    return negative_log_likelihood(parameters, targets)
 
   def get_config(self):
     """Constructor arguments, for `.keras` files."""
@@ -111,7 +150,7 @@ def mixture(parameters, temperature=1.0):
     ValueError: the temperature is not positive and finite; that of a graph's
       tensor is not known before it runs.
   """
-  tau = _temperature(temperature, parameters.loc.dtype)
+  tau = check_temperature(temperature, parameters.loc.dtype)
   scale = parameters.scale * tf.sqrt(tau)
   choice = tfd.Categorical(logits=parameters.logits / tau)
   if len(parameters.logits.shape) < len(parameters.loc.shape):  # Joint.
@@ -158,7 +197,7 @@ def transform(parameters, uniform, normal, temperature=1.0):
     temperature: tau, as in `mixture`.
   """
   logits, loc, scale = parameters
-  tau = _temperature(temperature, loc.dtype)
+  tau = check_temperature(temperature, loc.dtype)
   if len(logits.shape) < len(loc.shape):
     logits, uniform = logits[..., None, :], uniform[..., :1]
   shares = tf.exp((logits - tf.reduce_max(logits, -1, keepdims=True)) / tau)
@@ -173,7 +212,8 @@ def transform(parameters, uniform, normal, temperature=1.0):
   return chosen_loc + chosen_scale * tf.sqrt(tau) * normal
 
 
-def _temperature(value, dtype):
+def check_temperature(value, dtype):
+  """A temperature as a tensor; ValueError where it is known to be wrong."""
   if not tf.is_symbolic_tensor(value):
     value = checks.real('temperature', value, above=0)
   return tf.cast(value, dtype)

@@ -20,7 +20,8 @@ from nca_tf.world_model import mixture
 class Prediction(typing.NamedTuple):
   """What M says of step t + 1, given everything up to step t."""
 
-  latent: mixture.MixtureParameters  # of z at t + 1
+  # Of z at t + 1: MixtureParameters, or CategoricalParameters of its codes.
+  latent: object
   done_logit: object  # [...], of the game ending at t + 1
   reward: object  # [...], of the action at t; None without a reward head
 
@@ -33,6 +34,9 @@ class Transitions(typing.NamedTuple):
   reward: object  # [B, T + 1]
   is_first: object  # [B, T + 1] bool
   is_terminal: object  # [B, T + 1] bool; death, not the time limit
+  variance: object = (
+    None  # [B, T + 1, Z], of the posterior that z is drawn from
+  )
 
 
 class MemoryModel(keras.Model):
@@ -52,6 +56,7 @@ class MemoryModel(keras.Model):
     mixtures=5,
     joint=False,
     reward=False,
+    latent_head=None,
     **kwargs,
   ):
     """Makes the heads around a cell.
@@ -63,6 +68,7 @@ class MemoryModel(keras.Model):
       mixtures: Gaussians per dimension (or jointly).
       joint: one mixture weight for all dimensions.
       reward: whether the game has a reward to predict.
+      latent_head: what takes the place of a MixtureHead.
       **kwargs: of keras.Model.
 
     Raises:
@@ -76,9 +82,11 @@ class MemoryModel(keras.Model):
     self.cell = cell
     # Heads and losses stay in full precision under mixed policies.
     full = self.dtype_policy.variable_dtype
-    self.latent_head = mixture.MixtureHead(
-      self.latent_size, mixtures, joint, dtype=full
-    )
+    if latent_head is None:
+      latent_head = mixture.MixtureHead(
+        self.latent_size, mixtures, joint, dtype=full
+      )
+    self.latent_head = latent_head
     self.done_head = keras.layers.Dense(1, dtype=full)
     self.reward_head = keras.layers.Dense(1, dtype=full) if has_reward else None
 
@@ -86,8 +94,9 @@ class MemoryModel(keras.Model):
     """Builds every variable by one step of a batch of one."""
     if self.built:
       return
-    width = self.latent_size + self.action_size + 1
+    width = self.latent_head.input_size + self.action_size + 1
     self.cell.build((None, width))
+    self.latent_head.build((None, self.cell.output_size))
     self.built = True
     z, action = (
       ops.zeros((1, self.latent_size)),
@@ -127,11 +136,40 @@ class MemoryModel(keras.Model):
     Returns:
       Prediction with leading axes [B, T], and the state after the last step.
     """
-    inputs = self.inputs(z, action, is_first)
+    seen = self.latent_head.encode(z)
+    return self.unroll_inputs(seen, action, is_first, state, kernel, checkpoint)
+
+  def unroll_inputs(
+    self, seen, action, is_first, state, kernel='auto', checkpoint=None
+  ):
+    """As `unroll`, from what the latent head makes of z, [B, T, I]."""
+    inputs = self._join(seen, action, is_first)
     outputs, state = episodes.unroll(
       self.cell, inputs, is_first, state, kernel, checkpoint
     )
     return self.read_out(outputs), state
+
+  def losses(
+    self, transitions, state, key, done_weight=10.0, reward_weight=1.0
+  ):
+    """Terms of the loss by name, see `model_loss`, and the state after it.
+
+    Args:
+      transitions: Transitions of T + 1 steps.
+      state: before the first step.
+      key: int32 [2], of what is drawn in an M over codes.
+      done_weight: as of `model_loss`.
+      reward_weight: as of `model_loss`.
+    """
+    del key
+    prediction, state = self.unroll(
+      transitions.z[:, :-1],
+      transitions.action[:, :-1],
+      transitions.is_first[:, :-1],
+      state,
+    )
+    terms = model_loss(prediction, transitions, done_weight, reward_weight)
+    return terms, state
 
   def as_state(self, state):
     """A flat state as a list of tensors in the dtypes of `initial`."""
@@ -146,10 +184,13 @@ class MemoryModel(keras.Model):
     return self.unroll(z, action, is_first, self.initial(ops.shape(z)[0]))[0]
 
   def inputs(self, z, action, is_first):
-    """What the cell sees: z, action and start flag, [..., Z + A + 1]."""
+    """What the cell sees: z, action and start flag, [..., I + A + 1]."""
+    return self._join(self.latent_head.encode(z), action, is_first)
+
+  def _join(self, seen, action, is_first):
     dtype = self.compute_dtype
     flag = ops.expand_dims(ops.cast(is_first, dtype), -1)
-    parts = [ops.cast(z, dtype), ops.cast(action, dtype), flag]
+    parts = [ops.cast(seen, dtype), ops.cast(action, dtype), flag]
     return ops.concatenate(parts, axis=-1)
 
   def read_out(self, output):
@@ -174,7 +215,9 @@ def masks(is_first, is_terminal):
   return tf.logical_and(follows, tf.logical_not(is_terminal[:, 1:])), follows
 
 
-def model_loss(prediction, transitions, done_weight=10.0, reward_weight=1.0):
+def model_loss(
+  prediction, transitions, done_weight=10.0, reward_weight=1.0, nll=None
+):
   """Mixture NLL plus weighted done cross-entropy plus squared reward error.
 
   The latent term is the mean over steps and dimensions, as in doomrnn; there
@@ -186,6 +229,7 @@ def model_loss(prediction, transitions, done_weight=10.0, reward_weight=1.0):
     transitions: Transitions of T + 1 steps.
     done_weight: weight of the positives.
     reward_weight: of the squared error of rewards.
+    nll: what is learnt of the latents in place of the mixture's, a scalar.
 
   Returns:
     dict of scalars: loss, nll (nats per dimension), done_loss (nats) and,
@@ -193,13 +237,17 @@ def model_loss(prediction, transitions, done_weight=10.0, reward_weight=1.0):
   """
   dtype = prediction.done_logit.dtype
   latent_mask, done_mask = masks(transitions.is_first, transitions.is_terminal)
-  nll = mixture.negative_log_likelihood(prediction.latent, transitions.z[:, 1:])
+  if nll is None:
+    nll = mixture.negative_log_likelihood(
+      prediction.latent, transitions.z[:, 1:]
+    )
+    nll = masked_mean(nll, latent_mask)
   ended = tf.cast(transitions.is_terminal[:, 1:], dtype)
   done = tf.nn.weighted_cross_entropy_with_logits(
     ended, prediction.done_logit, tf.cast(done_weight, dtype)
   )
   terms = {
-    'nll': masked_mean(nll, latent_mask),
+    'nll': nll,
     'done_loss': masked_mean(done, done_mask),
   }
   if prediction.reward is not None:

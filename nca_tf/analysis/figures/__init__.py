@@ -6,6 +6,7 @@ makes it an array for TensorBoard and `save` a file.
 
 from nca_tf.analysis.canvas import save
 from nca_tf.analysis.canvas import to_image
+from nca_tf.analysis.figures.codes import code_shares
 from nca_tf.analysis.figures.hazards import hazard_ratios
 from nca_tf.analysis.figures.mixture import mixture_histograms
 from nca_tf.analysis.figures.predictions import done_scores
@@ -15,6 +16,7 @@ from nca_tf.analysis.figures.training import learning_curves
 from nca_tf.analysis.figures.training import reconstructions
 
 __all__ = [
+  'code_shares',
   'done_scores',
   'hazard_ratios',
   'horizon_errors',

@@ -15,7 +15,7 @@ HORIZON = max(measures_lib.HORIZONS)
 PIXEL_EPISODES = 40  # Decoded for the measures in pixels.
 ARRAYS = 'measures.npz'
 HAZARD = 'hazard '  # How the names of these arrays begin.
-_NAMES = ('done_labels', 'done_logits', 'weights', 'sigmas', 'latents')
+_NAMES = ('done_labels', 'done_logits', 'weights', 'latents')
 
 _NOTES = """\
 {episodes} held-out episodes, {forecasts} one-step forecasts. NLL: nats per \
@@ -121,15 +121,19 @@ def _arrays(model, latents, curves, groups):
   z = latents.mean[:512].astype(np.float32)
   action = forecast_lib.one_hot(latents.action[:512], model.action_size)
   prediction = model(z[None], action[None], latents.is_first[None, :512])
-  weights = mixture.weights(prediction.latent)
-  return {
+  sigmas = getattr(prediction.latent, 'scale', None)
+  if sigmas is None:  # An M over codes: the probabilities of their classes.
+    weights = np.exp(prediction.latent.logits)
+  else:
+    weights = mixture.weights(prediction.latent)
+  found = {
     **{f'curve {name}': values for name, values in curves.items()},
     'done_labels': np.concatenate([labels for labels, _ in groups]),
     'done_logits': np.concatenate([scores for _, scores in groups]),
     'weights': np.asarray(weights)[0],
-    'sigmas': np.asarray(prediction.latent.scale)[0],
     'latents': z,
   }
+  return found if sigmas is None else {**found, 'sigmas': sigmas[0].numpy()}
 
 
 def _report(rows, deaths):

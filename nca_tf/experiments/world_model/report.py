@@ -28,6 +28,8 @@ _MODEL_UNITS = {
   'nll': 'nats per latent dimension',
   'done_loss': 'nats per step, weighted',
   'reward_loss': 'squared error',
+  'kl': 'nats per step',
+  'reconstruction': 'nats per step',
   'loss': 'nats',
 }
 
@@ -106,7 +108,8 @@ class DreamPicture:
     action = tf.cast(action, model.variable_dtype)
     key = random_numbers.key(self._run.config.seed, 'dream picture', step)
     carry = imagination.Carry(z, state, tf.constant([False]))
-    act, draw = imagination.replay(action), imagination.sampler(1.0, key)
+    act = imagination.replay(action)
+    draw = imagination.sampler(model, 1.0, key)
     imagined, _ = imagination.imagine(model, carry, act, self._steps, draw)
     return imagined.z, imagined.done_probability
 
@@ -155,11 +158,15 @@ def _draw_measures(run, step):
   if ratios:  # A measurement of an older version has none.
     figure = figures.hazard_ratios(hazard.NAMES, ratios)
     run.show('hazards', figure, step)
-  names = 'weights', 'sigmas', 'latents'
-  figure = figures.mixture_histograms(*(data[name] for name in names))
-  run.show('mixture', figure, step)
+  if 'sigmas' in data:
+    kind, names = 'mixture', ('weights', 'sigmas', 'latents')
+    figure = figures.mixture_histograms(*(data[name] for name in names))
+  else:
+    kind, names = 'codes', ('weights', 'latents')
+    figure = figures.code_shares(data['weights'])
+  run.show(kind, figure, step)
   for name in names:
-    run.log.histogram(f'mixture/{name}', data[name], step)
+    run.log.histogram(f'{kind}/{name}', data[name], step)
 
 
 def _draw_memory(run, model, latents, step, limit=200):

@@ -49,6 +49,12 @@ class VisionFlags(config_flags.Common):
 class ModelFlags(cell_flags.CellFlags):
   """M's size and training."""
 
+  latent: str = _option(
+    _Architecture.latent,
+    "What M predicts: Gaussian mixtures over V's latents, or 16 categorical "
+    'variables of 16 classes that it encodes them in.',
+    choices=architecture_lib.LATENTS,
+  )
   mixtures: int = _option(
     _Architecture.mixtures, 'Gaussians per mixture.', minimum=1
   )
@@ -231,7 +237,7 @@ def read_config(flag: str, folder) -> Config:
 
 def _check_architecture(flag, folder, config):
   """Refuses a world model of another architecture than `config` asks for."""
-  names = ('cell', 'units', 'mixtures', 'joint')
+  names = ('cell', 'units', 'latent', 'mixtures', 'joint')
   if cells.get(config.cell).has_memory:
     names += cell_flags.OF_A_MEMORY
   _check_equal(flag, folder, config, names)

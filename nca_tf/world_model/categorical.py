@@ -1,0 +1,221 @@
+"""Discrete codes in place of V's latents: prior, posterior and decoder.
+
+Hafner et al., Mastering Atari with Discrete World Models (2021, DreamerV2),
+section 2 and appendix C: several categorical variables, straight-through
+gradients and a balanced KL; their Mastering Diverse Domains through World
+Models (2023, DreamerV3): free nats and a share of uniform probability. As in
+STORM (Zhang et al., 2023) the posterior is of the frame alone, not of the
+memory as well: what the cell sees of all steps is known before it runs, so that
+any cell keeps its fast unroll. Letters: G categoricals, C classes, D size of z.
+"""
+
+import typing
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from nca_tf import checks
+from nca_tf import random_tensors
+from nca_tf.world_model import mixture
+
+GROUPS, CLASSES = 16, 16
+_UNITS = 256  # Of the hidden layer of prior, posterior and decoder.
+_UNIFORM = 0.01  # Share of each distribution, so that no class is impossible.
+_FREE_NATS = 1.0  # Of each KL, over all categoricals; less is not worth more.
+_BALANCE = 0.8  # Share of the KL that moves the prior, not the posterior.
+
+
+class CategoricalParameters(typing.NamedTuple):
+  """Distributions of G categoricals."""
+
+  logits: object  # [..., G, C], normalised
+
+
+class Codes(typing.NamedTuple):
+  """What M is taught by: codes drawn from the posterior of frames."""
+
+  posterior: CategoricalParameters
+  codes: object  # [..., G C], one-hot; gradients go to the posterior
+
+
+@keras.saving.register_keras_serializable('nca_tf')
+class CategoricalHead(keras.layers.Layer):
+  """Prior over the next codes, and the codec between z and codes.
+
+  It takes the place of a `mixture.MixtureHead`, and draws latents as that does.
+
+    head = CategoricalHead(64)
+    prior = head(features)                     # [..., F]
+    next_z = head.sample(prior, seed=(1, 2))   # [..., D]
+    codes = head.encode(next_z)                # [..., G C]
+  """
+
+  normal_size = 1  # It uses none, but TensorFlow gathers no empty rows.
+
+  def __init__(self, dimensions, groups=GROUPS, classes=CLASSES, **kwargs):
+    """Makes a head of D `dimensions`, G `groups` and C `classes`.
+
+    Raises:
+      ValueError: a size is no integer of at least 1, or C below 2.
+    """
+    super().__init__(**kwargs)
+    self.dimensions = checks.integer('dimensions', dimensions, 1)
+    self.groups = checks.integer('groups', groups, 1)
+    self.classes = checks.integer('classes', classes, 2)
+    self._prior = self._network(self.input_size)
+    self._posterior = self._network(self.input_size)
+    self._decoder = self._network(self.dimensions)
+
+  @property
+  def input_size(self) -> int:
+    """Numbers that the cell sees of a latent: G C."""
+    return self.groups * self.classes
+
+  @property
+  def uniform_size(self) -> int:
+    """Uniform numbers of a draw: G."""
+    return self.groups
+
+  def build(self, input_shape):
+    """Builds the three networks."""
+    for network, size in (
+      (self._prior, input_shape[-1]),
+      (self._posterior, self.dimensions),
+      (self._decoder, self.input_size),
+    ):
+      for layer in network:
+        layer.build((None, size))
+        size = layer.units
+    self.built = True
+
+  def call(self, features):
+    """Prior of the next codes: features [..., F] -> CategoricalParameters."""
+    return self._distribution(_run(self._prior, features))
+
+  def posterior(self, z):
+    """Distribution of the codes of latents [..., D]."""
+    return self._distribution(
+      _run(self._posterior, ops.cast(z, self.compute_dtype))
+    )
+
+  def encode(self, z):
+    """The most probable codes of latents [..., D], one-hot [..., G C]."""
+    chosen = ops.argmax(self.posterior(z).logits, -1)
+    return self._flat(ops.one_hot(chosen, self.classes, dtype=self.dtype))
+
+  def decode(self, codes):
+    """Latents [..., D] of codes, or of their probabilities, [..., G C]."""
+    return _run(self._decoder, codes)
+
+  def perceive(self, z):
+    """What is left of latents [..., D] in their codes."""
+    return self.decode(self.encode(z))
+
+  def draw(self, prior, uniform, normal=None, temperature=1.0):
+    """Turns uniform numbers [..., G] into a draw of the next latent, [..., D].
+
+    The arguments are those of `mixture.transform`.
+    """
+    del normal
+    tau = mixture.check_temperature(temperature, prior.logits.dtype)
+    chosen = _choose(ops.softmax(prior.logits / tau, -1), uniform)
+    one_hot = ops.one_hot(chosen, self.classes, dtype=self.dtype)
+    return self.decode(self._flat(one_hot))
+
+  def sample(self, prior, seed, temperature=1.0, normal=None):
+    """Draws the next latent, [..., D]; arguments as of `mixture.sample`."""
+    del normal
+    shape = tf.shape(prior.logits)[:-1]
+    seed = tf.cast(seed, tf.int32)
+    uniform = random_tensors.uniform(seed, shape, prior.logits.dtype)
+    return self.draw(prior, uniform, None, temperature)
+
+  def mean(self, prior):
+    """The latent of the prior's probabilities, [..., D]."""
+    return self.decode(self._flat(ops.exp(prior.logits)))
+
+  def negative_log_likelihood(self, prior, targets):
+    """Cross-entropy of the codes of latents [..., D], nats per dimension."""
+    codes = ops.reshape(self.encode(targets), ops.shape(prior.logits))
+    return -ops.sum(codes * prior.logits, (-2, -1)) / self.dimensions
+
+  def teach(self, z, key):
+    """Draws codes of latents [..., D] from their posterior: Codes."""
+    posterior = self.posterior(z)
+    shares = ops.exp(posterior.logits)
+    uniform = random_tensors.uniform(key, tf.shape(shares)[:-1], shares.dtype)
+    chosen = ops.one_hot(
+      _choose(shares, uniform), self.classes, dtype=shares.dtype
+    )
+    # Straight through: the gradient of the codes is that of their shares.
+    codes = chosen + shares - tf.stop_gradient(shares)
+    return Codes(posterior, self._flat(codes))
+
+  def reconstruction(self, codes, z, variance):
+    """Nats that the codes leave of latents [..., D] with noise of V, [...].
+
+    The negative logarithm of N(z; decoded, variance), without its constant,
+    and how far the decoded latents are from having these codes again: in a
+    dream M reads the codes off what it has drawn.
+    """
+    decoded = self.decode(codes.codes)
+    error = ops.sum(ops.square(z - decoded) / (2 * variance), -1)
+    again = self.posterior(decoded).logits
+    kept = tf.stop_gradient(ops.reshape(codes.codes, ops.shape(again)))
+    return error - ops.sum(kept * again, (-2, -1))
+
+  def get_config(self):
+    """Constructor arguments, for `.keras` files."""
+    return {
+      **super().get_config(),
+      'dimensions': self.dimensions,
+      'groups': self.groups,
+      'classes': self.classes,
+    }
+
+  def _network(self, size):
+    kind = self.dtype_policy
+    return [
+      keras.layers.Dense(_UNITS, 'elu', dtype=kind),
+      keras.layers.Dense(size, dtype=kind),
+    ]
+
+  def _distribution(self, outputs):
+    shape = (*ops.shape(outputs)[:-1], self.groups, self.classes)
+    shares = ops.softmax(ops.reshape(outputs, shape), -1)
+    shares = (1 - _UNIFORM) * shares + _UNIFORM / self.classes
+    return CategoricalParameters(ops.log(shares))
+
+  def _flat(self, codes):
+    return ops.reshape(codes, (*ops.shape(codes)[:-2], self.input_size))
+
+
+def balanced_kl(posterior, prior):
+  """KL of the posterior from the prior for the loss, and its value, [...] nats.
+
+  DreamerV2, algorithm 2: most of it moves the prior to the posterior, the rest
+  keeps the posterior near what can be predicted. DreamerV3's free nats: below
+  one nat neither moves.
+  """
+  moves_prior = _kl(tf.stop_gradient(posterior.logits), prior.logits)
+  moves_posterior = _kl(posterior.logits, tf.stop_gradient(prior.logits))
+  loss = _BALANCE * ops.maximum(moves_prior, _FREE_NATS)
+  loss += (1 - _BALANCE) * ops.maximum(moves_posterior, _FREE_NATS)
+  return loss, tf.stop_gradient(moves_prior)
+
+
+def _run(network, values):
+  for layer in network:
+    values = layer(values)
+  return values
+
+
+def _kl(one, other):
+  return ops.sum(ops.exp(one) * (one - other), (-2, -1))
+
+
+def _choose(shares, uniform):
+  """Index of a class by the inverse of the distribution function, [..., G]."""
+  below = ops.cumsum(shares, -1)[..., :-1]
+  return ops.sum(ops.cast(uniform[..., None] >= below, 'int32'), -1)
