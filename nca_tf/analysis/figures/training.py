@@ -31,6 +31,8 @@ def reconstructions(frames, decoded) -> Figure:
   pairs = -(-len(frames) // across)
   height = 2 * 960 / across * tall + 30
   figure = canvas.new_figure(1000, int(pairs * height) + 50)
+  # Room for the names at the left, which the layout counts too narrow.
+  figure.get_layout_engine().set(rect=(0.015, 0, 0.985, 1))
   grid = figure.subplots(2 * pairs, across, squeeze=False)
   for axes in grid.flat:
     axes.set_axis_off()
