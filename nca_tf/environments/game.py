@@ -52,6 +52,8 @@ class GameSpec:
     screen_top: The first of these rows.
     views: What parts of the screen the game can show, by name.
     view: The one in use.
+    labels: What the game says of each frame with the option `labels`: names of
+      the rows of `info['labels']`, bool [rows, columns]; by default nothing.
     mirrored_actions: What each action is in the game's mirror image, left and
       right exchanged; None where the mirror image is another game.
     ordered_actions: Whether the order of the actions means something, as that
@@ -83,6 +85,7 @@ class GameSpec:
   screen_top: int = 0
   views: tuple[str, ...] = (WHOLE,)
   view: str = WHOLE
+  labels: tuple[str, ...] = ()
   mirrored_actions: tuple[int, ...] | None = None
   ordered_actions: bool = True
 

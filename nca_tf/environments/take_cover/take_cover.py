@@ -22,6 +22,7 @@ from nca_tf import checks
 from nca_tf.environments import game
 from nca_tf.environments import policies
 from nca_tf.environments.take_cover import engine as engine_lib
+from nca_tf.environments.take_cover import fireballs
 from nca_tf.environments.take_cover import policies as scripts
 
 SPEC = game.GameSpec(
@@ -54,6 +55,7 @@ SPEC = game.GameSpec(
   screen_shape=(120, 160, 3),
   screen_rows=100,  # The bar with the health and ammunition is cut off.
   views=(game.WHOLE, 'band'),
+  labels=fireballs.NAMES,
   mirrored_actions=(2, 1, 0),
 )
 
@@ -111,6 +113,11 @@ class TakeCover(gymnasium.Env):
   `terminated` on death, `truncated` after `time_limit` tics, never both.
   After `close`, `reset` starts another engine.
 
+  ## Info
+  `tics`; with `labels=True` also `labels`, bool [3, 8]: whether a fireball that
+  arrives soon, later or last (`SPEC.labels`) is in an eighth of the screen's
+  width; after death those of the last frame.
+
   ## Version history
   - v0: ViZDoom 1.3.2, skill 4, start tic 14, 2100 tics.
 
@@ -134,6 +141,7 @@ class TakeCover(gymnasium.Env):
     frame_skip: int = 1,
     time_limit: int = SPEC.time_limit,
     frames: bool = True,
+    labels: bool = False,
     render_mode: str | None = None,
   ):
     """Makes the environment; the engine starts at the first `reset`.
@@ -144,6 +152,7 @@ class TakeCover(gymnasium.Env):
       frame_skip: Tics for which each action is held.
       time_limit: Tics after which the episode is truncated.
       frames: Whether to draw the game at all.
+      labels: Whether to say where fireballs are.
       render_mode: None or 'rgb_array' (`render()` gives the last frame).
 
     Raises:
@@ -159,6 +168,7 @@ class TakeCover(gymnasium.Env):
     self.render_mode = game.check_render_mode(render_mode)
     engine_lib.import_vizdoom()
     self._frames = checks.boolean('frames', frames)
+    self._labelled = checks.boolean('labels', labels)
     self.observation_space = gymnasium.spaces.Box(
       0, 255, self._spec.observation_shape, np.uint8
     )
@@ -171,6 +181,7 @@ class TakeCover(gymnasium.Env):
     self._tics = 0
     self._over = True
     self._observation = np.zeros(self._spec.observation_shape, np.uint8)
+    self._labels = fireballs.NOWHERE
 
   def reset(self, *, seed=None, options=None):
     """Starts an episode that `seed`, where given, determines wholly.
@@ -199,7 +210,7 @@ class TakeCover(gymnasium.Env):
       raise
     self._tics = 0
     self._over = False
-    return self._observation, {'tics': 0}
+    return self._observation, self._info()
 
   def step(self, action):
     """Plays `frame_skip` tics.
@@ -227,8 +238,13 @@ class TakeCover(gymnasium.Env):
     self._tics += played
     truncated = not terminated and self._tics >= self._spec.time_limit
     self._over = terminated or truncated
-    info = {'tics': self._tics}
-    return self._observation, float(played), terminated, truncated, info
+    return (
+      self._observation,
+      float(played),
+      terminated,
+      truncated,
+      self._info(),
+    )
 
   def render(self):
     """Returns the last observation, uint8 [H, W, 3], in 'rgb_array' mode.
@@ -261,7 +277,13 @@ class TakeCover(gymnasium.Env):
     wanted = 'in [-1, 1]' if continuous else '0, 1 or 2'
     raise ValueError(f'action must be {wanted}, got {checks.shorten(action)}')
 
+  def _info(self):
+    info = {'tics': self._tics}
+    return {**info, 'labels': self._labels} if self._labelled else info
+
   def _observe(self):
+    if self._labelled:
+      self._labels = fireballs.find(self._game.get_state().objects)
     if not self._frames:
       return
     screen = self._spec.cut(self._game.get_state().screen_buffer)
@@ -319,5 +341,6 @@ class TakeCover(gymnasium.Env):
     engine.set_window_visible(False)
     engine.set_sound_enabled(False)
     engine_lib.set_drawing(engine, vizdoom)
+    engine.set_objects_info_enabled(self._labelled)
     self._game = engine
     engine.init()

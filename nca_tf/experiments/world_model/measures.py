@@ -4,9 +4,12 @@ import numpy as np
 
 from nca_tf import files
 from nca_tf import random_numbers
+from nca_tf.analysis import table
+from nca_tf.play import labelled
 from nca_tf.runs import report as report_lib
 from nca_tf.world_model import forecast as forecast_lib
 from nca_tf.world_model import hazard
+from nca_tf.world_model import label_probe
 from nca_tf.world_model import measures as measures_lib
 from nca_tf.world_model import mixture
 from nca_tf.world_model import world_model as world_model_lib
@@ -24,7 +27,10 @@ MSE k: k steps ahead, open loop from posterior means; drawn: z from its \
 posterior, as M is trained.
 {pixels}done: from drawn z, one step ahead; precision and recall at logit 0.
 Deaths: from true states under the recorded actions, a-b steps ahead.
-Brackets: 95 % bootstrap intervals over episodes.
+{labels}Brackets: 95 % bootstrap intervals over episodes.
+"""
+_LABELS = """\
+Labels: logistic regression on half of the episodes, measured on the others.
 """
 _PIXELS = """\
 pixels k: the same after decoding, 1000 x squared error of grey levels 0..1.
@@ -91,15 +97,41 @@ def measure(run, world_model, latents, recordings) -> dict:
     )
     errors = open_loop_errors(name, open_loop[name], on_means.starts)
     rows[name] = measures_lib.Row(sampled=drawn, mean=mean, **errors)
+  _publish(run, world_model, latents, rows, curves, groups['M'])
+  return measures_lib.as_json(rows)
+
+
+def _publish(run, world_model, latents, rows, curves, groups):
+  """Publishes all of it, with what is measured of deaths and labels."""
+  config = run.config
   hazards = _hazards(run, world_model, latents)
-  arrays = _arrays(world_model.model, latents, curves, groups['M'])
+  arrays = _arrays(world_model.model, latents, curves, groups)
   for name, found in hazards.items():
     ratios = [hazard.ratio(group) for group in found.values()]
     arrays[f'{HAZARD}{name}'] = np.array(ratios)
+  labels = _probe(config, world_model)
+  if labels is not None:
+    arrays['labels'] = labels
   files.write_arrays(run.path / ARRAYS, arrays)
-  report = _report(rows, hazard.tabulate(hazards))
+  tables = {'Deaths': hazard.tabulate(hazards)}
+  if labels is not None:
+    view = table.Table(['AUC from z', *world_model.spec.labels])
+    view.add(f'V ({config.vision})', *labels)
+    tables['Labels'] = view
+  report = _report(rows, tables)
   run.publish(report, step=config.model_steps)
-  return measures_lib.as_json(rows)
+
+
+def _probe(config, world_model):
+  """How well z tells each of the game's labels; None where it has none."""
+  if not world_model.spec.labels or not config.probe_episodes:
+    return None
+  print(f'measure: labels of {config.probe_episodes} episodes', flush=True)
+  player, options = config.player, config.game_options
+  what = config.env, player, config.probe_episodes, config.seed, options
+  played = labelled.play(*what)
+  z, _ = world_model.codec.encode(played.frames)
+  return label_probe.measure(z, played.labels, played.episode)
 
 
 def _hazards(run, world_model, latents):
@@ -136,17 +168,18 @@ def _arrays(model, latents, curves, groups):
   return found if sigmas is None else {**found, 'sigmas': sigmas[0].numpy()}
 
 
-def _report(rows, deaths):
+def _report(rows, further):
   some = next(iter(rows.values()))
   notes = _NOTES.format(
     episodes=len(some.mean.count),
     forecasts=some.mean.count.sum(),
     pixels=_PIXELS if some.pixels else '',
+    labels=_LABELS if 'Labels' in further else '',
   )
   tables = {
     'Latents': measures_lib.latent_table(rows),
     'Game': measures_lib.game_table(rows),
-    'Deaths': deaths,
+    **further,
   }
   return report_lib.Report(tables, f'{_comparisons(rows)}\n{notes}')
 

@@ -99,6 +99,12 @@ class Config(ModelFlags, VisionFlags, games_settings.PlayConfig):
   done_weight: float = _option(
     10.0, 'Weight of the steps that end the game.', minimum=0
   )
+  probe_episodes: int = _option(
+    200,
+    'Episodes that --policy plays to measure how well z tells what the game '
+    'says of its objects, where it says anything; 0 leaves it out.',
+    minimum=0,
+  )
   done_open_loop: bool = _option(
     True,
     "Fit the done head on M's own futures after M's training; without, a dream "
@@ -110,6 +116,7 @@ class Config(ModelFlags, VisionFlags, games_settings.PlayConfig):
       'episodes': 8,
       'time_limit': 120,
       'held_out': 4,
+      'probe_episodes': 2,
       'latent_size': 8,
       'vision_steps': 20,
       'vision_batch': 16,
