@@ -34,9 +34,7 @@ class Transitions(typing.NamedTuple):
   reward: object  # [B, T + 1]
   is_first: object  # [B, T + 1] bool
   is_terminal: object  # [B, T + 1] bool; death, not the time limit
-  variance: object = (
-    None  # [B, T + 1, Z], of the posterior that z is drawn from
-  )
+  variance: object = None  # [B, T + 1, Z], of V's posterior; None: unknown
 
 
 class MemoryModel(keras.Model):
