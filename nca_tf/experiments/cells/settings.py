@@ -51,7 +51,7 @@ class Config(_Evolution, _Model, _Vision, games_settings.PlayConfig):
 
   PRESETS: ClassVar = {
     'smoke': {
-      **world_model_settings.Config.PRESETS['smoke'],
+      **world_model_settings.SMOKE,
       'seeds': (0,),
       'dream_rollouts': 2,
       'popsize': 6,

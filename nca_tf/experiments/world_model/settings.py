@@ -19,6 +19,23 @@ from nca_tf.world_model import networks
 NAME = architecture_lib.BINARY
 _Architecture = architecture_lib.Architecture
 _option = config_flags.option
+# The smallest V and M, also for what compares several.
+SMOKE = {
+  'episodes': 8,
+  'time_limit': 120,
+  'held_out': 4,
+  'latent_size': 8,
+  'vision_steps': 20,
+  'vision_batch': 16,
+  'units': 16,
+  'memory_slots': 8,
+  'word_size': 8,
+  'read_heads': 2,
+  'mixtures': 2,
+  'model_steps': 20,
+  'model_batch': 4,
+  'window': 16,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,23 +129,7 @@ class Config(ModelFlags, VisionFlags, games_settings.PlayConfig):
   )
 
   PRESETS: ClassVar = {
-    'smoke': {
-      'episodes': 8,
-      'time_limit': 120,
-      'held_out': 4,
-      'probe_episodes': 2,
-      'latent_size': 8,
-      'vision_steps': 20,
-      'vision_batch': 16,
-      'units': 16,
-      'memory_slots': 8,
-      'word_size': 8,
-      'read_heads': 2,
-      'mixtures': 2,
-      'model_steps': 20,
-      'model_batch': 4,
-      'window': 16,
-    },
+    'smoke': {**SMOKE, 'probe_episodes': 2},
     'laptop': {},
     'paper': {
       'episodes': 10000,
