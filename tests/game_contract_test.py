@@ -232,6 +232,10 @@ def test_what_a_game_must_say_has_no_default():
     'frame_skip',
     'screen_shape',
     'screen_rows',
+    'screen_top',
+    'views',
+    'view',
+    'labels',
     'mirrored_actions',
     'ordered_actions',
   }
