@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from nca_tf import random_numbers
 from nca_tf.memory import cells
+from nca_tf.runs import checkpoints
 from nca_tf.world_model import categorical
 from nca_tf.world_model import discrete_model
 from nca_tf.world_model import model as model_lib
@@ -21,8 +22,8 @@ def head():
   keras.utils.set_random_seed(0)
   made = categorical.CategoricalHead(SIZE, GROUPS, CLASSES)
   made.build((None, FEATURES))
-  for layer in made._prior:  # Distributions that are not all alike.
-    layer.kernel.assign(3 * layer.kernel)
+  for weight in made._prior.weights:  # Distributions that are not all alike.
+    weight.assign(3 * weight)
   return made
 
 
@@ -147,6 +148,20 @@ def test_gradients_go_straight_through_the_codes(head):
     tape.gradient(through, z), tape.gradient(soft, z), atol=1e-6
   )
   assert np.any(tape.gradient(through, z))
+
+
+def test_a_checkpoint_has_every_weight(tmp_path):
+  one, other = (
+    memory_models.make(memory_models.CODES, SIZE, 2, seed=seed)
+    for seed in (0, 1)
+  )
+  assert any(
+    np.any(a != b) for a, b in zip(one.weights, other.weights, strict=True)
+  )
+  checkpoints.Checkpoints(tmp_path, model=one).save(1)
+  checkpoints.Checkpoints(tmp_path, model=other).load(1)
+  for a, b in zip(one.weights, other.weights, strict=True):
+    np.testing.assert_array_equal(a, b, err_msg=a.path)
 
 
 def test_wrong_sizes_are_named():

@@ -39,6 +39,26 @@ class Codes(typing.NamedTuple):
   codes: object  # [..., G C], one-hot; gradients go to the posterior
 
 
+class Network(keras.layers.Layer):
+  """Two dense layers, attributes both: a checkpoint does not see into lists."""
+
+  def __init__(self, size, **kwargs):
+    """Makes the layers; `size` is that of the last."""
+    super().__init__(**kwargs)
+    self.hidden = keras.layers.Dense(_UNITS, 'elu', dtype=self.dtype_policy)
+    self.output_layer = keras.layers.Dense(size, dtype=self.dtype_policy)
+
+  def build(self, input_shape):
+    """Builds both layers."""
+    self.hidden.build(input_shape)
+    self.output_layer.build((None, _UNITS))
+    self.built = True
+
+  def call(self, values):
+    """Values [..., N] -> [..., size]."""
+    return self.output_layer(self.hidden(values))
+
+
 @keras.saving.register_keras_serializable('nca_tf')
 class CategoricalHead(keras.layers.Layer):
   """Prior over the next codes, and the codec between z and codes.
@@ -63,9 +83,9 @@ class CategoricalHead(keras.layers.Layer):
     self.dimensions = checks.integer('dimensions', dimensions, 1)
     self.groups = checks.integer('groups', groups, 1)
     self.classes = checks.integer('classes', classes, 2)
-    self._prior = self._network(self.input_size)
-    self._posterior = self._network(self.input_size)
-    self._decoder = self._network(self.dimensions)
+    self._prior = Network(self.input_size, dtype=self.dtype_policy)
+    self._posterior = Network(self.input_size, dtype=self.dtype_policy)
+    self._decoder = Network(self.dimensions, dtype=self.dtype_policy)
 
   @property
   def input_size(self) -> int:
@@ -79,25 +99,18 @@ class CategoricalHead(keras.layers.Layer):
 
   def build(self, input_shape):
     """Builds the three networks."""
-    for network, size in (
-      (self._prior, input_shape[-1]),
-      (self._posterior, self.dimensions),
-      (self._decoder, self.input_size),
-    ):
-      for layer in network:
-        layer.build((None, size))
-        size = layer.units
+    self._prior.build((None, input_shape[-1]))
+    self._posterior.build((None, self.dimensions))
+    self._decoder.build((None, self.input_size))
     self.built = True
 
   def call(self, features):
     """Prior of the next codes: features [..., F] -> CategoricalParameters."""
-    return self._distribution(_run(self._prior, features))
+    return self._distribution(self._prior(features))
 
   def posterior(self, z):
     """Distribution of the codes of latents [..., D]."""
-    return self._distribution(
-      _run(self._posterior, ops.cast(z, self.compute_dtype))
-    )
+    return self._distribution(self._posterior(ops.cast(z, self.compute_dtype)))
 
   def encode(self, z):
     """The most probable codes of latents [..., D], one-hot [..., G C]."""
@@ -106,7 +119,7 @@ class CategoricalHead(keras.layers.Layer):
 
   def decode(self, codes):
     """Latents [..., D] of codes, or of their probabilities, [..., G C]."""
-    return _run(self._decoder, codes)
+    return self._decoder(codes)
 
   def perceive(self, z):
     """What is left of latents [..., D] in their codes."""
@@ -174,13 +187,6 @@ class CategoricalHead(keras.layers.Layer):
       'classes': self.classes,
     }
 
-  def _network(self, size):
-    kind = self.dtype_policy
-    return [
-      keras.layers.Dense(_UNITS, 'elu', dtype=kind),
-      keras.layers.Dense(size, dtype=kind),
-    ]
-
   def _distribution(self, outputs):
     shape = (*ops.shape(outputs)[:-1], self.groups, self.classes)
     shares = ops.softmax(ops.reshape(outputs, shape), -1)
@@ -203,12 +209,6 @@ def balanced_kl(posterior, prior):
   loss = _BALANCE * ops.maximum(moves_prior, _FREE_NATS)
   loss += (1 - _BALANCE) * ops.maximum(moves_posterior, _FREE_NATS)
   return loss, tf.stop_gradient(moves_prior)
-
-
-def _run(network, values):
-  for layer in network:
-    values = layer(values)
-  return values
 
 
 def _kl(one, other):
