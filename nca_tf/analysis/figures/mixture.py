@@ -36,7 +36,7 @@ def mixture_histograms(weights, sigmas, latents) -> Figure:
     raise ValueError('latents must be finite numbers, at least one')
   figure = canvas.new_figure(1000, 340)
   entropy, width, values = figure.subplots(1, 3)
-  _entropy(entropy, weights)
+  draw_entropy(entropy, weights, 'Mixture weights', 'steps x dimensions')
   logs = np.log10(np.maximum(sigmas.ravel(), 1e-12))
   bins = np.logspace(logs.min() - 0.01, logs.max() + 0.01, 50)
   width.hist(
@@ -69,7 +69,8 @@ def mixture_histograms(weights, sigmas, latents) -> Figure:
   return figure
 
 
-def _entropy(axes, weights):
+def draw_entropy(axes, weights, title: str, count: str) -> None:
+  """Histogram of the entropy of weights [..., K]; `count` names its heights."""
   logs = np.log(np.maximum(weights, 1e-12))
   nats = np.maximum(-(weights * logs).sum(-1).ravel(), 0)
   limit = max(math.log(weights.shape[-1]), 0.1)
@@ -77,9 +78,6 @@ def _entropy(axes, weights):
   most = math.log(weights.shape[-1])
   axes.axvline(most, color=canvas.GREY, ls='--', lw=1.5)
   canvas.clean(
-    axes,
-    'Mixture weights',
-    f'entropy, nats (dashed: log {weights.shape[-1]})',
-    'steps x dimensions',
+    axes, title, f'entropy, nats (dashed: log {weights.shape[-1]})', count
   )
   axes.yaxis.set_major_formatter(ticker.EngFormatter(sep=''))

@@ -182,7 +182,7 @@ class Config(ModelFlags, VisionFlags, games_settings.PlayConfig):
       )
     spec = self.game_spec
     if spec.has_frames:
-      self._check_vision(spec)
+      self._check_network(spec)
     if self.mirror and not spec.mirrored_actions:
       raise faults.UsageError(
         f'--mirror must be off for --env={self.env}, whose mirror image is '
@@ -195,7 +195,7 @@ class Config(ModelFlags, VisionFlags, games_settings.PlayConfig):
     for folder in self.rollouts:
       _check_rollouts(folder, spec)
 
-  def _check_vision(self, spec):
+  def _check_network(self, spec):
     """Refuses a V that cannot take the game's frames."""
     network, shape = networks.NETWORKS[self.vision], spec.observation_shape
     if shape != network.frame_shape:
