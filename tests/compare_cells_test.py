@@ -74,7 +74,8 @@ def finished(tmp_path_factory):
   game, folder = Game(), tmp_path_factory.mktemp('runs') / 'run'
   config = resolve(
     f'--run_dir={folder}',
-    '--settings=dnc-reads,lstm',
+    '--settings=dnc-reads,lstm,lstm-in-dnc-dream',
+    '--runs=2',
     '--jit=off',
     '--vision_steps=1',
     '--model_steps=1',
@@ -91,7 +92,7 @@ def finished(tmp_path_factory):
     patch.setattr(search, 'play_scores', game.score)
     patch.setattr(collect, 'collect', game.collect)
     patch.setattr(controller_run, 'run', run)
-    game.broken = 'controller-lstm'
+    game.broken = 'controller-lstm-2'
     with pytest.raises(KeyboardInterrupt):
       cells_run.run(config)
     game.broken = ''
@@ -101,7 +102,7 @@ def finished(tmp_path_factory):
 
 def test_resumed_run_does_nothing_twice(finished):
   _, _, game = finished
-  assert game.evolved == ['dnc', 'lstm', 'lstm']
+  assert game.evolved == ['dnc'] * 2 + ['lstm'] * 3 + ['lstm'] * 2
   assert len(game.played) == len(set(game.played)) + 1
 
 
@@ -143,7 +144,7 @@ def test_both_settings_have_the_same_budget_but_for_what_they_compare(finished):
   folder = finished[1] / 'seed-0'
   one, other = (
     json.loads((folder / name / 'config.json').read_text())['config']
-    for name in ('controller-dnc-reads', 'controller-lstm')
+    for name in ('controller-dnc-reads-1', 'controller-lstm-1')
   )
   assert {name for name in one if one[name] != other[name]} == {
     'features',
@@ -153,22 +154,68 @@ def test_both_settings_have_the_same_budget_but_for_what_they_compare(finished):
   assert one['features'] == ['z', 'h', 'reads']
 
 
+def test_guest_differs_in_its_dream_alone(finished):
+  folder = finished[1] / 'seed-0'
+  one, other = (
+    json.loads((folder / name / 'config.json').read_text())['config']
+    for name in ('controller-lstm-1', 'controller-lstm-in-dnc-dream-1')
+  )
+  assert {name for name in one if one[name] != other[name]} == {
+    'dream_of',
+    'run_dir',
+  }
+  assert other['dream_of'] == str(folder.resolve() / 'world_model-dnc')
+  # The same candidates live for other times there.
+  logs = [
+    (folder / f'controller-lstm{name}-1' / 'metrics.jsonl').read_text()
+    for name in ('', '-in-dnc-dream')
+  ]
+  first = [json.loads(log.splitlines()[0]) for log in logs]
+  assert first[0]['stage'] == first[1]['stage'] == 'controller_1'
+  assert first[0]['mean'] != first[1]['mean']
+
+
+def test_searches_of_a_setting_differ_and_those_of_settings_are_alike(finished):
+  folder = finished[1] / 'seed-0'
+  seeds = {
+    name: json.loads((folder / name / 'config.json').read_text())['config'][
+      'seed'
+    ]
+    for name in (
+      *('controller-lstm-1', 'controller-lstm-2'),
+      *('controller-dnc-reads-1', 'controller-dnc-reads-2'),
+    )
+  }
+  assert seeds['controller-lstm-1'] != seeds['controller-lstm-2']
+  for run in (1, 2):
+    same = f'controller-lstm-{run}', f'controller-dnc-reads-{run}'
+    assert seeds[same[0]] == seeds[same[1]]
+
+
 def test_run_reports_the_difference(finished):
   _, folder, _ = finished
   scores = json.loads((folder / 'scores.json').read_text())
-  assert scores['differences'] == {'dnc-reads less lstm': [10.0, 10.0, 10.0]}
+  found = scores['differences']
+  # Of one seed there is no interval.
+  assert found.keys() == {'dnc-reads less lstm', 'lstm-in-dnc-dream less lstm'}
+  assert found['dnc-reads less lstm'][0] == 10.0
+  assert np.isnan(np.array(found['dnc-reads less lstm'][1:], float)).all()
   # 100 + (0 + 1 + 4 + 9) / 4
   assert scores['scores']['lstm'][0] == 103.5
+  assert scores['searches']['lstm'] == [[103.5, 103.5]]
   text = (folder / 'summary.txt').read_text()
   assert 'dream of lstm' in text and 'metronome' in text
   stages = json.loads((folder / 'stages.json').read_text())
-  assert stages['check-0-dnc']['nll'] != stages['check-0-lstm']['nll']
+  one, other = stages['check-0-dnc'], stages['check-0-lstm']
+  assert one['nll'] != other['nll']
+  assert one['weights'] > 0
+  assert 'Warning: weights differ by' in text  # In the smoke preset they do.
 
 
 @pytest.fixture
 def made_up(tmp_path):
   """A finished comparison of all settings with three seeds."""
-  config = resolve(f'--run_dir={tmp_path / "run"}', '--seeds=0,1,5')
+  config = resolve(f'--run_dir={tmp_path / "run"}', '--seeds=0,1,5', '--runs=2')
   rng = np.random.default_rng(0)
   with run_lib.start(config, settings.NAME, '') as folder:
     comparison = cells_run.Comparison(folder)
@@ -183,18 +230,20 @@ def made_up(tmp_path):
             'complaint': 'standing still lives' if seed == 5 else None,
             'nll': 1.25 + rank,
             'done_auc': float('nan'),
+            'weights': 1000 + rank,
           },
         )
-        folder.finish(
-          f'controller-{seed}-{setting.name}',
-          {
-            'played': {
-              str(each): float(rng.gamma(2, 100) - 10 * rank)
-              for each in range(20)
+        for number in (1, 2):
+          folder.finish(
+            f'controller-{seed}-{setting.name}-{number}',
+            {
+              'played': {
+                str(each): float(rng.gamma(2, 100) - 10 * rank)
+                for each in range(20)
+              },
+              'looks': {'4': [50.0, 150.0], '8': [100.0 * rank, 300.0]},
             },
-            'looks': {'4': [50.0, 150.0], '8': [100.0 * rank, 300.0]},
-          },
-        )
+          )
     yield comparison
 
 
@@ -206,6 +255,7 @@ def test_report_has_every_setting_policy_and_warning(made_up):
   assert 'dnc-reads less untrained-dnc-reads' in text
   assert 'seed 5, untrained-lstm: standing still lives' in text
   assert 'seed 1, untrained-lstm' not in text
+  assert 'weights differ' not in text
   assert '102 [' in text  # Mean of the dreams, over seeds.
   assert '| lstm ' in (path / 'summary.md').read_text()
   with Image.open(path / 'figures' / 'scores.png') as picture:
@@ -237,28 +287,35 @@ def test_controls_are_the_same_agents_with_an_untrained_model(made_up):
   }
 
 
-def test_score_draws_seeds_and_episodes_again():
-  rng = np.random.default_rng(1)
-  played = [
-    {str(i): value for i, value in enumerate(rng.normal(mean, 1, 50))}
-    for mean in (100, 200, 300)
-  ]
-  whole = comparison_lib.score(played)
-  assert whole.mean == pytest.approx(200, abs=1)
-  assert whole.low == pytest.approx(100, abs=35)
-  assert whole.high == pytest.approx(300, abs=35)
+def play(mean, episodes=50):
+  """One search whose final episodes have a mean."""
+  values = np.random.default_rng(episodes).normal(0, 100, episodes)
+  values += mean - values.mean()
+  return {str(index): value for index, value in enumerate(values)}
+
+
+def test_a_seed_counts_with_the_mean_of_its_searches():
+  played = [[play(90), play(110)], [play(190), play(210)], [play(260)] * 2]
+  whole, best = comparison_lib.score(played), comparison_lib.best(played)
+  # Student's: 4.303 standard errors of three seeds.
+  half = 4.302653 * np.std([100, 200, 260], ddof=1) / np.sqrt(3)
+  middle = 560 / 3
+  np.testing.assert_allclose(
+    whole, [middle, middle - half, middle + half], rtol=1e-6
+  )
+  assert best.mean == pytest.approx((110 + 210 + 260) / 3)
   one = comparison_lib.score(played[:1])
-  assert 0.4 < one.high - one.low < 0.7  # 4 standard errors of 50 episodes.
+  assert one.mean == pytest.approx(100) and np.isnan(one.low)
 
 
-def test_difference_is_paired_by_episode():
-  rng = np.random.default_rng(2)
-  others = [{str(i): float(rng.normal(0, 100)) for i in range(30)}]
-  ours = [{i: value + 5 for i, value in reversed(others[0].items())}]
+def test_difference_is_paired_by_seed():
+  others = [[play(100), play(120)], [play(500), play(560)]]
+  ours = [[play(115), play(115)], [play(540), play(530)]]
   found = comparison_lib.difference(ours, others)
-  np.testing.assert_allclose(found, 5)
+  assert found.mean == pytest.approx(5)
+  np.testing.assert_allclose(found, 5, atol=1e-9)
   with pytest.raises(ValueError, match='others must be of the seeds'):
-    comparison_lib.difference(ours, [{'7': 1.0}])
+    comparison_lib.difference(ours, [[{'7': 1.0}]])
 
 
 def test_differences_are_of_settings_that_there_are():

@@ -103,6 +103,16 @@ def test_sweeps_go_to_and_fro_for_about_as_long_in_an_episode():
   assert min(means) < 80 and max(means) > 110
 
 
+def test_reversals_are_of_all_lengths_and_turn_at_once():
+  values = actions('reversals', 100_000)
+  assert {*values} == {0, 2}  # It never stands still between two of them.
+  holds = np.array([len(list(group)) for _, group in itertools.groupby(values)])
+  # Walks and bouts join where both go the same way.
+  for low, high in ((1, 5), (5, 12), (12, 30), (30, 75)):
+    assert 0.1 < ((holds >= low) & (holds < high)).mean() < 0.5
+  assert holds.max() < 400
+
+
 def test_one_of_two_collectors_plays_each_episode():
   seen = []
   for seed in range(20):

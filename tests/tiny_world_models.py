@@ -10,12 +10,12 @@ from nca_tf.experiments.world_model import settings
 _EPISODES, _STEPS = 8, 40
 
 
-def record(folder, frame_skip=4, shape=(64, 64, 3)):
+def record(folder, frame_skip=4, shape=(64, 64, 3), episodes=_EPISODES):
   """Writes rollouts of a game of noise."""
   random = np.random.default_rng(0)
   spec = rollouts.Spec('vizdoom', shape, 3, 'discrete', frame_skip=frame_skip)
   with rollouts.Writer(folder, spec, shard_size=4) as writer:
-    for index in range(_EPISODES):
+    for index in range(episodes):
       writer.append(
         rollouts.make_episode(
           index,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 BINARY = 'train_world_model'
 # What M predicts: Gaussian mixtures over V's latents, or codes of them.
 LATENTS = ('mixture', 'categorical')
+_LEAST = {'classes': 2}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +44,8 @@ class Architecture:
   latent: str = 'mixture'  # of LATENTS
   mixtures: int = 5
   joint: bool = False
+  categoricals: int = 16  # In which --latent=categorical encodes a latent.
+  classes: int = 16
 
   @classmethod
   def of(cls, settings: Mapping[str, Any]) -> 'Architecture':
@@ -81,7 +84,8 @@ class Architecture:
       cell = cells.make(self.cell, self.units, **sizes)
       given = cell, self.latents(spec), spec.action_size
       if self.latent == 'categorical':
-        kind = functools.partial(discrete_model.DiscreteModel, *given)
+        sizes = self.categoricals, self.classes
+        kind = functools.partial(discrete_model.DiscreteModel, *given, *sizes)
       else:
         mixtures = self.mixtures, self.joint
         kind = functools.partial(model_lib.MemoryModel, *given, *mixtures)
@@ -142,7 +146,7 @@ def _check_settings(settings):
     if isinstance(field.default, bool):
       checks.boolean(field.name, value)
     elif isinstance(field.default, int):
-      checks.integer(field.name, value, 1)
+      checks.integer(field.name, value, _LEAST.get(field.name, 1))
 
 
 def game_options(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,6 @@ from nca_tf import checks
 from nca_tf import random_tensors
 from nca_tf.world_model import mixture
 
-GROUPS, CLASSES = 16, 16
 _UNITS = 256  # Of the hidden layer of prior, posterior and decoder.
 _UNIFORM = 0.01  # Share of each distribution, so that no class is impossible.
 _FREE_NATS = 1.0  # Of each KL, over all categoricals; less is not worth more.
@@ -73,7 +72,7 @@ class CategoricalHead(keras.layers.Layer):
 
   normal_size = 1  # It uses none, but TensorFlow gathers no empty rows.
 
-  def __init__(self, dimensions, groups=GROUPS, classes=CLASSES, **kwargs):
+  def __init__(self, dimensions, groups=16, classes=16, **kwargs):
     """Makes a head of D `dimensions`, G `groups` and C `classes`.
 
     Raises:

@@ -26,8 +26,8 @@ class DiscreteModel(model_lib.MemoryModel):
     cell,
     latent_size,
     action_size,
-    groups=categorical.GROUPS,
-    classes=categorical.CLASSES,
+    groups=16,
+    classes=16,
     reward=False,
     **kwargs,
   ):

@@ -26,6 +26,7 @@ from nca_tf.world_model import architecture as architecture_lib
 from nca_tf.world_model import codec as codec_lib
 from nca_tf.world_model import controller as controller_lib
 from nca_tf.world_model import dream as dream_lib
+from nca_tf.world_model import guest as guest_lib
 from nca_tf.world_model import model as model_lib
 from nca_tf.world_model import standardiser
 from nca_tf.world_model import vision as vision_lib
@@ -46,6 +47,7 @@ class WorldModel:
   # that V and M were trained on.
   starts: tuple[np.ndarray, np.ndarray]
   done_weight: float  # What a death weighed in M's loss.
+  host: 'WorldModel | None' = None  # Whose dream it is, if not its own.
 
   @classmethod
   def load(cls, folder, flag: str = 'world_model') -> 'WorldModel':
@@ -87,6 +89,17 @@ class WorldModel:
     model = self.architecture.make_model(self.spec, seed, 'untrained M')
     return dataclasses.replace(self, model=model)
 
+  def in_dream_of(self, host: 'WorldModel') -> 'WorldModel':
+    """The same in the dream of another M on the same V, see `guest`.
+
+    Raises:
+      ValueError: It is of another game or V.
+    """
+    ours, theirs = self.vision.weights, host.vision.weights
+    if self.spec != host.spec or not _are_equal(ours, theirs):
+      raise ValueError('host must be of the same game and the same V')
+    return dataclasses.replace(self, host=host)
+
   def dream(
     self,
     temperature: float = 1.0,
@@ -99,8 +112,12 @@ class WorldModel:
     """
     if horizon is None:
       horizon = -(-self.spec.time_limit // self.spec.frame_skip)
-    settings = temperature, fitness, self.done_weight
-    return dream_lib.Dream(self.model, self.starts, horizon, *settings)
+    model, weight = self.model, self.done_weight
+    if self.host:
+      model = guest_lib.Guest(self.host.model, self.model)
+      weight = self.host.done_weight
+    settings = temperature, fitness, weight
+    return dream_lib.Dream(model, self.starts, horizon, *settings)
 
   def controller(
     self, features: Sequence[str]
@@ -131,6 +148,12 @@ class WorldModel:
   def player(self, controller) -> agent_lib.Agent:
     """V, M and a controller as a player of the real game."""
     return agent_lib.Agent(self.vision, self.model, controller)
+
+
+def _are_equal(ours, theirs):
+  return len(ours) == len(theirs) and all(
+    np.array_equal(one, other) for one, other in zip(ours, theirs, strict=True)
+  )
 
 
 def restore(folder, part: str, model) -> None:

@@ -45,6 +45,23 @@ def sweeps(spec: game.GameSpec, rng: np.random.Generator) -> Iterator:
     yield from [sides[side]] * max(1, int(hold * rng.lognormal(0, 0.25)))
 
 
+def reversals(spec: game.GameSpec, rng: np.random.Generator) -> Iterator:
+  """Bouts of quick reversals among walks.
+
+  A search in a dream tries them early, and a model that never saw any takes
+  them for a way to live. A walk of 1 to 150 tics is followed by 1 to 10
+  reversals every 2 to 50 tics, all scales equally often.
+  """
+  sides = [_encode(spec, name) for name in ('left', 'right')]
+  while True:
+    side = int(rng.integers(2))
+    yield from [sides[side]] * int(150 ** rng.uniform())
+    hold = 2 * 25 ** rng.uniform()
+    for _ in range(rng.integers(1, 11)):
+      side = 1 - side
+      yield from [sides[side]] * max(1, int(hold * rng.lognormal(0, 0.25)))
+
+
 def _encode(spec: game.GameSpec, action: str):
   """Returns an action in the kind of action in use."""
   index = spec.action_names.index(action)

@@ -46,6 +46,10 @@ SPEC = game.GameSpec(
     'wander_or_sweeps': policies.Script(
       policies.one_of, (policies.wander, scripts.sweeps)
     ),
+    'reversals': policies.Script(scripts.reversals),
+    'wander_sweeps_or_reversals': policies.Script(
+      policies.one_of, (policies.wander, scripts.sweeps, scripts.reversals)
+    ),
     **{
       f'metronome_{period}': policies.Script(scripts.metronome, (period,))
       for period in (4, 10, 20, 40, 64, 80, 100, 150)

@@ -8,16 +8,17 @@ from nca_tf.analysis import intervals
 from nca_tf.analysis import score_figures
 from nca_tf.analysis import table
 from nca_tf.experiments.cells import comparison as comparison_lib
+from nca_tf.experiments.controller import dream_check
 from nca_tf.runs import report as report_lib
 
 _NOTES = """\
-Scores are tics survived in the real game, {episodes} final episodes per seed \
-and setting, the same episodes for all settings of a seed; the scripted \
-policies play those of the first seed.
-Brackets: 95 % bootstrap intervals. Of one seed: its episodes are drawn again. \
-Over seeds: seeds are drawn again, then the episodes of each; with so \
-few ({count}) it is rough. Differences are paired, episode by episode.
-NLL: nats per latent dimension, one step ahead on held-out episodes.
+Scores are tics survived in the real game: of a seed, the mean over {runs} \
+searches of {episodes} final episodes each, the same for all settings; the \
+scripted policies play those of one search.
+Brackets: 95 % intervals, Student's over the {count} seeds; of the scripted \
+policies, their episodes drawn again. Differences are paired by seed.
+NLL: nats per latent dimension, one step ahead on held-out episodes. Rank \
+correlation: of the scripted policies' scores in the dream and in the game.
 """
 
 
@@ -27,10 +28,14 @@ def publish(comparison):
   tables = {
     'Score in the game': _score_table(comparison),
     'Differences': _difference_table(comparison),
-    'Held-out measures of M': _measure_table(comparison),
+    'M: weights and held-out measures': _measure_table(comparison),
     'Dream check: tics survived': _check_table(comparison),
   }
-  notes = _NOTES.format(episodes=config.final_episodes, count=len(config.seeds))
+  notes = _NOTES.format(
+    episodes=config.final_episodes,
+    runs=config.runs,
+    count=len(config.seeds),
+  )
   figure = score_figures.repeated_scores_over_generations(
     {each.name: comparison.evaluations(each) for each in comparison.settings},
     {name: np.mean(scores) for name, scores in comparison.policies().items()},
@@ -64,14 +69,17 @@ def _seeds(comparison):
 
 def _score_table(comparison):
   seeds = _seeds(comparison)
-  view = table.Table(['setting', *seeds, 'over seeds'], digits=0)
+  columns = ['setting', *seeds, 'over seeds', 'best search']
+  view = table.Table(columns, digits=0)
   for setting in comparison.settings:
     played = comparison.played(setting)
-    each = [comparison_lib.score([scores]) for scores in played]
-    view.add(setting.name, *each, comparison_lib.score(played))
+    each = [np.mean(comparison_lib.means(runs)) for runs in played]
+    found = comparison_lib.score(played), comparison_lib.best(played)
+    view.add(setting.name, *each, *found)
   for name, scores in comparison.policies().items():
     nothing = [None] * len(seeds)
-    view.add(name, *nothing, intervals.bootstrap_mean(scores, rng=0))
+    mean = intervals.bootstrap_mean(scores, rng=0)
+    view.add(name, *nothing, mean, None)
   return view
 
 
@@ -88,7 +96,7 @@ def _difference_table(comparison):
   view = table.Table(columns, digits=0)
   for (name, other), (played, others) in _differences(comparison):
     pairs = zip(played, others, strict=True)
-    each = [comparison_lib.difference([a], [b]) for a, b in pairs]
+    each = [comparison_lib.difference([a], [b]).mean for a, b in pairs]
     whole = comparison_lib.difference(played, others)
     view.add(f'{name} less {other}', *each, whole)
   return view
@@ -99,13 +107,25 @@ def _models(comparison):
 
 
 def _measure_table(comparison):
-  measures = {'nll': 'NLL', 'done_auc': 'done AUC'}
-  columns = [f'{m}, {s}' for m in measures.values() for s in _seeds(comparison)]
+  columns = ['weights', 'NLL', 'done AUC', 'rank correlation']
   view = table.Table(['M', *columns])
+  game = comparison.policies()
   for model in _models(comparison):
     checks = comparison.checks(model)
-    view.add(model, *(check[name] for name in measures for check in checks))
+    orders = [dream_check.order(each['dream'], game).mean for each in checks]
+    rows = (
+      *([check[name] for check in checks] for name in ('nll', 'done_auc')),
+      orders,
+    )
+    view.add(model, checks[0]['weights'], *map(_over_seeds, rows))
   return view
+
+
+def _over_seeds(values):
+  """Mean of one value per seed, or None where one of them is unknown."""
+  if not np.isfinite(np.array(values, float)).all():
+    return None
+  return intervals.student_mean(values)
 
 
 def _check_table(comparison):
@@ -122,7 +142,15 @@ def _check_table(comparison):
 
 
 def _warnings(comparison):
-  return ''.join(
+  weights = {
+    model: comparison.checks(model)[0]['weights']
+    for model in _models(comparison)
+  }
+  least, most = min(weights.values()), max(weights.values())
+  unequal = ''
+  if most > 1.1 * least:
+    unequal = f'Warning: weights differ by {most / least - 1:.0%}.\n'
+  return unequal + ''.join(
     f'Warning, {seed}, {model}: {check["complaint"]}.\n'
     for model in _models(comparison)
     for seed, check in zip(
@@ -138,6 +166,16 @@ def _numbers(comparison):
     'seeds': list(comparison.run.config.seeds),
     'scores': {
       setting.name: comparison_lib.score(comparison.played(setting))
+      for setting in comparison.settings
+    },
+    'best': {
+      setting.name: comparison_lib.best(comparison.played(setting))
+      for setting in comparison.settings
+    },
+    'searches': {
+      setting.name: [
+        comparison_lib.means(runs) for runs in comparison.played(setting)
+      ]
       for setting in comparison.settings
     },
     'differences': {
@@ -170,6 +208,6 @@ def _write_curves(comparison):
       log = run.open_log(f'{setting.name}/seed-{seed}', **what, seed=seed)
       for generation, row in zip(generations, means, strict=True):
         log.show('score', generation, mean=row[number])
-      played = list(comparison.played(setting)[number].values())
-      log.show('score', max(generations), final=np.mean(played))
+      found = comparison_lib.means(comparison.played(setting)[number])
+      log.show('score', max(generations), final=np.mean(found))
       log.flush()

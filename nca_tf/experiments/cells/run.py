@@ -1,12 +1,13 @@
 """DNC, LSTM and untrained M compared: equal data, equal V, equal budget.
 
 For every seed one set of rollouts and one V; for every cell one M; for every
-setting of `comparison.SETTINGS` one controller, evolved in the dream of its M
-and scored on the same real episodes as the others. Each stage resumes and is
-done once.
+setting of `comparison.SETTINGS` several controllers, each searched for in the
+dream of its M and scored on the same real episodes as those of the other
+settings. Each stage resumes and is done once.
 """
 
 import functools
+import pathlib
 
 import numpy as np
 
@@ -48,8 +49,9 @@ class Comparison:
   """Runs of every setting with every seed, and what they found.
 
   Seed k has the folder `seed-k/` with a run folder of train_world_model per
-  cell, `world_model-CELL/`, and one of train_controller per setting,
-  `controller-SETTING/`; `policies/` has what the scripted policies played.
+  cell, `world_model-CELL/`, and some of train_controller per setting,
+  `controller-SETTING-1/` and so on; `policies/` has what the scripted policies
+  played.
 
   Attributes:
     run: The open run, whose config is a settings.Config.
@@ -61,9 +63,10 @@ class Comparison:
     self.settings = run.config.compared
     self._config = run.config
     self._spec = run.config.game_spec
+    self._runs = range(1, run.config.runs + 1)
 
   def play_policies(self):
-    """Every scripted policy plays the final episodes of the first seed."""
+    """Every scripted policy plays the final episodes of one search."""
     folder = self.run.path / 'policies'
     folder.mkdir(exist_ok=True)
     found = {}
@@ -72,7 +75,7 @@ class Comparison:
         self._config,
         evaluate.Config,
         policy=name,
-        seed=random_numbers.derive(self._config.seed, 'final'),
+        seed=random_numbers.derive(self._search_seed(0, 1), 'final'),
         episodes=self._config.final_episodes,
       )
       episodes = score.play(config, folder / f'{name}.jsonl')
@@ -91,7 +94,9 @@ class Comparison:
     for each in self.settings:
       stage(f'check-{seed}-{each.model}', do(self._check, seed, each))
     for each in self.settings:
-      stage(f'controller-{seed}-{each.name}', do(self._evolve, seed, each))
+      for run in self._runs:
+        name = self._stage(seed, each, run)
+        stage(name, do(self._evolve, seed, each, run))
 
   def _learn(self, seed, cell):
     """One M per cell; the first one's rollouts and V are those of all."""
@@ -102,11 +107,12 @@ class Comparison:
 
   def _is_learnt(self, seed, cell):
     """Whether M and its latents are there, where anybody still needs them."""
-    mine = (each for each in self.settings if each.cell == cell)
     is_over = all(
       self.run.is_finished(f'check-{seed}-{each.model}')
-      and self.run.is_finished(f'controller-{seed}-{each.name}')
-      for each in mine
+      and self.run.is_finished(self._stage(seed, each, run))
+      for each in self.settings
+      if cell in each.cells
+      for run in self._runs
     )
     try:
       if not is_over:
@@ -119,7 +125,7 @@ class Comparison:
   def _check(self, seed, setting):
     """Scripted policies in the dream of an M, and its held-out measures."""
     self._announce(seed, 'dream check', setting.model)
-    config = self._controller_config(seed, setting)
+    config = self._controller_config(seed, setting, 1)
     model = controller_run.load_world_model(config, config.world_model)
     dreamt = dream_check.play_dream(model, config)
     game = self.run.info('policies')
@@ -131,14 +137,22 @@ class Comparison:
     )
     measured = _measure(model.model, latents, seed)
     # `complaint` is named as in older runs.
-    return {'dream': dreamt, 'complaint': fault, **measured}
+    weights = int(model.model.count_params())
+    return {
+      'dream': dreamt,
+      'complaint': fault,
+      'weights': weights,
+      **measured,
+    }
 
-  def _evolve(self, seed, setting):
-    """One controller per setting, scored on the final episodes of the seed."""
+  def _evolve(self, seed, setting, run):
+    """One controller, scored on the final episodes of this seed and run."""
     turn = f'setting {self.settings.index(setting) + 1} of {len(self.settings)}'
+    turn = f'{turn}, run {run} of {len(self._runs)}'
     self._announce(seed, turn, setting.name)
-    controller_run.run(self._controller_config(seed, setting))
-    path = self._path(seed, f'controller-{setting.name}')
+    config = self._controller_config(seed, setting, run)
+    controller_run.run(config)
+    path = pathlib.Path(config.run_dir)
     episodes = score.read_episodes(path / 'episodes.jsonl')
     evaluations = path / 'iteration-1' / 'evolution-1' / 'looks.json'
     return {
@@ -153,26 +167,43 @@ class Comparison:
     return dict(sorted(found.items(), key=lambda item: -np.mean(item[1])))
 
   def played(self, setting):
-    """The final scores of a setting by episode, one dict per seed."""
+    """The final scores of a setting, a comparison.Played per seed."""
     return [
-      found['played'] for found in self._found('controller', setting.name)
+      [found['played'] for found in runs] for runs in self._searches(setting)
     ]
 
   def evaluations(self, setting):
     """Generations, and each one's scores: one list of episodes per seed."""
-    each = [found['looks'] for found in self._found('controller', setting.name)]
+    searches = self._searches(setting)
+    generations = list(searches[0][0]['looks'])
+
+    def join(runs, generation):
+      return [score for found in runs for score in found['looks'][generation]]
+
     return (
-      [int(generation) for generation in each[0]],
-      [[scores[generation] for scores in each] for generation in each[0]],
+      [int(generation) for generation in generations],
+      [[join(runs, each) for runs in searches] for each in generations],
     )
 
   def checks(self, model):
     """What the dream checks of an M found, one dict per seed."""
-    return self._found('check', model)
-
-  def _found(self, stage, name):
     seeds = self._config.seeds
-    return [self.run.info(f'{stage}-{seed}-{name}') for seed in seeds]
+    return [self.run.info(f'check-{seed}-{model}') for seed in seeds]
+
+  def _searches(self, setting):
+    """What the searches of a setting found, one list of dicts per seed."""
+    info, seeds = self.run.info, self._config.seeds
+    return [
+      [info(self._stage(seed, setting, run)) for run in self._runs]
+      for seed in seeds
+    ]
+
+  def _stage(self, seed, setting, run):
+    return f'controller-{seed}-{setting.name}-{run}'
+
+  def _search_seed(self, seed, run):
+    """Of a search and its episodes, the same for all settings."""
+    return random_numbers.derive(self._config.seed + seed, f'run {run}')
 
   def _announce(self, seed, what, name):
     seeds = self._config.seeds
@@ -202,14 +233,18 @@ class Comparison:
       **given,
     )
 
-  def _controller_config(self, seed, setting):
+  def _controller_config(self, seed, setting, run):
+    dream_of = ''
+    if setting.dream:
+      dream_of = str(self._path(seed, f'world_model-{setting.dream}'))
     return config_flags.convert(
       self._config,
       controller_settings.Config,
       env='',  # That of the world model.
-      run_dir=str(self._path(seed, f'controller-{setting.name}')),
-      seed=self._config.seed + seed,
+      run_dir=str(self._path(seed, f'controller-{setting.name}-{run}')),
+      seed=self._search_seed(seed, run),
       world_model=str(self._path(seed, f'world_model-{setting.cell}')),
+      dream_of=dream_of,
       features=setting.features,
       untrained=setting.untrained,
       iterations=1,

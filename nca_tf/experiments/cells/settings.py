@@ -29,14 +29,24 @@ class Config(_Evolution, _Model, _Vision, games_settings.PlayConfig):
   settings: tuple[str, ...] = config_flags.option(
     _NAMES, 'What to compare.', choices=_NAMES
   )
+  runs: int = config_flags.option(
+    4, 'Searches of a controller in the dream of each M.', minimum=1
+  )
   seeds: tuple[int, ...] = config_flags.option(
-    (0, 1, 2),
+    (0, 1, 2, 3, 4),
     'Seeds to repeat everything with; --seed is added to each. The same '
     'folder goes on with more of them.',
     minimum=0,
     identity=False,
   )
-  policy: str = _changed(games_settings.PlayConfig, 'policy', 'wander')
+  policy: str = _changed(
+    games_settings.PlayConfig, 'policy', 'wander_or_sweeps'
+  )
+  # A DNC with about as many weights as the LSTM of as many units.
+  memory_slots: int = _changed(_Model, 'memory_slots', 16)
+  word_size: int = _changed(_Model, 'word_size', 16)
+  read_heads: int = _changed(_Model, 'read_heads', 1)
+  keep_best: bool = _changed(_Model, 'keep_best', True)
   frame_skip: int = _changed(games_settings.PlayConfig, 'frame_skip', 4)
   episodes: int = _changed(_Vision, 'episodes', 600)
   vision_steps: int = _changed(_Vision, 'vision_steps', 1500)
@@ -53,6 +63,8 @@ class Config(_Evolution, _Model, _Vision, games_settings.PlayConfig):
     'smoke': {
       **world_model_settings.SMOKE,
       'seeds': (0,),
+      'runs': 1,
+      'keep_best': False,
       'dream_rollouts': 2,
       'popsize': 6,
       'generations': 2,
@@ -81,7 +93,8 @@ class Config(_Evolution, _Model, _Vision, games_settings.PlayConfig):
   @property
   def cell_names(self) -> tuple[str, ...]:
     """The cells of all that is compared, each once."""
-    return tuple(dict.fromkeys(setting.cell for setting in self.compared))
+    names = [cell for setting in self.compared for cell in setting.cells]
+    return tuple(dict.fromkeys(names))
 
   @property
   def run_name(self) -> str:
@@ -91,7 +104,7 @@ class Config(_Evolution, _Model, _Vision, games_settings.PlayConfig):
   def next_command(self, folder: os.PathLike) -> str:
     """The command that goes on from a finished run in a folder."""
     same = config_flags.arguments(self, ('seed', 'preset', 'threads'))
-    name = f'controller-{self.compared[0].name}'
+    name = f'controller-{self.compared[0].name}-1'
     agent = pathlib.Path(folder, f'seed-{self.seeds[0]}', name)
     return commands.line('evaluate', f'--agent={agent}', *same)
 

@@ -67,7 +67,18 @@ def run(config: settings.Config) -> None:
 def load_world_model(config, folder) -> world_model_lib.WorldModel:
   """A finished world model as `--untrained` wants it."""
   model = world_model_lib.WorldModel.load(folder)
-  return model.untrained(config.seed) if config.untrained else model
+  if config.untrained:
+    model = model.untrained(config.seed)
+  if config.dream_of:
+    host = world_model_lib.WorldModel.load(config.dream_of, 'dream_of')
+    try:
+      model = model.in_dream_of(host)
+    except ValueError as error:
+      raise faults.UsageError(
+        f'--dream_of: {error}, those of --world_model={folder}, got '
+        f'{config.dream_of}'
+      ) from error
+  return model
 
 
 class ControllerTraining:

@@ -90,6 +90,12 @@ class Config(EvolutionFlags):
     'runs/train_world_model/vizdoom-dnc-0',
     'Folder of a finished run of bin/train_world_model.',
   )
+  dream_of: str = _option(
+    '',
+    'Another finished world model with the same V, in whose dream the '
+    'controller learns to read the M of --world_model: whether the dream or '
+    'what is read makes a difference.',
+  )
   env: str = _option(
     '',
     'With --in=game: evolve on what this environment itself says, without a '
@@ -209,11 +215,24 @@ class Config(EvolutionFlags):
       raise faults.UsageError(
         f'--features must differ, got {",".join(self.features)}'
       )
+    self._validate_dream_of()
     if self.untrained and self.iterations > 1:
       raise faults.UsageError(
         '--iterations must be 1 with --untrained: the next iteration would '
         f'train M, got {self.iterations}'
       )
+
+  def _validate_dream_of(self):
+    """Refuses the dream of another M where there is none to learn in."""
+    if not self.dream_of:
+      return
+    world_model_settings.read_config('dream_of', self.dream_of)
+    for name, wanted in (('in_', 'dream'), ('iterations', 1)):
+      got = getattr(self, name)
+      if got != wanted:
+        raise faults.UsageError(
+          f'--{name.rstrip("_")} must be {wanted} with --dream_of, got {got}'
+        )
 
   def _validate_env(self):
     """Refuses what --env contradicts, and environments of pictures."""
@@ -252,7 +271,8 @@ class Config(EvolutionFlags):
 
 # What an evolution without a world model does not read.
 _OF_WORLD_MODELS = (
-  *('world_model', 'untrained', 'features', 'iterations', 'collect_episodes'),
+  *('world_model', 'dream_of', 'untrained', 'features', 'iterations'),
+  'collect_episodes',
   *('refit_vision_steps', 'refit_model_steps', 'accept_dream'),
   *('temperature', 'fitness', 'lanes', 'optimizer'),
 )

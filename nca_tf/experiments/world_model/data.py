@@ -14,6 +14,8 @@ from nca_tf.datasets import rollouts
 from nca_tf.runs import progress
 from nca_tf.world_model import world_model
 
+_VALIDATION = 10  # One episode in so many.
+
 
 class Shard(typing.NamedTuple):
   """Whole episodes of one file."""
@@ -233,6 +235,30 @@ class Recordings:
       if world_model.is_held_out(number, self._held_out) == held_out:
         whole = rollouts.decompress(episode, spec).observation
         yield number, whole[: _real_frames(episode)]
+
+
+def keep_apart(
+  latents: latents_lib.Latents, mirror: bool
+) -> list[latents_lib.Latents]:
+  """Episodes to learn from, and those to choose M by; none is in both.
+
+  Args:
+    latents: Whole episodes.
+    mirror: Whether the mirror images of all of them come after them.
+
+  Raises:
+    faults.UsageError: There are fewer than ten.
+  """
+  count = len(latents.episodes)
+  own = np.arange(count) % (count // 2 if mirror else count)
+  is_kept = own % _VALIDATION == _VALIDATION - 1
+  if not is_kept.any():
+    raise faults.UsageError(
+      f'--keep_best needs at least {_VALIDATION} episodes to learn from, got '
+      f'{own.max() + 1}; raise --episodes'
+    )
+  sides = np.flatnonzero(~is_kept), np.flatnonzero(is_kept)
+  return [latents_lib.select(latents, side) for side in sides]
 
 
 def _holds(file, shard):

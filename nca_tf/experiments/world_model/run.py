@@ -25,6 +25,7 @@ from nca_tf.runs import run as run_lib
 from nca_tf.runs import run_files
 from nca_tf.runs import run_folder
 from nca_tf.saved_models import export
+from nca_tf.training import best_weights
 from nca_tf.training import compilation
 from nca_tf.training import done_head
 from nca_tf.training import loop
@@ -276,11 +277,12 @@ class Training:
     latents, held_out_latents = world_model_lib.read_latents(
       run.path, config.held_out, config.mirror
     )
+    best = None
+    if config.keep_best:
+      best = best_weights.BestWeights(model)
+      latents, validation = data.keep_apart(latents, config.mirror)
     streams = self._streams(latents, config.model_batch, config.window)
-    steps = len(held_out_latents.is_first)
-    rows = max(1, min(config.model_batch, steps // (config.window + 1)))
-    window = min(config.window, steps - 1)
-    held_out = self._streams(held_out_latents, rows, window, 'held-out windows')
+    held_out = self._evaluated(held_out_latents)
     picture = report.DreamPicture(
       run, model, self.codec, held_out_latents, self.recordings
     )
@@ -295,12 +297,28 @@ class Training:
       jit=compilation.compiles(config.jit, pays),
     )
 
+    parts = {'state': trainer.state}
+    if best:
+      parts['best'] = best
+      validation = self._evaluated(validation)
+
     def evaluate(done):
       picture.draw(done)
-      return trainer.evaluate(held_out)
+      found = trainer.evaluate(held_out)
+      if best:
+        found['validation_loss'] = trainer.evaluate(validation)['loss']
+        best.keep(found['validation_loss'])
+      return found
 
-    steps, state = config.model_steps, trainer.state
-    return self._fit('model', model, trainer, steps, evaluate, state=state)
+    steps = config.model_steps
+    return self._fit('model', model, trainer, steps, evaluate, **parts)
+
+  def _evaluated(self, latents):
+    """Windows of episodes that M does not learn from."""
+    config, steps = self._config, len(latents.is_first)
+    rows = max(1, min(config.model_batch, steps // (config.window + 1)))
+    window = min(config.window, steps - 1)
+    return self._streams(latents, rows, window, 'held-out windows')
 
   def _fit_done_head(self):
     """Fits M's done head to what M imagines; M itself stays as it is."""
@@ -328,18 +346,22 @@ class Training:
     has_none = 'step' not in run.info(_DONE_HEAD)
     return has_none or run_files.is_trained(run, _DONE_HEAD)
 
-  def _fit(self, stage, model, trainer, steps, evaluate, **state):
+  def _fit(self, stage, model, trainer, steps, evaluate, **others):
     """Trains `model`, and returns its last record."""
     run = self._run
-    parts = {'model': model, 'optimizer': trainer.optimizer, **state}
+    parts = {'model': model, 'optimizer': trainer.optimizer, **others}
+    saved = checkpoints.Checkpoints(run.checkpoints / stage, **parts)
     loop.fit(
       stage,
       trainer.step,
       steps,
-      checkpoints=checkpoints.Checkpoints(run.checkpoints / stage, **parts),
+      checkpoints=saved,
       log=run.log,
       held_out=evaluate,
     )
+    if 'best' in others:
+      others['best'].restore()
+      saved.save(steps)
     records = run.log.records(stage)
     # The log may be lost; what is counted is the checkpoint.
     return {**(records[-1] if records else {}), 'stage': stage, 'step': steps}

@@ -32,6 +32,8 @@ SMOKE = {
   'word_size': 8,
   'read_heads': 2,
   'mixtures': 2,
+  'categoricals': 4,
+  'classes': 4,
   'model_steps': 20,
   'model_batch': 4,
   'window': 16,
@@ -68,16 +70,29 @@ class ModelFlags(cell_flags.CellFlags):
 
   latent: str = _option(
     _Architecture.latent,
-    "What M predicts: Gaussian mixtures over V's latents, or 16 categorical "
-    'variables of 16 classes that it encodes them in.',
+    "What M predicts: Gaussian mixtures over V's latents, or categorical "
+    'variables that it encodes them in.',
     choices=architecture_lib.LATENTS,
   )
   mixtures: int = _option(
     _Architecture.mixtures, 'Gaussians per mixture.', minimum=1
   )
+  categoricals: int = _option(
+    _Architecture.categoricals,
+    'Categorical variables of a latent, with --latent=categorical.',
+    minimum=1,
+  )
+  classes: int = _option(
+    _Architecture.classes, 'Classes of each of them.', minimum=2
+  )
   model_steps: int = _option(1500, 'Updates of M.', minimum=1)
   model_batch: int = _option(32, 'Streams per update of M.', minimum=1)
   window: int = _option(64, 'Transitions per stream and update.', minimum=1)
+  keep_best: bool = _option(
+    False,
+    'Take M as it was at its least loss on one episode in ten of those that it '
+    'would learn from, which are kept from it.',
+  )
   model_rate: float = _option(2e-3, "Adam's first rate for M.", minimum=0)
   model_decay: float = _option(
     0.998, "Factor on M's learning rate per update.", minimum=0, maximum=1
@@ -245,7 +260,8 @@ def read_config(flag: str, folder) -> Config:
 
 def _check_architecture(flag, folder, config):
   """Refuses a world model of another architecture than `config` asks for."""
-  names = ('cell', 'units', 'latent', 'mixtures', 'joint')
+  names = 'cell', 'units', 'latent', 'mixtures', 'joint'
+  names += 'categoricals', 'classes'
   if cells.get(config.cell).has_memory:
     names += cell_flags.OF_A_MEMORY
   _check_equal(flag, folder, config, names)
