@@ -270,16 +270,19 @@ def test_mirrored_episodes_are_learnt_as_well(recorded, tmp_path):
 
 def test_an_m_over_codes_leaves_the_same(recorded, tmp_path):
   flags = '--cell=lstm', '--latent=categorical', f'--rollouts={recorded}'
-  run.run(resolve(*flags, f'--run_dir={tmp_path}'))
+  sizes = '--categoricals=5', '--classes=3'
+  run.run(resolve(*flags, *sizes, f'--run_dir={tmp_path}'))
   assert (tmp_path / 'figures' / 'codes.png').is_file()
   assert not (tmp_path / 'figures' / 'mixture.png').exists()
   exported = tf.saved_model.load(tmp_path / 'export' / 'model')
   predicted = exported.signatures['predict'].structured_outputs
-  assert predicted['logits'].shape.as_list() == [None, 16, 16]
+  assert predicted['logits'].shape.as_list() == [None, 5, 3]
   loaded = world_model_lib.WorldModel.load(tmp_path)
   assert loaded.architecture.latent == 'categorical'
   with pytest.raises(faults.UsageError, match='--latent must be categorical'):
     resolve('--cell=lstm', f'--initial={tmp_path}')
+  with pytest.raises(faults.UsageError, match='--classes must be 3, that of'):
+    resolve(*flags, '--categoricals=5', f'--initial={tmp_path}')
 
 
 def test_too_few_frames_for_a_batch_name_the_flag(recorded, tmp_path):
