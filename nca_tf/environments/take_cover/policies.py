@@ -42,7 +42,7 @@ def sweeps(spec: game.GameSpec, rng: np.random.Generator) -> Iterator:
     side = 1 - side
     if rng.random() < 0.25:
       yield from [policies.draw(spec, rng)] * int(50 ** rng.uniform())
-    yield from [sides[side]] * max(1, int(hold * rng.lognormal(0, 0.25)))
+    yield from [sides[side]] * _vary(hold, rng)
 
 
 def reversals(spec: game.GameSpec, rng: np.random.Generator) -> Iterator:
@@ -59,7 +59,12 @@ def reversals(spec: game.GameSpec, rng: np.random.Generator) -> Iterator:
     hold = 2 * 25 ** rng.uniform()
     for _ in range(rng.integers(1, 11)):
       side = 1 - side
-      yield from [sides[side]] * max(1, int(hold * rng.lognormal(0, 0.25)))
+      yield from [sides[side]] * _vary(hold, rng)
+
+
+def _vary(hold: float, rng: np.random.Generator) -> int:
+  """Returns tics around a mean hold, at least one."""
+  return max(1, int(hold * rng.lognormal(0, 0.25)))
 
 
 def _encode(spec: game.GameSpec, action: str):
