@@ -122,6 +122,15 @@ def test_every_policy_plays_every_kind_of_action(kinds):
         assert rewards == [1.0] * tics
 
 
+def test_policies_that_differ_in_a_number_share_a_place_in_messages():
+  five_steps = environments.get_spec(five_step_game.NAME)
+  names = ('wander', 'hold_4', 'wander_2', 'hold_20', 'always_left', 'hold_150')
+  spec = dataclasses.replace(
+    five_steps, policies=dict.fromkeys(names), still_policy=None
+  )
+  assert spec.policy_names == 'wander, hold_4|20|150, wander_2, always_left'
+
+
 def test_seeds_determine_episodes(kinds):
   for spec, env in kinds:
     policy_name = next(iter(spec.policies))

@@ -367,7 +367,7 @@ def test_command_that_comes_next_runs_as_it_is_printed(
   if following == 'train_controller':
     write_world_model(folder, cell='lstm')
   elif binary == 'compare_cells':
-    write_agent(folder / 'seed-0' / 'controller-dnc')
+    write_agent(folder / 'seed-0' / 'controller-dnc-1')
   elif following == 'evaluate':
     write_world_model(tmp_path / 'model')
     write_agent(folder / 'export' / 'agent')

@@ -109,8 +109,8 @@ class GameSpec:
       raise ValueError('policies must name at least one, got none')
     if self.still_policy not in (None, *self.policies):
       raise ValueError(
-        f'still_policy must be None or one of {", ".join(self.policies)}, '
-        f'got {self.still_policy!r}'
+        f'still_policy must be None or one of {self.policy_names}, got '
+        f'{self.still_policy!r}'
       )
     indices = list(range(self.actions))
     if self.mirrored_actions and sorted(self.mirrored_actions) != indices:
@@ -123,6 +123,22 @@ class GameSpec:
   def actions(self) -> int:
     """Number of discrete actions."""
     return len(self.action_names)
+
+  @property
+  def policy_names(self) -> str:
+    """The names of the policies, for a message of one short line.
+
+    Those that differ only in a number at the end share a place, as in
+    'random, metronome_20|40'.
+    """
+    numbers = {}
+    for name in self.policies:
+      stem, line, number = name.rpartition('_')
+      if number.isdecimal():
+        numbers.setdefault(stem + line, []).append(number)
+      else:
+        numbers[name] = ()
+    return ', '.join(name + '|'.join(ends) for name, ends in numbers.items())
 
   @property
   def action_size(self) -> int:

@@ -131,7 +131,5 @@ def make(name: str, spec: game.GameSpec):
     ValueError: The game has no such policy.
   """
   if not isinstance(name, str) or name not in spec.policies:
-    raise ValueError(
-      f'name must be one of {", ".join(spec.policies)}, got {name!r}'
-    )
+    raise ValueError(f'name must be one of {spec.policy_names}, got {name!r}')
   return spec.policies[name](spec)

@@ -89,8 +89,8 @@ def _read(text: str, spec: game.GameSpec) -> Player:
     return Player(text, None, policies.make(text, spec).blind, {})
   if not isinstance(text, str) or saved_agent.find(text) is None:
     raise ValueError(
-      f'policy must be one of {", ".join(spec.policies)}, or the folder of an '
-      f'agent, got {text!r}'
+      f'policy must be one of {spec.policy_names}, or the folder of an agent, '
+      f'got {text!r}'
     )
   try:
     return load(text)

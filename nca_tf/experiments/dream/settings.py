@@ -110,8 +110,8 @@ class Config(controller_settings.DreamFlags):
       self._check_agent()
     elif self.policy not in (*spec.policies, KEYBOARD):
       raise faults.UsageError(
-        f'--policy must be one of {", ".join(spec.policies)}, {KEYBOARD}, '
-        f'got {self.policy!r}'
+        f'--policy must be one of {spec.policy_names}, {KEYBOARD}, got '
+        f'{self.policy!r}'
       )
 
   @property
