@@ -42,9 +42,9 @@ def kill_and_resume(folder, *flags):
 
   Returns the number of updates of the checkpoint that it went on from.
   """
-  # The first checkpoint comes right after this line.
-  start = f'train: {UPDATES // 20}/'
-  processes.kill_behind(command(folder, *flags), start, 0.3)
+  # The first checkpoint comes right after the line before this one.
+  start = f'train: {2 * UPDATES // 20}/'
+  processes.kill_behind(command(folder, *flags), start, 0)
   files = (folder / 'checkpoints' / 'agent').glob('*.index')
   done = max(int(re.search(r'(\d+)\.index', file.name)[1]) for file in files)
   assert 0 < done < UPDATES
