@@ -71,10 +71,10 @@ class Search(abc.ABC):
     """
     self.world_model = world_model
     self.player = folder / 'player'
-    controller = world_model.controller(config.features)
+    controller = world_model.controller(config.features, config.hidden)
     self._begin(controller, config, folder, name, x0)
     if not is_player(self.player):
-      self.export(np.zeros(controller.size), self.player)
+      self.export(np.zeros(controller.size, np.float32), self.player)
 
   def _begin(self, controller, config, folder, name, x0=None):
     self.controller = controller
@@ -83,7 +83,8 @@ class Search(abc.ABC):
     self._name = name
     self.stage = f'controller_{name}'
     folder.mkdir(parents=True, exist_ok=True)
-    self._x0 = np.zeros(controller.size) if x0 is None else x0
+    seed = random_numbers.derive(config.seed, f'first vector {name}')
+    self._x0 = controller.initial(seed) if x0 is None else x0
     self.evaluations = self._read_evaluations()
     self._restore()
 

@@ -113,6 +113,11 @@ class Config(EvolutionFlags):
   features: tuple[str, ...] = _option(
     ('z', 'h'), 'What the controller reads.', choices=feature_names
   )
+  hidden: int = _option(
+    0,
+    "Units of a hidden layer beside the controller's weights; 0: it is linear.",
+    minimum=0,
+  )
   evolutions: int = _option(
     1, 'Searches per iteration; the evaluations of all compete.', minimum=1
   )
@@ -201,6 +206,12 @@ class Config(EvolutionFlags):
         f'--optimizer=ppo learns in the dream, got --in={self.in_}; '
         'bin/train_agent learns in the game'
       )
+    if self.hidden and self.optimizer != PPO:
+      raise faults.UsageError(
+        f'--hidden must be 0 with --optimizer={self.optimizer}, whose '
+        'covariance is of all pairs of weights: a hidden layer has thousands '
+        f'and needs --optimizer={PPO}, got {self.hidden}'
+      )
     cell = self.world_model_config.cell
     entry = cells.get(cell)
     for name in self.features:
@@ -273,7 +284,7 @@ class Config(EvolutionFlags):
 _OF_WORLD_MODELS = (
   *('world_model', 'dream_of', 'untrained', 'features', 'iterations'),
   'collect_episodes',
-  *('refit_vision_steps', 'refit_model_steps', 'accept_dream'),
+  *('refit_vision_steps', 'refit_model_steps', 'accept_dream', 'hidden'),
   *('temperature', 'fitness', 'lanes', 'optimizer'),
 )
 

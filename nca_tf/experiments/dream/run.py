@@ -63,7 +63,8 @@ def _make_policy(config, model):
     return session_lib.scripted(
       config.policy, model.spec, config.lanes, config.seed
     )
-  controller = model.controller(config.agent_info['features'])
+  info = config.agent_info
+  controller = model.controller(info['features'], info.get('hidden', 0))
   loaded = tf.saved_model.load(str(saved_agent.find(config.agent)))
   parameters = loaded.signatures['parameters']()['parameters'].numpy()
   if len(parameters) != controller.size:
