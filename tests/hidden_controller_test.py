@@ -1,7 +1,5 @@
 """The controller with a hidden layer against NumPy, and through a search."""
 
-import json
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -10,8 +8,10 @@ import tiny_world_models
 from nca_tf.command_line import config_flags
 from nca_tf.command_line import faults
 from nca_tf.environments import workers
+from nca_tf.environments.workers import saved_agent
 from nca_tf.experiments.controller import dream_agent
 from nca_tf.experiments.controller import run as run_lib
+from nca_tf.experiments.controller import search
 from nca_tf.experiments.controller import settings
 from nca_tf.world_model import controller as controller_lib
 from nca_tf.world_model import hidden_controller
@@ -98,29 +98,103 @@ def test_a_linear_controller_has_none():
   assert controller.hidden == 0 and not np.any(controller.initial(1))
 
 
-def test_a_search_ends_with_an_agent_of_it(tmp_path):
-  model = tiny_world_models.train(tmp_path / 'model')
-  argv = (
-    '--preset=smoke',
-    f'--world_model={model}',
-    f'--run_dir={tmp_path / "run"}',
-    '--optimizer=ppo',
-    '--iterations=1',
-    '--evolutions=1',
-    '--generations=1',
-    '--final_episodes=1',
-    '--processes=1',
-    '--hidden=4',
+FLAGS = (
+  '--preset=smoke',
+  '--iterations=1',
+  '--evolutions=1',
+  '--generations=1',
+  '--check_episodes=0',
+  '--final_episodes=1',
+  '--processes=1',
+)
+
+
+@pytest.fixture(scope='module')
+def model(tmp_path_factory):
+  return tiny_world_models.train(tmp_path_factory.mktemp('search') / 'model')
+
+
+def resolve(model, *flags):
+  argv = *FLAGS, f'--world_model={model}', *flags
+  return config_flags.resolve(settings.Config, argv)
+
+
+@pytest.fixture(scope='module')
+def linear(model):
+  """The run of a linear agent."""
+  folder = model.with_name('linear')
+  run_lib.run(resolve(model, '--optimizer=ppo', f'--run_dir={folder}'))
+  return folder
+
+
+def test_a_search_ends_with_an_agent_of_it(model, tmp_path):
+  config = resolve(
+    model, '--optimizer=ppo', '--hidden=4', f'--run_dir={tmp_path / "run"}'
   )
-  run_lib.run(config_flags.resolve(settings.Config, argv))
-  info = json.loads((tmp_path / 'run/export/agent/agent.json').read_text())
+  run_lib.run(config)
+  info = saved_agent.read_info(tmp_path / 'run')
   assert info['hidden'] == 4
   options = {'frame_skip': info['frame_skip'], **info['options']}
   played = workers.play('vizdoom', str(tmp_path / 'run'), [1], options=options)
   assert len(list(played)) == 1
 
 
-def test_evolution_refuses_one(tmp_path):
-  argv = (f'--world_model={tiny_world_models.train(tmp_path)}', '--hidden=8')
+def test_evolution_refuses_one(model):
   with pytest.raises(faults.UsageError, match='--hidden must be 0 with --opt'):
-    config_flags.resolve(settings.Config, argv)
+    resolve(model, '--hidden=8')
+
+
+@pytest.mark.parametrize('hidden', [0, 4])
+def test_a_search_begins_from_the_weights_of_an_agent(model, linear, hidden):
+  config = resolve(model, f'--initial_agent={linear}')
+  sizes = {'z': 8, 'h': 16}
+  given = (hidden_controller.HiddenController, {'hidden': hidden})
+  kind, units = given if hidden else (controller_lib.LinearController, {})
+  controller = kind(sizes, 3, **units)
+  wanted = saved_agent.SavedAgent(linear).parameters
+  found = search.read_start(config, controller)
+  assert found.shape == (controller.size,)
+  np.testing.assert_array_equal(found[: len(wanted)], wanted)
+  assert np.any(wanted) and bool(hidden) == bool(np.any(found[len(wanted) :]))
+
+
+def test_evolution_goes_on_from_what_ppo_found(model, linear, tmp_path):
+  run_lib.run(
+    resolve(
+      model,
+      f'--initial_agent={linear}',
+      '--sigma=0.000001',
+      '--action_noise=0.4',
+      f'--run_dir={tmp_path / "run"}',
+    )
+  )
+  np.testing.assert_allclose(
+    saved_agent.SavedAgent(tmp_path / 'run').parameters,
+    saved_agent.SavedAgent(linear).parameters,
+    atol=1e-4,
+  )
+
+
+def test_weights_of_another_size_are_refused(model, linear):
+  config = resolve(model, f'--initial_agent={linear}')
+  controller = controller_lib.LinearController({'z': 9, 'h': 16}, 3)
+  with pytest.raises(faults.UsageError, match='--initial_agent must have 26 p'):
+    search.read_start(config, controller)
+
+
+@pytest.mark.parametrize(
+  ('flags', 'message'),
+  [
+    (('--initial_agent=nowhere',), '--initial_agent: folder must hold an'),
+    (('--features=h',), r"--initial_agent must have features \['h'\], got"),
+    (('--optimizer=ppo', '--action_noise=1'), '--action_noise must be 0 with'),
+    (('--in=game', '--action_noise=1'), '--action_noise must be 0 with'),
+    (('--action_noise=-1',), '--action_noise must be'),
+    (('--hidden=-1',), '--hidden must be'),
+    (('--hidden=2.5',), '--hidden must be'),
+  ],
+)
+def test_bad_input_is_one_line(model, linear, flags, message):
+  with pytest.raises(faults.UsageError, match=message) as caught:
+    resolve(model, f'--initial_agent={linear}', *flags)
+  assert '\n' not in str(caught.value)

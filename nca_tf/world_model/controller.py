@@ -77,6 +77,11 @@ class LinearController:
   @property
   def size(self) -> int:
     """P, the number of parameters: the weights and then the bias."""
+    return self.linear_size
+
+  @property
+  def linear_size(self) -> int:
+    """Parameters that are weights of features, or biases of their sums."""
     return self.rows * (sum(self.sizes.values()) + 1)
 
   def initial(self, seed: int) -> np.ndarray:
@@ -90,7 +95,10 @@ class LinearController:
     Those of several components are [..., A]. Arguments and errors are those of
     `activate`.
     """
-    activation = self.activate(parameters, features)
+    return self.decide(self.activate(parameters, features))
+
+  def decide(self, activation):
+    """The actions of `act` for the sums of `activate`."""
     if not self.ordered and self.rows > 1:
       return tf.argmax(activation, -1, tf.int32)
     activation = tf.tanh(activation)

@@ -39,7 +39,7 @@ class HiddenController(controller.LinearController):
   @property
   def size(self) -> int:
     """P, the number of parameters."""
-    return super().size + self.hidden * (self._features + 1 + self.rows)
+    return self.linear_size + self.hidden * (self._features + 1 + self.rows)
 
   @property
   def _features(self):
@@ -50,7 +50,7 @@ class HiddenController(controller.LinearController):
     rng = random_numbers.generator(seed, 'hidden units of a controller')
     found = np.zeros(self.size, np.float32)
     count = self.hidden * self._features
-    first = super().size
+    first = self.linear_size
     drawn = rng.standard_normal(count) / np.sqrt(self._features)
     found[first : first + count] = drawn
     return found
@@ -62,7 +62,7 @@ class HiddenController(controller.LinearController):
       [self.rows, self.hidden],
     )
     counts = [int(np.prod(each)) for each in shape]
-    linear, *parts = tf.split(parameters, [super().size, *counts], -1)
+    linear, *parts = tf.split(parameters, [self.linear_size, *counts], -1)
     inward, bias, outward = (
       tf.reshape(part, tf.concat([tf.shape(part)[:-1], each], 0))
       for part, each in zip(parts, shape, strict=True)

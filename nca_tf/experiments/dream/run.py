@@ -65,8 +65,7 @@ def _make_policy(config, model):
     )
   info = config.agent_info
   controller = model.controller(info['features'], info.get('hidden', 0))
-  loaded = tf.saved_model.load(str(saved_agent.find(config.agent)))
-  parameters = loaded.signatures['parameters']()['parameters'].numpy()
+  parameters = saved_agent.SavedAgent(config.agent).parameters
   if len(parameters) != controller.size:
     raise faults.UsageError(
       f'--world_model must have the sizes for {len(parameters)} parameters of '
