@@ -63,6 +63,29 @@ def play(dream, controller, parameters, lanes, rollouts=ROLLOUTS):
   )
 
 
+def test_noise_on_the_sums_is_what_moves_the_actions(model, starts):
+  dream = make(model, starts)
+  controller = controller_of(model)
+  shape = ROLLOUTS, HORIZON, 1
+  rest = np.zeros((2, controller.size), np.float32)
+
+  def scores(parameters, noise):
+    act = dream_lib.follow(controller, parameters, noise)
+    lanes = dream.make_noise(ROLLOUTS, SEED)
+    return dream.play(act, len(parameters), lanes, 5).scores
+
+  for push in (-3.0, 0.0, 3.0):
+    biased = rest.copy()
+    biased[:, -1] = push
+    np.testing.assert_array_equal(
+      scores(rest, tf.fill(shape, push)), scores(biased, None)
+    )
+  steps = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+  one, other = scores(rest, tf.constant(steps))
+  np.testing.assert_array_equal(one, other)  # All candidates get the same.
+  assert np.any(one != scores(rest, None)[0])
+
+
 def one_by_one(model, dream, controller, parameters, fitness, shift):
   """The same episodes without lanes: plain loops over model.step."""
   noise = dream.make_noise(ROLLOUTS, SEED)

@@ -312,8 +312,12 @@ def _describe_agent(controller, parameters, info):
       f'parameters must be of shape [{controller.size}], got '
       f'{list(parameters.shape)}'
     )
-  features = {'features': list(controller.sizes), 'parameters': controller.size}
-  return {**info, **features}
+  return {
+    **info,
+    'features': list(controller.sizes),
+    'hidden': controller.hidden,
+    'parameters': controller.size,
+  }
 
 
 def _state_specs(cell, state):

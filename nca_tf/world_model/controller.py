@@ -10,6 +10,7 @@ Letters: P parameters, S size of a feature, A action size.
 
 from collections.abc import Mapping
 
+import numpy as np
 import tensorflow as tf
 
 from nca_tf import checks
@@ -26,6 +27,8 @@ class LinearController:
     controller = LinearController({'z': 64, 'h': 256}, actions=3)
     action = controller.act(parameters, features)  # [B, 321], [B, S] -> [B]
   """
+
+  hidden = 0  # Units between the features and the sums.
 
   def __init__(
     self,
@@ -74,7 +77,17 @@ class LinearController:
   @property
   def size(self) -> int:
     """P, the number of parameters: the weights and then the bias."""
+    return self.linear_size
+
+  @property
+  def linear_size(self) -> int:
+    """Parameters that are weights of features, or biases of their sums."""
     return self.rows * (sum(self.sizes.values()) + 1)
+
+  def initial(self, seed: int) -> np.ndarray:
+    """Parameters to begin with, float32 [P]: 0, whatever the seed."""
+    del seed
+    return np.zeros(self.size, np.float32)
 
   def act(self, parameters, features):
     """Returns actions [...]: int32, or float32 in (-1, 1) if continuous.
@@ -82,7 +95,10 @@ class LinearController:
     Those of several components are [..., A]. Arguments and errors are those of
     `activate`.
     """
-    activation = self.activate(parameters, features)
+    return self.decide(self.activate(parameters, features))
+
+  def decide(self, activation):
+    """The actions of `act` for the sums of `activate`."""
     if not self.ordered and self.rows > 1:
       return tf.argmax(activation, -1, tf.int32)
     activation = tf.tanh(activation)
@@ -115,8 +131,12 @@ class LinearController:
         f'parameters must be of shape [..., {self.size}], '
         f'got {list(parameters.shape)}'
       )
+    return self._sum(parameters, inputs)
+
+  def _sum(self, parameters, inputs):
+    """The sums for parameters [..., P] and inputs [..., F]."""
     if self.rows > 1:
-      rows = self.rows, self.size // self.rows
+      rows = self.rows, parameters.shape[-1] // self.rows
       shape = tf.concat([tf.shape(parameters)[:-1], rows], 0)
       parameters = tf.reshape(parameters, shape)
       inputs = inputs[..., None, :]

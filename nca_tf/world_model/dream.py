@@ -323,15 +323,20 @@ def _key(seed):
   return tf.cast(seed, tf.int32)
 
 
-def follow(controller, parameters):
-  """Policy for `Dream.play`: every candidate its row of parameters [P, n]."""
+def follow(controller, parameters, noise=None):
+  """Policy for `Dream.play`: every candidate its row of parameters [P, n].
+
+  `noise` [R, T, rows] is added to the sums of the controller, where wanted.
+  """
 
   def act(features, candidate, rollout, step):
-    del rollout, step
     # Idle lanes ask for one candidate too many; XLA would clip, others raise.
     candidate = tf.minimum(candidate, parameters.shape[0] - 1)
-    action = controller.act(tf.gather(parameters, candidate), features)
-    return controller.encode(action, features['z'].dtype)
+    sums = controller.activate(tf.gather(parameters, candidate), features)
+    if noise is not None:
+      added = tf.gather_nd(noise, tf.stack([rollout, step], -1))
+      sums += tf.reshape(tf.cast(added, sums.dtype), tf.shape(sums))
+    return controller.encode(controller.decide(sums), features['z'].dtype)
 
   return act
 

@@ -27,6 +27,7 @@ from nca_tf.world_model import codec as codec_lib
 from nca_tf.world_model import controller as controller_lib
 from nca_tf.world_model import dream as dream_lib
 from nca_tf.world_model import guest as guest_lib
+from nca_tf.world_model import hidden_controller
 from nca_tf.world_model import model as model_lib
 from nca_tf.world_model import standardiser
 from nca_tf.world_model import vision as vision_lib
@@ -120,9 +121,13 @@ class WorldModel:
     return dream_lib.Dream(model, self.starts, horizon, *settings)
 
   def controller(
-    self, features: Sequence[str]
+    self, features: Sequence[str], hidden: int = 0
   ) -> controller_lib.LinearController:
     """C that reads `features`: z, or those of M's cell (`cells.features`).
+
+    Args:
+      features: Their names.
+      hidden: Units of a hidden layer; 0: a linear controller.
 
     Raises:
       ValueError: M has no such feature.
@@ -137,13 +142,16 @@ class WorldModel:
         f'got {", ".join(map(str, unknown))}'
       )
     chosen = {name: sizes[name] for name in features}
-    return controller_lib.LinearController(
+    given = (
       chosen,
       self.spec.actions,
       self.spec.action_kind,
       self.spec.components,
       self.spec.ordered_actions,
     )
+    if hidden:
+      return hidden_controller.HiddenController(*given, hidden=hidden)
+    return controller_lib.LinearController(*given)
 
   def player(self, controller) -> agent_lib.Agent:
     """V, M and a controller as a player of the real game."""

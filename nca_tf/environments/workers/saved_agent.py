@@ -164,6 +164,11 @@ class SavedAgent:
       signatures['act' if self._own is None else 'act_as']
     )
 
+  @property
+  def parameters(self) -> np.ndarray | None:
+    """The controller's own [P], where they can be replaced."""
+    return None if self._own is None else self._own.numpy()
+
   def __reduce__(self):
     """Refuses: what a graph holds stays in its process."""
     raise TypeError(

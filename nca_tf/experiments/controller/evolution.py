@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from nca_tf import random_numbers
+from nca_tf import random_tensors
 from nca_tf.evolution import cma_es
 from nca_tf.evolution import evaluators
 from nca_tf.experiments.controller import search
@@ -64,10 +65,9 @@ class Evolution(search.Search):
 
     def generation(state):
       x = cma_es.ask(self._settings, state)
-      noise = dream.make_noise(
-        config.dream_rollouts, tf.stack([key, state.generation])
-      )
-      act = dream_lib.follow(self.controller, x)
+      seed = tf.stack([key, state.generation])
+      noise = dream.make_noise(config.dream_rollouts, seed)
+      act = dream_lib.follow(self.controller, x, self._disturb(dream, seed))
       played = dream.play(act, config.popsize, noise, config.lanes)
       scores = tf.reduce_mean(played.scores, 1) * scale
       return cma_es.tell(self._settings, state, x, -scores), scores
@@ -79,6 +79,15 @@ class Evolution(search.Search):
     )
 
     return lambda state, players: compiled(state)
+
+  def _disturb(self, dream, seed):
+    """Logistic noise on the controller's sums, None or [R, T, rows]."""
+    scale = self._config.action_noise
+    if not scale:
+      return None
+    shape = self._config.dream_rollouts, dream.horizon, self.controller.rows
+    uniform = random_tensors.uniform(seed + [7, 0], shape)
+    return scale * (tf.math.log(uniform) - tf.math.log1p(-uniform))
 
   def _in_game(self):
     """As `_in_dream`, in the real game."""

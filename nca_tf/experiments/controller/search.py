@@ -46,6 +46,29 @@ def export_player(world_model, controller, parameters, folder, **info):
   )
 
 
+def read_start(config, controller) -> np.ndarray:
+  """The first vector [n] of a search that begins from another one's agent.
+
+  The weights of a linear agent begin a controller with a hidden layer.
+
+  Raises:
+    faults.UsageError: The agent is damaged, or has other weights.
+  """
+  try:
+    parameters = saved_agent.SavedAgent(config.initial_agent).parameters
+  except ValueError as error:
+    raise faults.UsageError(f'--initial_agent: {error}') from error
+  seed = random_numbers.derive(config.seed, 'hidden units beside an agent')
+  found = controller.initial(seed)
+  if len(parameters) not in (controller.size, controller.linear_size):
+    raise faults.UsageError(
+      f'--initial_agent must have {controller.size} parameters, as the '
+      f'controller, got {config.initial_agent} with {len(parameters)}'
+    )
+  found[: len(parameters)] = parameters
+  return found
+
+
 class Search(abc.ABC):
   """Generations with evaluations in the real game; survives being killed.
 
@@ -71,10 +94,12 @@ class Search(abc.ABC):
     """
     self.world_model = world_model
     self.player = folder / 'player'
-    controller = world_model.controller(config.features)
+    controller = world_model.controller(config.features, config.hidden)
+    if x0 is None and config.initial_agent:
+      x0 = read_start(config, controller)
     self._begin(controller, config, folder, name, x0)
     if not is_player(self.player):
-      self.export(np.zeros(controller.size), self.player)
+      self.export(np.zeros(controller.size, np.float32), self.player)
 
   def _begin(self, controller, config, folder, name, x0=None):
     self.controller = controller
@@ -83,7 +108,8 @@ class Search(abc.ABC):
     self._name = name
     self.stage = f'controller_{name}'
     folder.mkdir(parents=True, exist_ok=True)
-    self._x0 = np.zeros(controller.size) if x0 is None else x0
+    seed = random_numbers.derive(config.seed, f'first vector {name}')
+    self._x0 = controller.initial(seed) if x0 is None else x0
     self.evaluations = self._read_evaluations()
     self._restore()
 

@@ -10,6 +10,7 @@ import gymnasium
 from nca_tf.command_line import config_flags
 from nca_tf.command_line import faults
 from nca_tf.environments import gym_lanes
+from nca_tf.environments.workers import saved_agent
 from nca_tf.experiments.agents import arenas
 from nca_tf.experiments.agents import settings as agent_settings
 from nca_tf.experiments.games import settings as games_settings
@@ -113,6 +114,22 @@ class Config(EvolutionFlags):
   features: tuple[str, ...] = _option(
     ('z', 'h'), 'What the controller reads.', choices=feature_names
   )
+  hidden: int = _option(
+    0,
+    "Units of a hidden layer beside the controller's weights; 0: it is linear.",
+    minimum=0,
+  )
+  action_noise: float = _option(
+    0.0,
+    'Scale of logistic noise on what the controller computes, in dreams of '
+    'CMA-ES: what needs exact actions does not last. PPO has its own.',
+    minimum=0,
+  )
+  initial_agent: str = _option(
+    '',
+    'An agent, or the run that made one, from whose weights the first '
+    'searches begin: its z and features must be those of --world_model.',
+  )
   evolutions: int = _option(
     1, 'Searches per iteration; the evaluations of all compete.', minimum=1
   )
@@ -201,6 +218,17 @@ class Config(EvolutionFlags):
         f'--optimizer=ppo learns in the dream, got --in={self.in_}; '
         'bin/train_agent learns in the game'
       )
+    if self.hidden and self.optimizer != PPO:
+      raise faults.UsageError(
+        f'--hidden must be 0 with --optimizer={self.optimizer}, whose '
+        'covariance is of all pairs of weights: a hidden layer has thousands '
+        f'and needs --optimizer={PPO}, got {self.hidden}'
+      )
+    if self.action_noise and (self.optimizer, self.in_) != (CMA_ES, 'dream'):
+      raise faults.UsageError(
+        f'--action_noise must be 0 with --optimizer={self.optimizer} '
+        f'--in={self.in_}, got {self.action_noise}'
+      )
     cell = self.world_model_config.cell
     entry = cells.get(cell)
     for name in self.features:
@@ -216,6 +244,7 @@ class Config(EvolutionFlags):
         f'--features must differ, got {",".join(self.features)}'
       )
     self._validate_dream_of()
+    self._validate_initial_agent()
     if self.untrained and self.iterations > 1:
       raise faults.UsageError(
         '--iterations must be 1 with --untrained: the next iteration would '
@@ -232,6 +261,28 @@ class Config(EvolutionFlags):
       if got != wanted:
         raise faults.UsageError(
           f'--{name.rstrip("_")} must be {wanted} with --dream_of, got {got}'
+        )
+
+  def _validate_initial_agent(self):
+    """Refuses to begin from an agent that reads something else."""
+    if not self.initial_agent:
+      return
+    try:
+      info = saved_agent.read_info(self.initial_agent)
+    except ValueError as error:
+      raise faults.UsageError(f'--initial_agent: {error}') from error
+    wanted = {
+      'features': list(self.features),
+      **{
+        name: getattr(self.world_model_config, name)
+        for name in saved_agent.SETTINGS
+      },
+    }
+    for name, value in wanted.items():
+      if info.get(name) != value:
+        raise faults.UsageError(
+          f'--initial_agent must have {name} {value}, got '
+          f'{self.initial_agent} with {info.get(name)}'
         )
 
   def _validate_env(self):
@@ -273,7 +324,8 @@ class Config(EvolutionFlags):
 _OF_WORLD_MODELS = (
   *('world_model', 'dream_of', 'untrained', 'features', 'iterations'),
   'collect_episodes',
-  *('refit_vision_steps', 'refit_model_steps', 'accept_dream'),
+  *('refit_vision_steps', 'refit_model_steps', 'accept_dream', 'hidden'),
+  *('initial_agent', 'action_noise'),
   *('temperature', 'fitness', 'lanes', 'optimizer'),
 )
 

@@ -63,9 +63,9 @@ def _make_policy(config, model):
     return session_lib.scripted(
       config.policy, model.spec, config.lanes, config.seed
     )
-  controller = model.controller(config.agent_info['features'])
-  loaded = tf.saved_model.load(str(saved_agent.find(config.agent)))
-  parameters = loaded.signatures['parameters']()['parameters'].numpy()
+  info = config.agent_info
+  controller = model.controller(info['features'], info.get('hidden', 0))
+  parameters = saved_agent.SavedAgent(config.agent).parameters
   if len(parameters) != controller.size:
     raise faults.UsageError(
       f'--world_model must have the sizes for {len(parameters)} parameters of '
