@@ -7,10 +7,11 @@ import pytest
 import tensorflow as tf
 
 from nca_tf import random_numbers
+from nca_tf import random_tensors
 from nca_tf.memory import cells
+from nca_tf.memory.unrolled import episodes
 from nca_tf.runs import checkpoints
 from nca_tf.world_model import categorical
-from nca_tf.world_model import discrete_model
 from nca_tf.world_model import model as model_lib
 
 SIZE, GROUPS, CLASSES, FEATURES = 6, 3, 4, 5
@@ -139,7 +140,7 @@ def test_gradients_go_straight_through_the_codes(head):
   weights = latents(5, GROUPS * CLASSES // SIZE).reshape(5, -1)
   with tf.GradientTape(persistent=True) as tape:
     tape.watch(z)
-    drawn = head.teach(z, KEY)
+    drawn = head.teach(z, random_tensors.uniform(KEY, [5, GROUPS]))
     through = tf.reduce_sum(weights * drawn.codes)
     soft = tf.reduce_sum(weights * head._flat(tf.exp(drawn.posterior.logits)))
   codes = drawn.codes.numpy()
@@ -150,9 +151,10 @@ def test_gradients_go_straight_through_the_codes(head):
   assert np.any(tape.gradient(through, z))
 
 
-def test_a_checkpoint_has_every_weight(tmp_path):
+@pytest.mark.parametrize('kind', memory_models.OVER_CODES)
+def test_a_checkpoint_has_every_weight(tmp_path, kind):
   one, other = (
-    memory_models.make(memory_models.CODES, SIZE, 2, seed=seed)
+    memory_models.make(kind, SIZE, 2, seed=seed)
     for seed in (0, 1)
   )
   assert any(
@@ -215,11 +217,12 @@ def learn(model, given, steps):
   return {name: float(value) for name, value in terms.items()}, gradients
 
 
+@pytest.mark.parametrize('kind', memory_models.OVER_CODES)
 @pytest.mark.parametrize('cell', cells.names())
-def test_it_learns_a_cycle_and_dreams_it(cell):
+def test_it_learns_a_cycle_and_dreams_it(cell, kind):
   keras.utils.set_random_seed(0)
   made = cells.make(cell, 16, memory_slots=5, word_size=4, read_heads=2)
-  model = discrete_model.DiscreteModel(made, SIZE, 2, GROUPS, CLASSES)
+  model = memory_models.OVER_CODES[kind](made, SIZE, 2, GROUPS, CLASSES)
   model.build()
   given = transitions()
   first, _ = learn(model, given, 1)
@@ -232,11 +235,14 @@ def test_it_learns_a_cycle_and_dreams_it(cell):
   assert last['reconstruction'] < 0.1 * first['reconstruction']
   # What is decoded is encoded as it was, and V's latents are kept.
   z = given.z.numpy()
-  seen = np.asarray(model.latent_head.perceive(z))
-  np.testing.assert_allclose(seen, z, atol=0.4)
-  np.testing.assert_array_equal(
-    model.latent_head.encode(seen), model.latent_head.encode(z)
-  )
+  state = model.initial(4)
+  for t in range(8):
+    seen = model.perceive(z[:, t], state)
+    np.testing.assert_allclose(seen, z[:, t], atol=0.4)
+    again = model.perceive(seen, state)
+    np.testing.assert_array_equal(again, seen)
+    step = z[:, t], given.action[:, t], given.is_first[:, t]
+    _, state = model.step(*step, state)
   # On its own draws it goes round as the places do.
   state, at = model.initial(4), given.z[:, 0]
   seen_at = [at]
@@ -253,8 +259,9 @@ def test_it_learns_a_cycle_and_dreams_it(cell):
   assert close.mean() > 0.4
 
 
-def test_losses_skip_what_has_no_target():
-  model = memory_models.make(memory_models.CODES, SIZE, 2)
+@pytest.mark.parametrize('kind', memory_models.OVER_CODES)
+def test_losses_skip_what_has_no_target(kind):
+  model = memory_models.make(kind, SIZE, 2)
   given = transitions()
   is_first = given.is_first.numpy()
   is_first[1, 3] = True
@@ -274,14 +281,46 @@ def test_losses_skip_what_has_no_target():
   assert float(one['loss']) == pytest.approx(whole, rel=1e-6)
 
 
-def test_mixed_precision_keeps_the_codec_in_float32():
+@pytest.mark.parametrize('kind', memory_models.OVER_CODES)
+def test_mixed_precision_keeps_the_codec_in_float32(kind):
   before = keras.config.dtype_policy()
   keras.config.set_dtype_policy('mixed_bfloat16')
   try:
-    model = memory_models.make(memory_models.CODES, SIZE, 2)
+    model = memory_models.make(kind, SIZE, 2)
     terms, state = model.losses(transitions(), model.initial(4), KEY)
   finally:
     keras.config.set_dtype_policy(before)
   assert all(value.dtype == tf.float32 for value in terms.values())
   assert all(np.isfinite(value) for value in terms.values())
   assert [x.dtype for x in state] == [x.dtype for x in model.initial(4)]
+
+
+def test_taught_codes_are_of_the_memory_that_they_make():
+  """What a loop over single steps finds, an episode's start among them."""
+  model = memory_models.make(memory_models.STATE_SPACE, SIZE, 2)
+  given = transitions()
+  is_first = given.is_first.numpy()
+  is_first[1, 3] = is_first[2, 8] = True
+  given = given._replace(is_first=tf.constant(is_first))
+  head, state = model.latent_head, model.initial(4)
+  uniform = random_tensors.uniform(KEY, [4, 9, GROUPS])
+  later, prediction, after = model._teach(given, state, uniform)
+  context = np.zeros((4, model.cell.output_size), np.float32)
+  for t in range(9):
+    codes = head.teach(given.z[:, t], uniform[:, t], context)
+    if t:
+      for found, wanted in (
+        (later.codes, codes.codes),
+        (later.posterior.logits, codes.posterior.logits),
+        (later.posterior.context, context),
+      ):
+        np.testing.assert_allclose(found[:, t - 1], wanted, atol=1e-5)
+    if t == 8:
+      break
+    inputs = model._join(codes.codes, given.action[:, t], is_first[:, t])
+    output, state = episodes.advance(model.cell, inputs, is_first[:, t], state)
+    found = prediction.latent.logits[:, t]
+    np.testing.assert_allclose(found, head(output).logits, atol=1e-5)
+    context = output * (1 - is_first[:, t + 1, None])
+  for found, wanted in zip(after, state, strict=True):
+    np.testing.assert_allclose(found, wanted, atol=1e-5)

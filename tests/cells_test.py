@@ -104,6 +104,23 @@ def test_a_feed_forward_controller_offers_reads_and_memory():
   assert set(features) == {'reads', 'memory'}
 
 
+@pytest.mark.parametrize('name', cells.names())
+def test_a_state_has_the_output_that_led_to_it(name):
+  cell = cells.make(name, 8, **OPTIONS)
+  state = cell.get_initial_state(batch_size=2)
+  cell.build((None, 3))
+  np.testing.assert_array_equal(
+    cells.output(cell, state), np.zeros((2, cell.output_size))
+  )
+  inputs = np.random.default_rng(0).normal(size=(2, 3)).astype(np.float32)
+  output, state = cell(inputs, state)
+  np.testing.assert_array_equal(cells.output(cell, state), output)
+  assert np.any(output)
+  layer = dnc.DNCCell(8, output_size=5, **OPTIONS)
+  with pytest.raises(ValueError, match='h and reads .16 numbers. as its output'):
+    cells.output(layer, layer.get_initial_state(batch_size=2))
+
+
 def test_wrong_arguments_are_named():
   known = re.escape(str(cells.names()))
   with pytest.raises(ValueError, match=f"one of {known}, got 'nothing'"):

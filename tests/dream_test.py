@@ -30,8 +30,8 @@ def model(request):
   made = memory_models.make(request.param, Z, 3, UNITS, seed=1)
   made.done_head.kernel.assign(made.done_head.kernel * 8)
   # That of an M over codes is farther from the end.
-  bias = 2.0 if request.param == memory_models.CODES else -1.0
-  made.done_head.bias.assign([bias])
+  biases = {memory_models.CODES: 2.0, memory_models.STATE_SPACE: 2.5}
+  made.done_head.bias.assign([biases.get(request.param, -1.0)])
   return made
 
 

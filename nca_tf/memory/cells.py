@@ -13,7 +13,7 @@ without TensorFlow.
 
 Outside this package a cell's properties are asked for, never its name or class:
 of a name `names`, `get`, `make` and `feature_names`, of a cell `state_names`,
-`features`, `has_memory`, `trace` and `sequence_layer`.
+`features`, `output`, `has_memory`, `trace` and `sequence_layer`.
 """
 
 import importlib
@@ -155,6 +155,30 @@ def features(cell: 'keras.layers.Layer', states) -> dict[str, Any]:
     for name, part in zip(named, flat, strict=True)
     if name in offered
   }
+
+
+def output(cell: 'keras.layers.Layer', states):
+  """The output [B, O] of the step that left a state.
+
+  Args:
+    cell: as in `state_names`, without an output layer of its own.
+    states: the cell's states, in any nesting; before the first step 0.
+
+  Raises:
+    ValueError: as of `features`, or the cell's output is not in its state.
+  """
+  from keras import ops
+
+  parts = features(cell, states)
+  # Every cell gives h, and the words that it read where it has a memory.
+  parts = [parts[name] for name in ('h', 'reads') if name in parts]
+  found = sum(part.shape[-1] for part in parts)
+  if found != cell.output_size:
+    raise ValueError(
+      f'cell must have its h and reads ({found} numbers) as its output, got '
+      f'one with {cell.output_size}'
+    )
+  return ops.concatenate(parts, -1)
 
 
 def has_memory(cell: 'keras.layers.Layer') -> bool:

@@ -106,7 +106,9 @@ def _model_functions(model, names):
 
   def predict(**seen):
     latent, outputs = say(**seen)
-    return {**latent._asdict(), **outputs}
+    latent = latent._asdict()
+    latent.pop('context', None)  # That is in the state, as h and reads.
+    return {**latent, **outputs}
 
   def say(z, action, is_first, **state):
     state = [state[name] for name in names]

@@ -41,7 +41,7 @@ class Agent(typing.NamedTuple):
       )
       for part in state
     ]
-    seen = self.model.latent_head.perceive(z)
+    seen = self.model.perceive(z, state)
     features = {'z': seen, **self.model.features(state)}
     features = {name: tf.cast(x, z.dtype) for name, x in features.items()}
     action = self.controller.act(parameters, features)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 BINARY = 'train_world_model'
 # What M predicts: Gaussian mixtures over V's latents, or codes of them.
 LATENTS = ('mixture', 'categorical')
+# What codes are made from: the frame alone, or M's memory of the past as well.
+POSTERIORS = ('frame', 'memory')
 _LEAST = {'classes': 2}
 
 
@@ -46,6 +48,7 @@ class Architecture:
   joint: bool = False
   categoricals: int = 16  # In which --latent=categorical encodes a latent.
   classes: int = 16
+  posterior: str = 'frame'  # of POSTERIORS
 
   @classmethod
   def of(cls, settings: Mapping[str, Any]) -> 'Architecture':
@@ -78,14 +81,18 @@ class Architecture:
     """An untrained M for a game; each purpose has first weights of its own."""
     from nca_tf.world_model import discrete_model
     from nca_tf.world_model import model as model_lib
+    from nca_tf.world_model import state_space_model
 
     sizes = {name: getattr(self, name) for name in cell_flags.OF_A_MEMORY}
     with random_numbers.weights(seed, purpose):
       cell = cells.make(self.cell, self.units, **sizes)
       given = cell, self.latents(spec), spec.action_size
       if self.latent == 'categorical':
+        kind = discrete_model.DiscreteModel
+        if self.posterior == 'memory':
+          kind = state_space_model.RecurrentStateSpaceModel
         sizes = self.categoricals, self.classes
-        kind = functools.partial(discrete_model.DiscreteModel, *given, *sizes)
+        kind = functools.partial(kind, *given, *sizes)
       else:
         mixtures = self.mixtures, self.joint
         kind = functools.partial(model_lib.MemoryModel, *given, *mixtures)
@@ -140,7 +147,11 @@ def _check_settings(settings):
     value = settings.get(field.name, field.default)
     if isinstance(field.default, str) and not isinstance(value, str):
       raise ValueError(f'{field.name} must be a text, got {value!r}')
-    known = {'cell': cells.names(), 'latent': LATENTS}.get(field.name)
+    known = {
+      'cell': cells.names(),
+      'latent': LATENTS,
+      'posterior': POSTERIORS,
+    }.get(field.name)
     if known and value not in known:
       raise ValueError(f'{field.name} must be one of {known}, got {value!r}')
     if isinstance(field.default, bool):

@@ -3,10 +3,12 @@
 Hafner et al., Mastering Atari with Discrete World Models (2021, DreamerV2),
 section 2 and appendix C: several categorical variables, straight-through
 gradients and a balanced KL; their Mastering Diverse Domains through World
-Models (2023, DreamerV3): free nats and a share of uniform probability. As in
-STORM (Zhang et al., 2023) the posterior is of the frame alone, not of the
-memory as well: what the cell sees of all steps is known before it runs, so that
-any cell keeps its fast unroll. Letters: G categoricals, C classes, D size of z.
+Models (2023, DreamerV3): free nats and a share of uniform probability.
+Posterior and decoder see the frame alone, as in STORM (Zhang et al., 2023): what
+the cell sees of all steps is known before it runs, so that any cell keeps its
+fast unroll. Or they see the cell's output as well, as in Dreamer, and codes need
+to hold only what M did not know. Letters: G categoricals, C classes, D size of
+z, F size of the cell's output.
 """
 
 import typing
@@ -29,6 +31,8 @@ class CategoricalParameters(typing.NamedTuple):
   """Distributions of G categoricals."""
 
   logits: object  # [..., G, C], normalised
+  # [..., F], the cell's output, that a decoder which sees it needs with codes.
+  context: object = ()
 
 
 class Codes(typing.NamedTuple):
@@ -72,16 +76,23 @@ class CategoricalHead(keras.layers.Layer):
 
   normal_size = 1  # It uses none, but TensorFlow gathers no empty rows.
 
-  def __init__(self, dimensions, groups=16, classes=16, **kwargs):
+  def __init__(
+    self, dimensions, groups=16, classes=16, remembers=False, **kwargs
+  ):
     """Makes a head of D `dimensions`, G `groups` and C `classes`.
 
+    Where it `remembers`, posterior and decoder see the cell's output, and all
+    that encodes or decodes takes it as `context` [..., F].
+
     Raises:
-      ValueError: a size is no integer of at least 1, or C below 2.
+      ValueError: a size is no integer of at least 1, or C below 2, or
+        `remembers` no boolean.
     """
     super().__init__(**kwargs)
     self.dimensions = checks.integer('dimensions', dimensions, 1)
     self.groups = checks.integer('groups', groups, 1)
     self.classes = checks.integer('classes', classes, 2)
+    self.remembers = checks.boolean('remembers', remembers)
     self._prior = Network(self.input_size, dtype=self.dtype_policy)
     self._posterior = Network(self.input_size, dtype=self.dtype_policy)
     self._decoder = Network(self.dimensions, dtype=self.dtype_policy)
@@ -98,31 +109,35 @@ class CategoricalHead(keras.layers.Layer):
 
   def build(self, input_shape):
     """Builds the three networks."""
-    self._prior.build((None, input_shape[-1]))
-    self._posterior.build((None, self.dimensions))
-    self._decoder.build((None, self.input_size))
+    size = input_shape[-1]
+    more = size if self.remembers else 0
+    self._prior.build((None, size))
+    self._posterior.build((None, self.dimensions + more))
+    self._decoder.build((None, self.input_size + more))
     self.built = True
 
   def call(self, features):
     """Prior of the next codes: features [..., F] -> CategoricalParameters."""
-    return self._distribution(self._prior(features))
+    context = features if self.remembers else ()
+    return self._distribution(self._prior(features), context)
 
-  def posterior(self, z):
+  def posterior(self, z, context=()):
     """Distribution of the codes of latents [..., D]."""
-    return self._distribution(self._posterior(ops.cast(z, self.compute_dtype)))
+    seen = self._beside(ops.cast(z, self.compute_dtype), context)
+    return self._distribution(self._posterior(seen), context)
 
-  def encode(self, z):
+  def encode(self, z, context=()):
     """The most probable codes of latents [..., D], one-hot [..., G C]."""
-    chosen = ops.argmax(self.posterior(z).logits, -1)
+    chosen = ops.argmax(self.posterior(z, context).logits, -1)
     return self._flat(ops.one_hot(chosen, self.classes, dtype=self.dtype))
 
-  def decode(self, codes):
+  def decode(self, codes, context=()):
     """Latents [..., D] of codes, or of their probabilities, [..., G C]."""
-    return self._decoder(codes)
+    return self._decoder(self._beside(codes, context))
 
-  def perceive(self, z):
+  def perceive(self, z, context=()):
     """What is left of latents [..., D] in their codes."""
-    return self.decode(self.encode(z))
+    return self.decode(self.encode(z, context), context)
 
   def draw(self, prior, uniform, normal=None, temperature=1.0):
     """Turns uniform numbers [..., G] into a draw of the next latent, [..., D].
@@ -133,7 +148,7 @@ class CategoricalHead(keras.layers.Layer):
     tau = mixture.check_temperature(temperature, prior.logits.dtype)
     chosen = _choose(ops.softmax(prior.logits / tau, -1), uniform)
     one_hot = ops.one_hot(chosen, self.classes, dtype=self.dtype)
-    return self.decode(self._flat(one_hot))
+    return self.decode(self._flat(one_hot), prior.context)
 
   def sample(self, prior, seed, temperature=1.0, normal=None):
     """Draws the next latent, [..., D]; arguments as of `mixture.sample`."""
@@ -145,18 +160,18 @@ class CategoricalHead(keras.layers.Layer):
 
   def mean(self, prior):
     """The latent of the prior's probabilities, [..., D]."""
-    return self.decode(self._flat(ops.exp(prior.logits)))
+    return self.decode(self._flat(ops.exp(prior.logits)), prior.context)
 
   def negative_log_likelihood(self, prior, targets):
     """Cross-entropy of the codes of latents [..., D], nats per dimension."""
-    codes = ops.reshape(self.encode(targets), ops.shape(prior.logits))
+    codes = self.encode(targets, prior.context)
+    codes = ops.reshape(codes, ops.shape(prior.logits))
     return -ops.sum(codes * prior.logits, (-2, -1)) / self.dimensions
 
-  def teach(self, z, key):
-    """Draws codes of latents [..., D] from their posterior: Codes."""
-    posterior = self.posterior(z)
+  def teach(self, z, uniform, context=()):
+    """Draws codes of latents [..., D] by uniform numbers [..., G]: Codes."""
+    posterior = self.posterior(z, context)
     shares = ops.exp(posterior.logits)
-    uniform = random_tensors.uniform(key, tf.shape(shares)[:-1], shares.dtype)
     chosen = ops.one_hot(
       _choose(shares, uniform), self.classes, dtype=shares.dtype
     )
@@ -171,9 +186,10 @@ class CategoricalHead(keras.layers.Layer):
     and how far the decoded latents are from having these codes again: in a
     dream M reads the codes off what it has drawn.
     """
-    decoded = self.decode(codes.codes)
+    context = codes.posterior.context
+    decoded = self.decode(codes.codes, context)
     error = ops.sum(ops.square(z - decoded) / (2 * variance), -1)
-    again = self.posterior(decoded).logits
+    again = self.posterior(decoded, context).logits
     kept = tf.stop_gradient(ops.reshape(codes.codes, ops.shape(again)))
     return error - ops.sum(kept * again, (-2, -1))
 
@@ -184,13 +200,21 @@ class CategoricalHead(keras.layers.Layer):
       'dimensions': self.dimensions,
       'groups': self.groups,
       'classes': self.classes,
+      'remembers': self.remembers,
     }
 
-  def _distribution(self, outputs):
+  def _beside(self, values, context):
+    """Values, with the cell's output where the head remembers it."""
+    if not self.remembers:
+      return values
+    context = ops.cast(context, self.compute_dtype)
+    return ops.concatenate([values, context], -1)
+
+  def _distribution(self, outputs, context):
     shape = (*ops.shape(outputs)[:-1], self.groups, self.classes)
     shares = ops.softmax(ops.reshape(outputs, shape), -1)
     shares = (1 - _UNIFORM) * shares + _UNIFORM / self.classes
-    return CategoricalParameters(ops.log(shares))
+    return CategoricalParameters(ops.log(shares), context)
 
   def _flat(self, codes):
     return ops.reshape(codes, (*ops.shape(codes)[:-2], self.input_size))

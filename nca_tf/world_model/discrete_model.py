@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from nca_tf import checks
+from nca_tf import random_tensors
 from nca_tf.world_model import categorical
 from nca_tf.world_model import model as model_lib
 
@@ -20,6 +21,8 @@ class DiscreteModel(model_lib.MemoryModel):
 
     model = DiscreteModel(cells.make('dnc', 256), latent_size=64, action_size=3)
   """
+
+  remembers = False  # Whether posterior and decoder see the cell's output.
 
   def __init__(
     self,
@@ -48,7 +51,9 @@ class DiscreteModel(model_lib.MemoryModel):
     size = checks.integer('latent_size', latent_size, 1)
     # In full precision under mixed policies, as all heads are.
     full = keras.config.dtype_policy().variable_dtype
-    head = categorical.CategoricalHead(size, groups, classes, dtype=full)
+    head = categorical.CategoricalHead(
+      size, groups, classes, self.remembers, dtype=full
+    )
     super().__init__(
       cell, size, action_size, reward=reward, latent_head=head, **kwargs
     )
@@ -63,15 +68,10 @@ class DiscreteModel(model_lib.MemoryModel):
     both in nats per step.
     """
     head = self.latent_head
-    codes = head.teach(transitions.z, key)
-    prediction, state = self.unroll_inputs(
-      codes.codes[:, :-1],
-      transitions.action[:, :-1],
-      transitions.is_first[:, :-1],
-      state,
-    )
+    shape = [*transitions.is_first.shape, head.uniform_size]
+    uniform = random_tensors.uniform(key, shape, head.dtype)
+    later, prediction, state = self._teach(transitions, state, uniform)
     follows, _ = model_lib.masks(transitions.is_first, transitions.is_terminal)
-    later = tf.nest.map_structure(lambda part: part[:, 1:], codes)
     loss, kl = categorical.balanced_kl(later.posterior, prediction.latent)
     dtype = transitions.z.dtype
     variance = tf.reduce_mean(tf.cast(transitions.variance, dtype), (0, 1))
@@ -91,3 +91,18 @@ class DiscreteModel(model_lib.MemoryModel):
       nll=learnt / self.latent_size,
     )
     return {**terms, 'kl': kl, 'reconstruction': left}, state
+
+  def _teach(self, transitions, state, uniform):
+    """Codes of all steps but the first, the Prediction of them, and a state."""
+    codes = self.latent_head.teach(transitions.z, uniform)
+    prediction, state = self.unroll_inputs(
+      codes.codes[:, :-1],
+      transitions.action[:, :-1],
+      transitions.is_first[:, :-1],
+      state,
+    )
+    posterior = categorical.CategoricalParameters(
+      codes.posterior.logits[:, 1:]
+    )
+    later = categorical.Codes(posterior, codes.codes[:, 1:])
+    return later, prediction, state

@@ -257,7 +257,8 @@ class Dream:
     deviation = tf.exp(tf.gather(self._log_variance, chosen) / 2)
     shape = [lanes, self._mean.shape[-1]]
     noise = random_tensors.normal(key + [3, 0], shape, dtype)
-    return self.model.latent_head.perceive(mean + deviation * noise)
+    z = mean + deviation * noise
+    return self.model.perceive(z, self.model.initial(lanes))
 
   def _draw_noise(self, key, shape):
     """Uniform and normal numbers for draws of latents, `shape` of them."""

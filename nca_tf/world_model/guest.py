@@ -43,6 +43,10 @@ class Guest:
     _, guest = self._guest.advance(z, action, is_first, guest)
     return prediction, [*host, *guest]
 
+  def perceive(self, z, state):
+    """As of a MemoryModel, the host's."""
+    return self._host.perceive(z, state[: self._parts])
+
   def features(self, state) -> dict:
     """Named features of the guest that a controller may read."""
     return self._guest.features(state[self._parts :])

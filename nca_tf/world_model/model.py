@@ -117,7 +117,7 @@ class MemoryModel(keras.Model):
 
   def advance(self, z, action, is_first, state):
     """As `step`, but the cell's output [B, O] in place of what heads say."""
-    inputs = self.inputs(z, action, is_first)
+    inputs = self._join(self.latent_head.encode(z), action, is_first)
     return episodes.advance(self.cell, inputs, is_first, state)
 
   def unroll(self, z, action, is_first, state, kernel='auto', checkpoint=None):
@@ -182,8 +182,16 @@ class MemoryModel(keras.Model):
     return self.unroll(z, action, is_first, self.initial(ops.shape(z)[0]))[0]
 
   def inputs(self, z, action, is_first):
-    """What the cell sees: z, action and start flag, [..., I + A + 1]."""
+    """What the cell sees from the start: z, action and flag, [B, T, I + A + 1].
+
+    The arguments are those of `unroll`.
+    """
     return self._join(self.latent_head.encode(z), action, is_first)
+
+  def perceive(self, z, state):
+    """What is left of latents [B, Z] in what the cell sees after `state`."""
+    del state
+    return self.latent_head.perceive(z)
 
   def _join(self, seen, action, is_first):
     dtype = self.compute_dtype

@@ -85,6 +85,12 @@ class ModelFlags(cell_flags.CellFlags):
   classes: int = _option(
     _Architecture.classes, 'Classes of each of them.', minimum=2
   )
+  posterior: str = _option(
+    _Architecture.posterior,
+    "What --latent=categorical encodes: the frame alone, or with M's memory "
+    'of the past, so that codes hold what is new.',
+    choices=architecture_lib.POSTERIORS,
+  )
   model_steps: int = _option(1500, 'Updates of M.', minimum=1)
   model_batch: int = _option(32, 'Streams per update of M.', minimum=1)
   window: int = _option(64, 'Transitions per stream and update.', minimum=1)
@@ -261,7 +267,7 @@ def read_config(flag: str, folder) -> Config:
 def _check_architecture(flag, folder, config):
   """Refuses a world model of another architecture than `config` asks for."""
   names = 'cell', 'units', 'latent', 'mixtures', 'joint'
-  names += 'categoricals', 'classes'
+  names += 'categoricals', 'classes', 'posterior'
   if cells.get(config.cell).has_memory:
     names += cell_flags.OF_A_MEMORY
   _check_equal(flag, folder, config, names)
