@@ -268,9 +268,12 @@ def test_mirrored_episodes_are_learnt_as_well(recorded, tmp_path):
   assert latents.episode[mirrored][0] == latents.episode[ours][0]
 
 
-def test_an_m_over_codes_leaves_the_same(recorded, tmp_path):
-  flags = '--cell=lstm', '--latent=categorical', f'--rollouts={recorded}'
-  sizes = '--categoricals=5', '--classes=3'
+@pytest.mark.parametrize(
+  ('cell', 'posterior'), (('lstm', 'frame'), ('dnc', 'memory'))
+)
+def test_an_m_over_codes_leaves_the_same(cell, posterior, recorded, tmp_path):
+  flags = f'--cell={cell}', '--latent=categorical', f'--rollouts={recorded}'
+  sizes = '--categoricals=5', '--classes=3', f'--posterior={posterior}'
   run.run(resolve(*flags, *sizes, f'--run_dir={tmp_path}'))
   assert (tmp_path / 'figures' / 'codes.png').is_file()
   assert not (tmp_path / 'figures' / 'mixture.png').exists()
@@ -279,10 +282,15 @@ def test_an_m_over_codes_leaves_the_same(recorded, tmp_path):
   assert predicted['logits'].shape.as_list() == [None, 5, 3]
   loaded = world_model_lib.WorldModel.load(tmp_path)
   assert loaded.architecture.latent == 'categorical'
+  assert loaded.model.remembers == (posterior == 'memory')
+  initial = f'--initial={tmp_path}'
   with pytest.raises(faults.UsageError, match='--latent must be categorical'):
-    resolve('--cell=lstm', f'--initial={tmp_path}')
+    resolve(f'--cell={cell}', initial)
   with pytest.raises(faults.UsageError, match='--classes must be 3, that of'):
-    resolve(*flags, '--categoricals=5', f'--initial={tmp_path}')
+    resolve(*flags, '--categoricals=5', initial)
+  with pytest.raises(faults.UsageError, match='--posterior must be'):
+    other = {'frame': 'memory', 'memory': 'frame'}[posterior]
+    resolve(*flags, *sizes[:2], f'--posterior={other}', initial)
 
 
 def test_too_few_frames_for_a_batch_name_the_flag(recorded, tmp_path):
