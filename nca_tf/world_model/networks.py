@@ -58,7 +58,7 @@ NETWORKS = {
   ),
   'columns': Columns(
     margin=8,
-    encoder=(24, 48, 64),
+    encoder=(12, 24, 48),
     last=(4, 3, 64),
     frame_shape=(32, 128, 3),
     columns=16,
