@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import math
 
 import tensorflow as tf
@@ -200,9 +201,12 @@ class Training(tf.Module):
     ):
       environment = self._arena.make(self.config, lanes)
       seed = random_numbers.derive(self.config.seed, f'score of {name}')
-      play = tf.function(evaluation.play, autograph=False)
+      # Of one function TensorFlow would warn that it is traced so often.
+      play = functools.partial(
+        evaluation.play, environment, policy, lanes, seed
+      )
       with _naming_faults(environment):
-        returns, lengths = play(environment, policy, lanes, seed)
+        returns, lengths = tf.function(play, autograph=False)()
       if hasattr(environment, 'close'):
         environment.close()
       found[name] = {
