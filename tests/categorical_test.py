@@ -153,10 +153,7 @@ def test_gradients_go_straight_through_the_codes(head):
 
 @pytest.mark.parametrize('kind', memory_models.OVER_CODES)
 def test_a_checkpoint_has_every_weight(tmp_path, kind):
-  one, other = (
-    memory_models.make(kind, SIZE, 2, seed=seed)
-    for seed in (0, 1)
-  )
+  one, other = (memory_models.make(kind, SIZE, 2, seed=seed) for seed in (0, 1))
   assert any(
     np.any(a != b) for a, b in zip(one.weights, other.weights, strict=True)
   )

@@ -117,7 +117,7 @@ def test_a_state_has_the_output_that_led_to_it(name):
   np.testing.assert_array_equal(cells.output(cell, state), output)
   assert np.any(output)
   layer = dnc.DNCCell(8, output_size=5, **OPTIONS)
-  with pytest.raises(ValueError, match='h and reads .16 numbers. as its output'):
+  with pytest.raises(ValueError, match='h and reads .16 numbers. as its'):
     cells.output(layer, layer.get_initial_state(batch_size=2))
 
 

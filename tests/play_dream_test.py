@@ -33,6 +33,7 @@ from nca_tf.experiments.dream import run
 from nca_tf.experiments.dream import session as session_lib
 from nca_tf.experiments.dream import settings
 from nca_tf.experiments.dream import terminal
+from nca_tf.saved_models import signature as signature_lib
 from nca_tf.world_model import world_model as world_model_lib
 
 ROOT = pathlib.Path(environments.__file__).parents[2]
@@ -54,11 +55,27 @@ def write_agent(folder, world_model, parameters=LATENTS + 1, **info):
   """A run folder of an agent whose bias always says right."""
   module = tf.Module()
   module.own = tf.Variable([0.0] * (parameters - 1) + [5.0], trainable=False)
-  signature = tf.function(
-    lambda: {'parameters': module.own + 0}, autograph=False
-  ).get_concrete_function()
+  first = tf.TensorSpec([None], tf.bool, name='is_first')
+  taken = tf.TensorSpec([None, parameters], tf.float32, name='parameters')
+  frames = tf.TensorSpec([None, 64, 64, 3], tf.uint8, name='frames')
+  signatures = {
+    'parameters': signature_lib.make(lambda: {'parameters': module.own + 0}),
+    'initial_state': signature_lib.make(
+      lambda batch: {'is_first': tf.ones([batch], tf.bool)},
+      batch=tf.TensorSpec([], tf.int32, name='batch'),
+    ),
+    'act_as': signature_lib.make(
+      lambda frames, parameters, is_first: {
+        'action': tf.fill(tf.shape(is_first), 2),
+        'next_is_first': is_first,
+      },
+      frames=frames,
+      parameters=taken,
+      is_first=first,
+    ),
+  }
   export = folder / 'export' / 'agent'
-  tf.saved_model.save(module, str(export), signatures={'parameters': signature})
+  tf.saved_model.save(module, str(export), signatures=signatures)
   whole = {
     'env': 'vizdoom',
     'action_kind': 'discrete',

@@ -4,11 +4,11 @@ Hafner et al., Mastering Atari with Discrete World Models (2021, DreamerV2),
 section 2 and appendix C: several categorical variables, straight-through
 gradients and a balanced KL; their Mastering Diverse Domains through World
 Models (2023, DreamerV3): free nats and a share of uniform probability.
-Posterior and decoder see the frame alone, as in STORM (Zhang et al., 2023): what
-the cell sees of all steps is known before it runs, so that any cell keeps its
-fast unroll. Or they see the cell's output as well, as in Dreamer, and codes need
-to hold only what M did not know. Letters: G categoricals, C classes, D size of
-z, F size of the cell's output.
+Posterior and decoder see the frame alone, as in STORM (Zhang et al., 2023):
+what the cell sees of all steps is known before it runs, so that any cell keeps
+its fast unroll. Or they see the cell's output as well, as in Dreamer, and codes
+need to hold only what M did not know. Letters: G categoricals, C classes, D the
+size of z, F that of the cell's output.
 """
 
 import typing

@@ -101,8 +101,6 @@ class DiscreteModel(model_lib.MemoryModel):
       transitions.is_first[:, :-1],
       state,
     )
-    posterior = categorical.CategoricalParameters(
-      codes.posterior.logits[:, 1:]
-    )
+    posterior = categorical.CategoricalParameters(codes.posterior.logits[:, 1:])
     later = categorical.Codes(posterior, codes.codes[:, 1:])
     return later, prediction, state
