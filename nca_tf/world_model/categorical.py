@@ -128,7 +128,11 @@ class CategoricalHead(keras.layers.Layer):
 
   def encode(self, z, context=()):
     """The most probable codes of latents [..., D], one-hot [..., G C]."""
-    chosen = ops.argmax(self.posterior(z, context).logits, -1)
+    return self.likeliest(self.posterior(z, context))
+
+  def likeliest(self, posterior):
+    """The most probable codes of a distribution, one-hot [..., G C]."""
+    chosen = ops.argmax(posterior.logits, -1)
     return self._flat(ops.one_hot(chosen, self.classes, dtype=self.dtype))
 
   def decode(self, codes, context=()):

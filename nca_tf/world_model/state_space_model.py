@@ -27,10 +27,8 @@ class RecurrentStateSpaceModel(discrete_model.DiscreteModel):
 
   def advance(self, z, action, is_first, state):
     """As of a MemoryModel."""
-    keep = 1 - tf.cast(is_first, z.dtype)[:, None]
-    codes = self.latent_head.encode(z, self._context(state) * keep)
-    inputs = self._join(codes, action, is_first)
-    return episodes.advance(self.cell, inputs, is_first, state)
+    _, output, state = self._see(z, action, is_first, state, self._encode)
+    return output, state
 
   def unroll(self, z, action, is_first, state, kernel='auto', checkpoint=None):
     """As of a MemoryModel, but always by the loop over the cell."""
@@ -52,10 +50,20 @@ class RecurrentStateSpaceModel(discrete_model.DiscreteModel):
     output = cells.output(self.cell, episodes.pack(self.cell, state))
     return tf.cast(output, self.latent_head.dtype)
 
-  def _encode(self, z, context, t):
+  def _encode(self, z, context, t=None):
     del t
     posterior = self.latent_head.posterior(z, context)
-    return categorical.Codes(posterior, self.latent_head.encode(z, context))
+    return categorical.Codes(posterior, self.latent_head.likeliest(posterior))
+
+  def _see(self, z, action, is_first, state, choose):
+    """One step; `choose` makes Codes of z [B, Z] and a context [B, O].
+
+    Returns the Codes, the cell's output and the state after it.
+    """
+    keep = 1 - tf.cast(is_first, self.latent_head.dtype)[:, None]
+    chosen = choose(z, self._context(state) * keep)
+    inputs = self._join(chosen.codes, action, is_first)
+    return chosen, *episodes.advance(self.cell, inputs, is_first, state)
 
   def _teach(self, transitions, state, uniform):
     head = self.latent_head
@@ -77,7 +85,7 @@ class RecurrentStateSpaceModel(discrete_model.DiscreteModel):
     return categorical.Codes(later, codes), prediction, run.state
 
   def _run(self, z, action, is_first, state, choose):
-    """T steps; `choose` makes Codes of z [B, Z], a context [B, O] and a step.
+    """T steps; `choose` is that of `_see`, and is given the step as well.
 
     Other arguments as of `unroll`.
     """
@@ -91,11 +99,11 @@ class RecurrentStateSpaceModel(discrete_model.DiscreteModel):
     ]
 
     def body(t, state, arrays):
-      z, action, is_first = (part.read(t) for part in seen)
-      keep = 1 - tf.cast(is_first, head.dtype)[:, None]
-      chosen = choose(z, self._context(state) * keep, t)
-      inputs = self._join(chosen.codes, action, is_first)
-      output, state = episodes.advance(self.cell, inputs, is_first, state)
+      chosen, output, state = self._see(
+        *(part.read(t) for part in seen),
+        state,
+        lambda z, context: choose(z, context, t),
+      )
       found = chosen.codes, chosen.posterior.logits, output
       arrays = [
         array.write(t, tf.cast(part, head.dtype))
